@@ -1,0 +1,145 @@
+"""Hidden activations: value and derivative together.
+
+Two views of each. `value` and `derivative` are the mathematics, functions of the logits Z that hold to full
+relative precision wherever float can (1 - tanh(z)^2 is exactly 0 from z = 19 on; `derivative` is not): snapshots,
+probes and tests use them. `activate` and `slope` are the same in place, for the training loop, which has no time
+for a second exponential: there g' may be off by one rounding error of 1, which moves no weight that is large
+enough to saturate the unit.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ACTIVATIONS", "LEAK", "Activation", "sigmoid"]
+
+Array = NDArray[np.floating]
+
+LEAK = 0.01
+"""Slope of leaky_relu for negative logits (course: 0.01)."""
+
+
+class Activation(NamedTuple):
+    """An activation g and its derivative g', element by element on arrays of any shape.
+
+    `value(Z)` and `derivative(Z)` return new arrays. `activate(Z, D)` turns Z into g(Z) in place; it may leave in D
+    what `slope(A, D)` needs, which turns D into g'(Z), or into 1 - g'(Z) if `complement` (tanh: A * A, one pass
+    over the array less). At the kink of relu and leaky_relu, g'(0) is taken as 0 and LEAK.
+    """
+
+    name: str
+    value: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+    activate: Callable[[Array, Array], None]
+    slope: Callable[[Array, Array], None]
+    complement: bool = False
+
+
+def sigmoid(Z: Array) -> Array:
+    """Return 1 / (1 + exp(-Z)), without overflow at either end."""
+    from scipy.special import expit
+
+    return expit(Z)
+
+
+def _sigmoid_derivative(Z: Array) -> Array:
+    return sigmoid(Z) * sigmoid(-Z)
+
+
+def _sigmoid_activate(Z: Array, D: Array) -> None:
+    np.negative(Z, out=Z)
+    np.exp(Z, out=Z)
+    np.add(Z, 1.0, out=Z)
+    np.reciprocal(Z, out=Z)
+
+
+def _sigmoid_slope(A: Array, D: Array) -> None:
+    np.multiply(A, A, out=D)
+    np.subtract(A, D, out=D)
+
+
+def _tanh_derivative(Z: Array) -> Array:
+    e = np.exp(-2.0 * np.abs(Z))
+    return 4.0 * e / (1.0 + e) ** 2
+
+
+def _tanh_activate(Z: Array, D: Array) -> None:
+    np.tanh(Z, out=Z)
+
+
+def _tanh_slope(A: Array, D: Array) -> None:
+    np.multiply(A, A, out=D)
+
+
+def _relu(Z: Array) -> Array:
+    return np.maximum(Z, 0.0)
+
+
+def _relu_derivative(Z: Array) -> Array:
+    # A logit that is not a number has no slope; the product keeps the NaN, where a bare comparison would hide it.
+    return np.where(np.isnan(Z), Z, Z > 0).astype(Z.dtype)
+
+
+def _relu_activate(Z: Array, D: Array) -> None:
+    # Writing the comparison into floats and multiplying is half the price of np.maximum followed by np.sign.
+    np.greater(Z, 0.0, out=D, casting="unsafe")
+    np.multiply(Z, D, out=Z)
+
+
+def _leaky_relu(Z: Array) -> Array:
+    return np.maximum(Z, LEAK * Z)
+
+
+def _leaky_relu_derivative(Z: Array) -> Array:
+    return np.where(np.isnan(Z), Z, np.where(Z > 0, 1.0, LEAK)).astype(Z.dtype)
+
+
+def _leaky_relu_activate(Z: Array, D: Array) -> None:
+    np.greater(Z, 0.0, out=D, casting="unsafe")
+    np.maximum(D, LEAK, out=D)
+    np.multiply(Z, D, out=Z)
+
+
+def _kept(A: Array, D: Array) -> None:
+    """Do nothing: `activate` left the slope in D."""
+
+
+def _normal_density(Z: Array) -> Array:
+    return np.exp(-0.5 * Z * Z) / np.sqrt(2.0 * np.pi).astype(Z.dtype)
+
+
+def _gelu(Z: Array) -> Array:
+    from scipy.special import ndtr
+
+    return Z * ndtr(Z)
+
+
+def _gelu_derivative(Z: Array) -> Array:
+    from scipy.special import ndtr
+
+    return ndtr(Z) + Z * _normal_density(Z)
+
+
+def _gelu_activate(Z: Array, D: Array) -> None:
+    D[...] = _gelu_derivative(Z)
+    Z[...] = _gelu(Z)
+
+
+def _identity_activate(Z: Array, D: Array) -> None:
+    D.fill(1.0)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    activation.name: activation
+    for activation in (
+        Activation("tanh", np.tanh, _tanh_derivative, _tanh_activate, _tanh_slope, complement=True),
+        Activation("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_activate, _sigmoid_slope),
+        Activation("relu", _relu, _relu_derivative, _relu_activate, _kept),
+        Activation("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _kept),
+        Activation("gelu", _gelu, _gelu_derivative, _gelu_activate, _kept),
+        Activation("identity", np.copy, np.ones_like, _identity_activate, _kept),
+    )
+}
+"""Every hidden activation, by the name used in `model.activation`. To add one, add a line."""

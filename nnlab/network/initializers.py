@@ -1,0 +1,78 @@
+"""Initial weights: every scheme draws W of one layer; biases start at zero.
+
+A scheme takes the random stream, the layer's shape and `scale`. With the same seed two scales give the same draws,
+times the scale: a sweep over scales compares like with like.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nnlab.network.activations import Array
+from nnlab.network.parameters import Parameters
+
+__all__ = ["INITIALIZERS", "Stream", "initialize"]
+
+Stream = np.random.Generator | np.random.RandomState
+Initializer = Callable[[Stream, int, int, float], Array]
+
+
+def _zeros(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return np.zeros((n_out, n_in))
+
+
+def _constant(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return np.full((n_out, n_in), scale)
+
+
+def _normal(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return rng.standard_normal((n_out, n_in)) * scale
+
+
+def _uniform(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return rng.uniform(-1.0, 1.0, (n_out, n_in)) * scale
+
+
+def _xavier(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return _normal(rng, n_out, n_in, scale * np.sqrt(2.0 / (n_in + n_out)))
+
+
+def _he(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    return _normal(rng, n_out, n_in, scale * np.sqrt(2.0 / n_in))
+
+
+def _orthogonal(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
+    tall = rng.standard_normal((max(n_out, n_in), min(n_out, n_in)))
+    Q, triangle = np.linalg.qr(tall)
+    Q = Q * np.sign(np.diag(triangle))  # makes the draw uniform over orthogonal matrices (Mezzadri 2007)
+    return (Q if n_out >= n_in else Q.T) * scale
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "normal": _normal,
+    "uniform": _uniform,
+    "zeros": _zeros,
+    "constant": _constant,
+    "xavier": _xavier,
+    "he": _he,
+    "orthogonal": _orthogonal,
+}
+"""What `scale` is in each scheme:
+
+- normal: the standard deviation; uniform: the half width of the interval around 0
+- zeros: nothing; constant: the value of every weight
+- xavier: a factor on sqrt(2 / (n_in + n_out)), the standard deviation (Glorot & Bengio 2010)
+- he: a factor on sqrt(2 / n_in), the standard deviation (He et al. 2015)
+- orthogonal: a factor on a random matrix with orthonormal rows or columns (Saxe et al. 2013)
+"""
+
+
+def initialize(sizes: Sequence[int], scheme: str, scale: float, rng: Stream) -> Parameters:
+    """Draw one network, layer 1 first, in float64: a stack of R = 1.
+
+    `rng` is a Generator, or a RandomState where the course's published numbers are wanted.
+    """
+    parameters = Parameters.zeros(sizes)
+    for W in parameters.W:
+        W[0] = INITIALIZERS[scheme](rng, *W[0].shape, scale)
+    return parameters

@@ -1,0 +1,100 @@
+"""Forward and backward propagation as the textbook has them, on stacks of networks.
+
+Every array carries a leading stack axis R; `W A + b` is written `theta @ A` with the bias as last column of theta
+and a row of ones under A. These functions return new arrays and are what snapshots, predictions and the course's
+functions use. Training uses the same formulas in place (`inplace.py`); the tests hold the two against each other.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nnlab.network.activations import Activation, Array
+from nnlab.network.costs import Cost
+from nnlab.network.parameters import Parameters
+
+__all__ = ["ARITHMETICS", "Product", "backward", "forward", "predict", "product_by_row", "with_ones"]
+
+Product = Callable[..., Array]
+
+
+def product_by_row(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Multiply like ``np.matmul``, one product for each row of `a`.
+
+    BLAS sums the rows of one matrix in different orders (its edge kernels take the last few), so that equal rows
+    give results that differ in the last bit. Here every row is a call of the same shape: equal rows stay equal.
+    """
+    into = None if out is None else out[..., :, None, :]
+    return np.matmul(a[..., :, None, :], b[..., None, :, :], out=into)[..., :, 0, :]
+
+
+ARITHMETICS: dict[str, Product] = {"blas": np.matmul, "exact": product_by_row}
+"""How matrices are multiplied: `blas` is fast, `exact` keeps rows that start equal bitwise equal."""
+
+
+def with_ones(X: Array) -> Array:
+    """Return X (..., n, m) with a row of ones below it, which the folded bias multiplies."""
+    return np.concatenate([X, np.ones_like(X[..., :1, :])], axis=-2)
+
+
+def forward(
+    parameters: Parameters, X: Array, activation: Activation, product: Product = np.matmul
+) -> tuple[list[Array], list[Array]]:
+    """Return the logits Z and the hidden activations A of every layer.
+
+    X is (n_x, m), shared by the stack, or (R, n_x, m). Z[l-1] and A[l-1] are (R, n_l, m); the last Z holds the
+    output's logits and has no A: what the output makes of it belongs to the cost.
+    """
+    Z, A = [], []
+    A_in = X
+    for theta in parameters.theta:
+        Z.append(product(theta, with_ones(A_in)))
+        if len(Z) < len(parameters.theta):
+            A_in = activation.value(Z[-1])
+            A.append(A_in)
+    return Z, A
+
+
+def backward(
+    parameters: Parameters,
+    X: Array,
+    T: Array,
+    Z: list[Array],
+    A: list[Array],
+    activation: Activation,
+    cost: Cost,
+    product: Product = np.matmul,
+) -> tuple[list[Array], Parameters]:
+    """Return dZ of every layer and the gradient of the cost, in the layout of the parameters.
+
+    T (n_y, m) are the labels as the cost encodes them. dZ[l-1] (R, n_l, m) is the back-propagated signal, without
+    1/m; the gradient [dW, db] carries 1/m.
+    """
+    m = X.shape[-1]
+    gradient = Parameters.zeros(parameters.sizes, len(parameters.flat), parameters.flat.dtype)
+    dZ = [np.empty(0)] * len(Z)
+    signal = Z[-1].copy()
+    cost.differentiate(signal, T)
+    for layer in range(len(Z) - 1, -1, -1):
+        dZ[layer] = signal
+        A_in = A[layer - 1] if layer else X
+        gradient.theta[layer][...] = product(signal, with_ones(A_in).swapaxes(-1, -2)) / m
+        if layer:
+            dA = product(parameters.W[layer].swapaxes(-1, -2), signal)
+            signal = dA * activation.derivative(Z[layer - 1])
+    return dZ, gradient
+
+
+def predict(parameters: Parameters, X: Array, activation: Activation, cost: Cost, threshold: float = 0.5) -> Array:
+    """Return what the networks say about X (n_x, m): (R, 1, m).
+
+    Two classes: 1 where the probability exceeds `threshold`, else 0. More classes: the most probable one. Real
+    labels: the outputs themselves, (R, n_y, m).
+    """
+    Z, _ = forward(parameters, X, activation)
+    output = cost.output(Z[-1])
+    if cost.name == "mean squared error":
+        return output
+    if output.shape[-2] == 1:
+        return (output > threshold).astype(np.int64)
+    return output.argmax(axis=-2, keepdims=True)

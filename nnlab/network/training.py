@@ -1,0 +1,180 @@
+"""Gradient descent as a generator of snapshots."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from nnlab.network.activations import Activation, Array
+from nnlab.network.costs import Cost
+from nnlab.network.inplace import Workspace, iterate
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import Product, backward, forward, with_ones
+
+__all__ = ["Snapshot", "checkpoints", "train"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A stack of networks after `iteration` updates, seen on its whole training data.
+
+    Holds a copy of the parameters, so a snapshot stays what it was while training goes on. Everything else is
+    computed when it is first asked for:
+
+    - `Z`, `A` lists by layer of (R, n_l, m), index l - 1; the last `Z` holds the logits, the output has no `A`
+    - `dZ` like `Z`: the back-propagated signal, without 1/m
+    - `gradient` [dW, db] in the layout of the parameters, with 1/m
+    - `cost` (R,): mean loss
+    """
+
+    iteration: int
+    parameters: Parameters
+    X: Array
+    Y: Array
+    activation: Activation
+    cost_function: Cost
+    learning_rate: Array
+    product: Product = np.matmul
+
+    @cached_property
+    def T(self) -> Array:
+        """The labels as the cost encodes them."""
+        return self.cost_function.encode(self.Y)
+
+    @cached_property
+    def _forward(self) -> tuple[list[Array], list[Array]]:
+        return forward(self.parameters, self.X, self.activation, self.product)
+
+    @cached_property
+    def _backward(self) -> tuple[list[Array], Parameters]:
+        return backward(
+            self.parameters, self.X, self.T, self.Z, self.A, self.activation, self.cost_function, self.product
+        )
+
+    @property
+    def Z(self) -> list[Array]:
+        return self._forward[0]
+
+    @property
+    def A(self) -> list[Array]:
+        return self._forward[1]
+
+    @property
+    def dZ(self) -> list[Array]:
+        return self._backward[0]
+
+    @property
+    def gradient(self) -> Parameters:
+        return self._backward[1]
+
+    @cached_property
+    def cost(self) -> Array:
+        return self.cost_function.loss(self.Z[-1], self.T).mean(axis=-1)
+
+
+def checkpoints(iterations: int, count: int, every: int | None = None) -> list[int]:
+    """Return the iterations to look at: first and last, about `count` spaced evenly on a log axis, the multiples
+    of `every`.
+
+    Early training is where symmetry breaks and signals vanish, so most of the looking happens there.
+    """
+    spaced = np.geomspace(1, max(iterations, 1), max(count - 1, 1)).round().astype(int) if count > 2 else []
+    multiples = range(0, iterations + 1, every) if every else ()
+    return sorted({0, iterations, *(int(t) for t in spaced if t <= iterations), *multiples})
+
+
+class _FullBatch:
+    """All examples in every iteration."""
+
+    def __init__(self, X: Array, T: Array) -> None:
+        self.batch = with_ones(X), T
+
+    def __next__(self) -> tuple[Array, Array]:
+        return self.batch
+
+
+class _MiniBatches:
+    """Mini-batches in an order of its own for every run, drawn afresh each epoch."""
+
+    def __init__(self, X: Array, T: Array, batch_size: int, rngs: Sequence[np.random.Generator]) -> None:
+        self.X1, self.T, self.rngs = with_ones(X), T, rngs
+        self.batch_size, self.m = batch_size, X.shape[-1]
+        self.shuffled_X1 = np.empty((len(rngs), *self.X1.shape), X.dtype)
+        self.shuffled_T = np.empty((len(rngs), *T.shape), T.dtype)
+        self.start = self.m
+
+    def __next__(self) -> tuple[Array, Array]:
+        if self.start >= self.m:
+            self._shuffle()
+        batch = slice(self.start, self.start + self.batch_size)
+        self.start += self.batch_size
+        return self.shuffled_X1[:, :, batch], self.shuffled_T[:, :, batch]
+
+    def _shuffle(self) -> None:
+        for run, rng in enumerate(self.rngs):
+            order = rng.permutation(self.m)
+            np.take(self.X1, order, axis=1, out=self.shuffled_X1[run])
+            np.take(self.T, order, axis=1, out=self.shuffled_T[run])
+        self.start = 0
+
+
+def train(
+    parameters: Parameters,
+    X: Array,
+    Y: Array,
+    *,
+    activation: Activation,
+    cost: Cost,
+    learning_rate: float | Array,
+    schedule: Sequence[int],
+    batch_size: int | None = None,
+    rngs: Sequence[np.random.Generator] = (),
+    product: Product = np.matmul,
+) -> Iterator[Snapshot]:
+    """Train a stack by gradient descent; yield a snapshot at each iteration of `schedule`, and end with its last.
+
+    The parameters are updated in place. Between two snapshots there is nothing but iterations. A network that
+    diverges goes on as inf and NaN, without a warning and without touching its neighbours.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        R networks of one shape, float64 or float32.
+    X, Y : (n_x, m), (n_y, m)
+        Training data, shared by the stack; converted to the dtype of the parameters.
+    learning_rate : float or (R,)
+        One for all or one for each network.
+    schedule : ascending iteration numbers
+        0 is before the first update.
+    batch_size : int or None
+        None: all examples in each iteration. Else one iteration is one mini-batch; the last of an epoch is smaller
+        when the batch size does not divide m.
+    rngs : R generators
+        The order of the examples, needed with `batch_size`.
+    """
+    R, dtype = len(parameters.flat), parameters.flat.dtype
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    T = cost.encode(Y)
+    rate = np.broadcast_to(np.asarray(learning_rate, dtype), (R,))
+    if batch_size is not None and len(rngs) != R:
+        raise ValueError(f"rngs must be one generator for each of the {R} networks, got {len(rngs)}")
+    batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)
+    workspaces: dict[int, Workspace] = {}
+
+    def snapshot(iteration: int) -> Snapshot:
+        return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product)
+
+    def advance() -> None:
+        X1, T = next(batches)
+        m = X1.shape[-1]
+        if m not in workspaces:
+            workspaces[m] = Workspace(parameters.sizes, R, m, dtype, product)
+        iterate(parameters, X1, T, activation, cost, (rate / m)[:, None], workspaces[m])
+
+    for start, stop in pairwise([0, *schedule]):
+        with np.errstate(all="ignore"):
+            for _ in range(stop - start):
+                advance()
+        yield snapshot(stop)
