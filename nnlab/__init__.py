@@ -1,0 +1,76 @@
+"""nnlab: why does a neural network learn, or not?
+
+    config = nnlab.RunConfig(model=nnlab.ModelConfig(activation="relu", hidden_size=20))
+    run = nnlab.run(config)                     # data -> initialize -> train -> probe -> record
+    run.history                                 # tidy frame: iteration, layer, quantity, value
+    run.metrics["accuracy/test"]
+    runs = nnlab.sweep([config, ...], n_jobs=2) # like networks trained together, as stacks
+    data = nnlab.load_dataset(config.data)      # X, Y, X_test, Y_test: (n, m), examples as columns
+    frame = nnlab.load_runs("initialization")   # what was recorded, one row per run
+    curves = nnlab.load_curves(frame)           # and what the probes saw
+    nnlab.course.nn_model(X, Y, n_h=4)          # the course's own functions over the same core
+
+Names are loaded when they are first used: a script that only asks for help need not wait for pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnlab import course
+    from nnlab.config import (
+        ConfigError,
+        DataConfig,
+        DiagnosticsConfig,
+        InitConfig,
+        LauncherConfig,
+        ModelConfig,
+        RunConfig,
+        TrackingConfig,
+        TrainingConfig,
+    )
+    from nnlab.datasets import Dataset, load_dataset
+    from nnlab.findings.analysis import load_curves, load_runs
+    from nnlab.record.history import Run
+    from nnlab.study.execute import StudyError, run, sweep
+
+__all__ = [
+    "ConfigError",
+    "DataConfig",
+    "Dataset",
+    "DiagnosticsConfig",
+    "InitConfig",
+    "LauncherConfig",
+    "ModelConfig",
+    "Run",
+    "RunConfig",
+    "StudyError",
+    "TrackingConfig",
+    "TrainingConfig",
+    "course",
+    "load_curves",
+    "load_dataset",
+    "load_runs",
+    "run",
+    "sweep",
+]
+
+_HOMES = {
+    "nnlab.datasets": ("Dataset", "load_dataset"),
+    "nnlab.findings.analysis": ("load_curves", "load_runs"),
+    "nnlab.record.history": ("Run",),
+    "nnlab.study.execute": ("StudyError", "run", "sweep"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
+    if name == "course":
+        return import_module("nnlab.course")
+    return getattr(import_module(_HOME.get(name, "nnlab.config")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

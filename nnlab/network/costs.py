@@ -25,6 +25,10 @@ class Cost(NamedTuple):
         Turns the logits into dZ in place: the gradient of each example's loss, without 1/m.
     output(Z)
         The output activations (R, n_y, m): probabilities, or the prediction itself.
+    decide(Z)
+        What the network answers (R, 1 or n_y, m): a class number, or the prediction itself.
+    score(Z, Y)
+        How good the answers are (R,): `score_name` is accuracy (0 to 1), or r2 (at most 1; 0 is the mean).
     """
 
     name: str
@@ -32,6 +36,9 @@ class Cost(NamedTuple):
     loss: Callable[[Array, Array], Array]
     differentiate: Callable[[Array, Array], None]
     output: Callable[[Array], Array]
+    decide: Callable[[Array], Array]
+    score: Callable[[Array, Array], Array]
+    score_name: str
 
 
 def _sign(Y: Array) -> Array:
@@ -81,9 +88,59 @@ def _squared_differentiate(Z: Array, T: Array) -> None:
     np.multiply(Z, 2.0 / Z.shape[-2], out=Z)
 
 
+def _exceeds_half(Z: Array) -> Array:
+    return (Z > 0).astype(np.int64)
+
+
+def _most_probable(Z: Array) -> Array:
+    return Z.argmax(axis=-2)[..., None, :]
+
+
+def _binary_accuracy(Z: Array, Y: Array) -> Array:
+    # A logit that is not a number answers nothing: it counts as wrong, whatever the class.
+    return np.mean((_exceeds_half(Z) == Y) & ~np.isnan(Z), axis=(-2, -1))
+
+
+def _multiclass_accuracy(Z: Array, Y: Array) -> Array:
+    return np.mean((Z.argmax(axis=-2) == Y.argmax(axis=-2)) & ~np.isnan(Z).any(axis=-2), axis=-1)
+
+
+def _r2(Z: Array, Y: Array) -> Array:
+    residual = np.square(Z - Y).sum(axis=(-2, -1))
+    total = np.square(Y - Y.mean(axis=-1, keepdims=True)).sum()
+    return 1.0 - residual / total if total > 0 else np.full(residual.shape, np.nan)
+
+
 COSTS: dict[str, Cost] = {
-    "binary": Cost("binary cross-entropy", _sign, _binary_loss, _binary_differentiate, sigmoid),
-    "multiclass": Cost("cross-entropy", np.copy, _softmax_loss, _softmax_differentiate, _softmax),
-    "regression": Cost("mean squared error", np.copy, _squared_loss, _squared_differentiate, np.copy),
+    "binary": Cost(
+        name="binary cross-entropy",
+        encode=_sign,
+        loss=_binary_loss,
+        differentiate=_binary_differentiate,
+        output=sigmoid,
+        decide=_exceeds_half,
+        score=_binary_accuracy,
+        score_name="accuracy",
+    ),
+    "multiclass": Cost(
+        name="cross-entropy",
+        encode=np.copy,
+        loss=_softmax_loss,
+        differentiate=_softmax_differentiate,
+        output=_softmax,
+        decide=_most_probable,
+        score=_multiclass_accuracy,
+        score_name="accuracy",
+    ),
+    "regression": Cost(
+        name="mean squared error",
+        encode=np.copy,
+        loss=_squared_loss,
+        differentiate=_squared_differentiate,
+        output=np.copy,
+        decide=np.copy,
+        score=_r2,
+        score_name="r2",
+    ),
 }
 """The cost of each task. The task follows the labels: two classes, more classes, real numbers."""

@@ -85,16 +85,11 @@ def backward(
     return dZ, gradient
 
 
-def predict(parameters: Parameters, X: Array, activation: Activation, cost: Cost, threshold: float = 0.5) -> Array:
-    """Return what the networks say about X (n_x, m): (R, 1, m).
+def predict(parameters: Parameters, X: Array, activation: Activation, cost: Cost) -> Array:
+    """Return what the networks answer about X (n_x, m).
 
-    Two classes: 1 where the probability exceeds `threshold`, else 0. More classes: the most probable one. Real
-    labels: the outputs themselves, (R, n_y, m).
+    A class number (R, 1, m): for two classes 1 where the probability of class 1 exceeds 0.5, for more the most
+    probable one. Real labels: the outputs themselves (R, n_y, m).
     """
     Z, _ = forward(parameters, X, activation)
-    output = cost.output(Z[-1])
-    if cost.name == "mean squared error":
-        return output
-    if output.shape[-2] == 1:
-        return (output > threshold).astype(np.int64)
-    return output.argmax(axis=-2, keepdims=True)
+    return cost.decide(Z[-1])

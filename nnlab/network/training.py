@@ -45,13 +45,15 @@ class Snapshot:
 
     @cached_property
     def _forward(self) -> tuple[list[Array], list[Array]]:
-        return forward(self.parameters, self.X, self.activation, self.product)
+        with np.errstate(all="ignore"):
+            return forward(self.parameters, self.X, self.activation, self.product)
 
     @cached_property
     def _backward(self) -> tuple[list[Array], Parameters]:
-        return backward(
-            self.parameters, self.X, self.T, self.Z, self.A, self.activation, self.cost_function, self.product
-        )
+        with np.errstate(all="ignore"):
+            return backward(
+                self.parameters, self.X, self.T, self.Z, self.A, self.activation, self.cost_function, self.product
+            )
 
     @property
     def Z(self) -> list[Array]:
@@ -71,7 +73,8 @@ class Snapshot:
 
     @cached_property
     def cost(self) -> Array:
-        return self.cost_function.loss(self.Z[-1], self.T).mean(axis=-1)
+        with np.errstate(all="ignore"):
+            return self.cost_function.loss(self.Z[-1], self.T).mean(axis=-1)
 
 
 def checkpoints(iterations: int, count: int, every: int | None = None) -> list[int]:

@@ -1,0 +1,57 @@
+# Every target makes .venv when it is missing or older than the lock.
+PYTHON ?= python3
+BIN := .venv/bin
+EXPERIMENT ?= initialization
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep run ui test lint bench report notebook lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/installed ## make .venv with the pinned versions
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nnlab needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+sweep: .venv/installed ## train and record a sweep (EXPERIMENT=initialization, ARGS="model.hidden_size=2,4")
+	@$(BIN)/python experiments/train.py -m experiment=$(EXPERIMENT) $(ARGS)
+
+run: .venv/installed ## train and record one network (ARGS="model.activation=relu")
+	@$(BIN)/python experiments/train.py $(ARGS)
+
+ui: .venv/installed ## compare the recorded runs in the MLflow UI
+	@$(BIN)/python experiments/ui.py $(ARGS)
+
+report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
+	@$(BIN)/python experiments/report.py experiment=$(EXPERIMENT) $(ARGS)
+
+notebook: .venv/installed ## open the notebooks
+	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[notebook]'
+	@$(BIN)/python -m jupyterlab notebooks
+
+test: .venv/installed ## run the tests
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: .venv/installed ## check style, types and the walls between rooms
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
+	@$(BIN)/python experiments/compare_speed.py $(ARGS)
+
+lock: .venv/installed ## renew the pinned versions
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@{ head -n 1 requirements.lock; $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --fork-strategy fewest \
+	  --no-annotate --no-header --extra dev --extra notebook --extra cluster pyproject.toml; } > .venv/lock && mv .venv/lock requirements.lock
+
+clean: ## remove .venv and caches; results/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,1 @@
+"""The edges of nnlab: scripts that people and make call, and one folder per question."""

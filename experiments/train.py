@@ -1,0 +1,78 @@
+"""Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from experiments.schema import register, to_run_config
+
+register()
+
+
+def task(cfg: DictConfig) -> float | None:
+    """Train one network. Hydra calls this for a single run, and its stock launchers call it for each job."""
+    from nnlab.config import ConfigError
+    from nnlab.study.console import conduct
+    from nnlab.study.execute import Study
+
+    hydra_cfg = HydraConfig.get()
+    part_of_sweep = hydra_cfg.mode == RunMode.MULTIRUN
+    try:
+        study = Study.plan(
+            [to_run_config(cfg)],
+            n_jobs=1,
+            sweep=sweep_name(hydra_cfg.sweep.dir) if part_of_sweep else None,
+            swept=[override.split("=")[0] for override in hydra_cfg.overrides.task] if part_of_sweep else None,
+        )
+        status = conduct(study)
+    except ConfigError as error:
+        raise HydraException(str(error)) from None
+    if status:
+        sys.exit(status)
+    return study.objectives()[0]
+
+
+def batch(cfgs: Sequence[DictConfig], sweep_dir: str) -> list[float | None]:
+    """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job."""
+    from nnlab.config import ConfigError
+    from nnlab.study.console import conduct
+    from nnlab.study.execute import Study
+
+    try:
+        study = Study.plan([to_run_config(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir))
+        status = conduct(study)
+    except ConfigError as error:
+        raise HydraException(str(error)) from None
+    if status:
+        sys.exit(status)
+    return study.objectives()
+
+
+def check(cfgs: Sequence[DictConfig]) -> None:
+    """Check all configs of a sweep, whoever will launch it."""
+    from nnlab.config import ConfigError
+    from nnlab.study.plan import prepare
+
+    try:
+        prepare([to_run_config(cfg) for cfg in cfgs])
+    except ConfigError as error:
+        raise HydraException(str(error)) from None
+
+
+def sweep_name(sweep_dir: str) -> str:
+    """Return the tag that the runs of one launch share: day and time of its folder."""
+    return "T".join(Path(sweep_dir).parts[-2:])
+
+
+task.batch = batch  # type: ignore[attr-defined]
+task.check = check  # type: ignore[attr-defined]
+main = hydra.main(version_base="1.3", config_path="../conf", config_name="config")(task)
+
+if __name__ == "__main__":
+    main()

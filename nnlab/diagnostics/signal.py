@@ -1,0 +1,41 @@
+"""Signal: how strongly the output's error arrives at each layer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.network.activations import Array
+from nnlab.network.training import Snapshot
+
+__all__ = ["backpropagated", "gradients"]
+
+
+def backpropagated(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+    """Yield `signal/rms_dZ` by layer and `signal/ratio`: the size of the back-propagated signal.
+
+    rms_dZ is the root mean square of dZ (without 1/m) over the units and examples of a layer; the ratio is that of
+    layer 1 to that of the output. NaN with an output signal of exactly 0, and 1 at depth 0.
+
+    How to read it: a ratio near 1 is healthy; below 1e-3 the first layer hardly hears of the error (vanishing), above
+    1e3 it is shouted at (exploding). Exactly 0 is a state of its own: no signal at all, as in a zero-initialized
+    network. Source: Glorot & Bengio 2010, section 4.2.
+    """
+    with np.errstate(all="ignore"):
+        rms = [np.sqrt(np.mean(np.square(dZ, dtype=np.float64), axis=(-2, -1))) for dZ in snapshot.dZ]
+        ratio = np.divide(rms[0], rms[-1], out=np.full_like(rms[0], np.nan), where=rms[-1] != 0)
+    for layer, values in enumerate(rms, start=1):
+        yield "signal/rms_dZ", layer, values
+    yield "signal/ratio", 0, ratio
+
+
+def gradients(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+    """Yield `signal/norm_dW` and `signal/norm_db` by layer: Frobenius norms of the gradient, with 1/m.
+
+    How to read it: beside `signal/rms_dZ`, never instead of it. With small weights the forward and backward signals
+    shrink together, and ||dW|| stays flat across the layers of a network whose signal vanishes (Glorot & Bengio
+    2010, Fig. 8). Exactly 0 in every layer means that nothing but rounding can move the weights: a frozen network.
+    """
+    with np.errstate(all="ignore"):
+        for layer, (dW, db) in enumerate(zip(snapshot.gradient.W, snapshot.gradient.b, strict=True), start=1):
+            yield "signal/norm_dW", layer, np.sqrt(np.square(dW, dtype=np.float64).sum(axis=(-2, -1)))
+            yield "signal/norm_db", layer, np.sqrt(np.square(db, dtype=np.float64).sum(axis=(-2, -1)))

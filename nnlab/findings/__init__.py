@@ -1,0 +1,1 @@
+"""What people look at: frames, figures, one page per study."""

@@ -1,0 +1,74 @@
+"""From what was recorded to frames: load, aggregate, tabulate."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from nnlab.config import ConfigError, RunConfig, results_path
+
+__all__ = ["load_curves", "load_runs", "summary_table"]
+
+
+def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
+    """Return one row for each recorded run of an experiment.
+
+    Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types, and the final
+    metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
+    """
+    folder = results_path(results_dir) / "runs" / experiment
+    rows = [_row(path.parent) for path in sorted(folder.glob("[!.]*/run.json"))]
+    if not rows:
+        known = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
+        raise ConfigError(
+            f"experiment must be one that has recorded runs ({', '.join(known) or 'there are none yet'}), "
+            f"got {experiment!r}"
+        )
+    return pd.DataFrame(rows).convert_dtypes(convert_string=False)
+
+
+def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return what the probes saw in these runs: fingerprint, iteration, layer, quantity, value.
+
+    `runs` is a frame of `load_runs`, or some of its rows; `quantities` picks a few (None: all).
+    """
+    filters = [("quantity", "in", list(quantities))] if quantities is not None else None
+    frames = []
+    for fingerprint, folder in zip(runs["fingerprint"], runs["folder"], strict=True):
+        frame = pq.read_table(Path(folder) / "history.parquet", filters=filters).to_pandas()
+        frame.insert(0, "fingerprint", fingerprint)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits: int = 3) -> pd.DataFrame:
+    """Return mean ± standard deviation over seeds of one metric, by the other swept values.
+
+    The key with the most values runs across, the others down. With a single seed there is no spread to show.
+    """
+    keys = [key for key in swept if key != "seed"]
+    if not keys:
+        cell = _cell(runs[metric], digits)
+        return pd.DataFrame({metric: [cell]}, index=pd.Index([f"{len(runs)} runs"]))
+    across = max(keys, key=lambda key: (runs[key].nunique(), key))
+    down = [key for key in keys if key != across]
+    cells = runs.groupby(keys, dropna=False)[metric].agg(lambda values: _cell(values, digits))
+    if not down:
+        return cells.to_frame(metric)
+    return cells.unstack(across)
+
+
+def _cell(values: pd.Series, digits: int) -> str:
+    numbers = values.astype(float)
+    if len(numbers) == 1:
+        return f"{numbers.iloc[0]:.{digits}f}"
+    return f"{numbers.mean():.{digits}f} ±{numbers.std():.{digits}f}"
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    metrics = {name: float(value) for name, value in facts["metrics"].items()}
+    return {"fingerprint": facts["fingerprint"], "folder": str(folder), **facts["config"], **metrics}

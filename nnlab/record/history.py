@@ -1,0 +1,99 @@
+"""What the probes saw, as a tidy frame, and the result of one network."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nnlab.config import RunConfig, hidden_sizes
+from nnlab.network.activations import ACTIVATIONS, Array
+from nnlab.network.costs import COSTS
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import predict
+
+__all__ = ["History", "Run", "metric_name"]
+
+
+def metric_name(quantity: str, layer: int) -> str:
+    """Return the name under which MLflow knows a quantity: `signal/rms_dZ/layer1`, or `cost/train` for layer 0."""
+    return f"{quantity}/layer{layer}" if layer else quantity
+
+
+class History:
+    """Collects measurements of a stack; `frames` splits them by network."""
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[int, int, str]] = []
+        self._values: list[Array] = []
+
+    def add(self, iteration: int, measurements: Iterable[tuple[str, int, Array]]) -> None:
+        """Keep what probes yield at one iteration: (quantity, layer, values (R,))."""
+        for quantity, layer, values in measurements:
+            self._keys.append((iteration, layer, quantity))
+            self._values.append(np.asarray(values, dtype=np.float64))
+
+    def frames(self) -> list[pd.DataFrame]:
+        """Return one tidy frame for each network: iteration, layer (0: the whole network), quantity, value."""
+        iteration, layer, quantity = zip(*self._keys, strict=True)
+        index = {
+            "iteration": np.array(iteration, dtype=np.int64),
+            "layer": np.array(layer, dtype=np.int16),
+            "quantity": pd.Series(quantity, dtype="str"),
+        }
+        return [pd.DataFrame({**index, "value": values}) for values in np.stack(self._values, axis=1)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of one network.
+
+    Attributes
+    ----------
+    config : what was asked, with every default written out
+    task : "binary", "multiclass" or "regression"; it follows the labels
+    history : tidy frame (iteration, layer, quantity, value)
+    parameters : the final weights and biases by name: W1 (n_1, n_x), b1 (n_1, 1), W2, ...
+    standardization : x_mean, x_scale (n_x, 1), y_mean, y_scale (n_y, 1): what was taken from the data
+    fingerprint : equal for two runs exactly if they compute the same
+    facts : where and how fast it ran: versions, seconds, stack size
+    """
+
+    config: RunConfig
+    task: str
+    history: pd.DataFrame = field(repr=False)
+    parameters: dict[str, Array] = field(repr=False)
+    standardization: dict[str, Array] = field(repr=False)
+    fingerprint: str
+    facts: dict[str, Any] = field(repr=False)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every quantity at its last iteration, by metric name."""
+        last = self.history.groupby(["quantity", "layer"], sort=False)["value"].last()
+        return {metric_name(*key): float(value) for key, value in last.items()}
+
+    def predict(self, X: Array) -> Array:
+        """Return the answers (1, m) to examples X (n_x, m), in the units of the data set.
+
+        A class number for classification (0, 1, ... in the order of the data set's classes), a real number in the
+        target's own unit for regression. Raises ValueError if X has another number of rows than the network inputs.
+        """
+        X = np.asarray(X, dtype=float)
+        n_x = len(self.standardization["x_mean"])
+        if X.ndim != 2 or len(X) != n_x:
+            raise ValueError(f"X must have shape ({n_x}, m), examples as columns, got {X.shape}")
+        standard = (X - self.standardization["x_mean"]) / self.standardization["x_scale"]
+        parameters = Parameters.from_dict(self.parameters)
+        activation, cost = ACTIVATIONS[self.config.model.activation], COSTS[self.task]
+        answer = predict(parameters, standard.astype(parameters.flat.dtype), activation, cost)[0]
+        if self.task == "regression":
+            return answer * self.standardization["y_scale"] + self.standardization["y_mean"]
+        return answer
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Layer sizes (n_x, n_1, ..., n_y)."""
+        n_y = self.parameters[f"b{len(hidden_sizes(self.config.model)) + 1}"].shape[0]
+        return (len(self.standardization["x_mean"]), *hidden_sizes(self.config.model), n_y)

@@ -1,0 +1,145 @@
+"""The run folder on disk: the truth about a run, whatever happens to the tracking server.
+
+    runs/<experiment>/<fingerprint>/
+        config.yaml         what was asked, every default written out
+        history.parquet     what the probes saw: iteration, layer, quantity, value
+        parameters.npz      W1, b1, ..., and the standardization of the data
+        run.json            fingerprint, task, config, final metrics, versions and times
+
+A folder is written under a temporary name and renamed when it is whole: one that has its name is complete.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from nnlab.config import ConfigError, RunConfig, flatten
+from nnlab.record.history import Run
+
+__all__ = ["FILES", "Store"]
+
+FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
+FORMAT = 1
+_STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
+
+
+class Store:
+    """The run folders of one experiment below a results folder."""
+
+    def __init__(self, results: Path, experiment: str) -> None:
+        self.folder = results / "runs" / experiment
+
+    def create(self) -> None:
+        """Make the folder, or say clearly why that cannot be."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"results_dir must be a folder that can be written to, got {str(self.folder)!r}: {error.strerror}"
+            ) from None
+
+    def path(self, fingerprint: str) -> Path:
+        """Return where a run is, or would be."""
+        return self.folder / fingerprint
+
+    def __contains__(self, fingerprint: str) -> bool:
+        return (self.path(fingerprint) / "run.json").is_file()
+
+    def fingerprints(self) -> list[str]:
+        """Return the fingerprints of all complete runs, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+
+    def write(self, run: Run) -> Path:
+        """Write one run, whole or not at all; return its folder. A run that is there already is left alone."""
+        final = self.path(run.fingerprint)
+        if run.fingerprint in self:
+            return final
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
+        try:
+            config = yaml.safe_dump(dataclasses.asdict(run.config), sort_keys=False)
+            (partial / "config.yaml").write_text(config, encoding="utf-8")
+            run.history.to_parquet(partial / "history.parquet", index=False)
+            np.savez(partial / "parameters.npz", **run.parameters, **run.standardization)  # type: ignore[arg-type]
+            (partial / "run.json").write_text(_json(run), encoding="utf-8")
+            for name in FILES:
+                _sync(partial / name)
+            os.rename(partial, final)
+        except OSError:
+            if run.fingerprint not in self:  # else another process wrote the same run first
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        _sync(self.folder)
+        return final
+
+    def read(self, fingerprint: str) -> Run:
+        """Return one run as it was written. Raises FileNotFoundError if it is not there."""
+        folder = self.path(fingerprint)
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        config = _from_dict(RunConfig, yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
+            numbers = dict(arrays)
+        return Run(
+            config=config,
+            task=facts["task"],
+            history=pd.read_parquet(folder / "history.parquet"),
+            parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
+            standardization={name: numbers[name] for name in _STANDARDIZATION},
+            fingerprint=facts["fingerprint"],
+            facts=facts["facts"],
+        )
+
+    def metrics(self, fingerprint: str) -> dict[str, float]:
+        """Return the final metrics of one run."""
+        facts = json.loads((self.path(fingerprint) / "run.json").read_text(encoding="utf-8"))
+        return {name: float(value) for name, value in facts["metrics"].items()}
+
+    def __iter__(self) -> Iterator[Run]:
+        return (self.read(fingerprint) for fingerprint in self.fingerprints())
+
+
+def _json(run: Run) -> str:
+    # JSON has no inf and no NaN; they are written as text.
+    metrics = {name: value if np.isfinite(value) else str(value) for name, value in run.metrics.items()}
+    content = {
+        "format": FORMAT,
+        "fingerprint": run.fingerprint,
+        "task": run.task,
+        "sizes": run.sizes,
+        "config": flatten(run.config),
+        "metrics": metrics,
+        "facts": run.facts,
+    }
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """Build a config dataclass from plain dicts."""
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            key: _from_dict(hints[key], value) if dataclasses.is_dataclass(hints[key]) else value
+            for key, value in values.items()
+        }
+    )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

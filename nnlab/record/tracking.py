@@ -1,0 +1,150 @@
+"""The mirror of runs in MLflow. The only module that imports mlflow, and only when it is needed."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nnlab.config import ConfigError, RunConfig, flatten, results_path
+from nnlab.record.history import Run, metric_name
+
+__all__ = ["Tracker", "import_mlflow", "store_uri"]
+
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it the UI opens the experiment in its view for language models."""
+
+
+def import_mlflow() -> Any:
+    """Import mlflow as nnlab wants it: without telemetry, deaf to a run id meant for somebody else."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    import mlflow
+
+    return mlflow
+
+
+def store_uri(config: RunConfig) -> str:
+    """Return the tracking URI: the config's, or an SQLite file in the results folder, always absolute."""
+    return config.tracking.uri or f"sqlite:///{results_path(config.results_dir) / 'mlflow.db'}"
+
+
+class Tracker:
+    """Writes the runs of one MLflow experiment. One process writes: sixteen on one SQLite file get 4 runs a second.
+
+    Raises ConfigError if the store cannot be opened.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        mlflow = import_mlflow()
+        self.uri, self.experiment = store_uri(config), config.tracking.experiment
+        results = results_path(config.results_dir)
+        try:
+            if config.tracking.uri is None:
+                _create_sqlite(results / "mlflow.db")
+            self.client = mlflow.MlflowClient(self.uri)
+            self.experiment_id = self._open_experiment(results, local=config.tracking.uri is None)
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            first_line = str(error).splitlines()[0]
+            raise ConfigError(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
+
+    def _open_experiment(self, results: Path, *, local: bool) -> str:
+        mlflow = import_mlflow()
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            location = (results / "artifacts" / self.experiment).as_uri() if local else None
+            try:
+                return self.client.create_experiment(self.experiment, location, EXPERIMENT_TAGS)
+            except mlflow.exceptions.MlflowException:
+                found = self.client.get_experiment_by_name(self.experiment)  # another process was first
+        if found is None or found.lifecycle_stage != "active":
+            raise ConfigError(
+                f"tracking.experiment must not be a deleted experiment: restore {self.experiment!r} in MLflow "
+                "or choose another name"
+            )
+        return str(found.experiment_id)
+
+    def logged(self) -> set[str]:
+        """Return the fingerprints of the finished runs of this experiment."""
+        found: set[str] = set()
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], "attributes.status = 'FINISHED'", max_results=10_000, page_token=token
+            )
+            found.update(run.data.tags["fingerprint"] for run in page if "fingerprint" in run.data.tags)
+            token = page.token
+            if not token:
+                return found
+
+    def log(self, run: Run, name: str, folder: Path, swept: Iterable[str], tags: Mapping[str, str]) -> str:
+        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags. Return MLflow's run id."""
+        mlflow = import_mlflow()
+        end = int(time.time() * 1000)
+        start = end - int(1000 * run.facts["seconds"])
+        created = self.client.create_run(
+            self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
+        )
+        run_id = str(created.info.run_id)
+        params = [mlflow.entities.Param(key, _text(value)) for key, value in flatten(run.config).items()]
+        metrics = [
+            mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)
+        ]
+        self.client.log_batch(run_id, metrics=metrics, params=params)
+        self.client.log_artifacts(run_id, str(folder))
+        self.client.set_terminated(run_id, "FINISHED", end)
+        return run_id
+
+    def close(self) -> None:
+        """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
+        if self.uri.startswith("sqlite:///"):
+            import sqlite3
+
+            with sqlite3.connect(self.uri.removeprefix("sqlite:///")) as database:
+                database.execute("ANALYZE")
+            database.close()
+
+
+def _create_sqlite(path: Path) -> None:
+    """Make the database whole or not at all: several processes that migrate one empty file break each other."""
+    if path.exists():
+        return
+    mlflow = import_mlflow()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    mlflow.MlflowClient(f"sqlite:///{partial}").search_experiments()
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass  # another process was first; its database is as good
+    finally:
+        partial.unlink()
+
+
+def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
+    """All that MLflow shall draw: finite values only, a NaN can break the page of a run."""
+    points = [
+        (metric_name(row.quantity, row.layer), row.value, row.iteration)
+        for row in run.history.itertuples()
+        if math.isfinite(row.value)
+    ]
+    values = flatten(run.config)
+    # Params are strings in MLflow ("params.x < 0.1" is an error), so each swept number is a metric as well.
+    numbers = [key for key in swept if isinstance(values[key], int | float)]
+    return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+
+
+def _tags(run: Run) -> dict[str, str]:
+    non_finite = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
+    tags = {"fingerprint": run.fingerprint, "task": run.task}
+    tags |= {key: str(run.facts[key]) for key in ("git_commit", "git_dirty", "blas", "numpy") if key in run.facts}
+    if non_finite:
+        tags["non_finite"] = json.dumps(non_finite)
+    return tags
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)

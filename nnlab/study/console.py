@@ -1,0 +1,105 @@
+"""What a person sees of a study in the terminal: one line before, one bar during, a table after."""
+
+import sys
+import time
+
+import pandas as pd
+
+from nnlab.findings.analysis import load_runs, summary_table
+from nnlab.record.history import Run
+from nnlab.study.execute import Failure, Study
+
+__all__ = ["conduct"]
+
+INTERRUPTED = 130
+"""Exit status of a program that was stopped by Ctrl-C."""
+
+
+def conduct(study: Study) -> int:
+    """Execute a study with its preflight line, progress bar and summary; return the exit status."""
+    print(_preflight(study))
+    started = time.perf_counter()
+    failures: list[Failure] = []
+    kept = len(study.jobs) - len(study.todo)
+    try:
+        with _bar(len(study.todo)) as bar:
+            for result in study.execute():
+                if isinstance(result, Failure):
+                    failures.append(result)
+                else:
+                    kept += 1
+                bar.update()
+    except KeyboardInterrupt:
+        print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {study.store.folder}")
+        print("To make the others, type the same command again.")
+        return INTERRUPTED
+    if kept:
+        print(_one_run(study) if len(study.jobs) == 1 else _table(study))
+    for failure in failures:
+        print(f"\nFAILED {failure.job.name}\n{failure.text}")
+    print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
+    return 1 if failures else 0
+
+
+def _preflight(study: Study) -> str:
+    runs = f"{len(study.jobs)} run{'s' * (len(study.jobs) > 1)}"
+    done = len(study.jobs) - len(study.todo)
+    parts = [f"{runs} of experiment {study.store.folder.name}"]
+    if done:
+        parts.append(f"{done} done already")
+    parts.append(f"folders in {study.store.folder}")
+    parts.append(f"MLflow at {study.uri}" if study.tracking else "MLflow off")
+    parts.append(f"about {_time(study.estimate())} on {study.n_jobs} worker{'s' * (study.n_jobs > 1)}")
+    return "; ".join(parts)
+
+
+def _bar(total: int):  # type: ignore[no-untyped-def]  # tqdm has no types
+    from tqdm import tqdm
+
+    # In a log file a bar is a heap of lines: there, one a quarter of a minute is enough.
+    return tqdm(total=total, unit="run", mininterval=0.2 if sys.stderr.isatty() else 15.0, disable=total < 2)
+
+
+def _table(study: Study) -> str:
+    runs = load_runs(study.store.folder.name, str(study.store.folder.parents[1]))
+    runs = runs[runs["fingerprint"].isin([job.fingerprint for job in study.jobs])]
+    seeds = runs["seed"].nunique()
+    blocks = []
+    for metric in ("accuracy/test", "r2/test", "cost/train"):
+        if metric in runs:
+            spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+            with pd.option_context("display.width", None, "display.max_columns", None, "display.max_rows", 60):
+                blocks.append(f"\n{metric}{spread}\n{summary_table(runs, study.swept, metric)}")
+    return "\n".join(blocks)
+
+
+_ROWS = 12
+
+
+def _one_run(study: Study) -> str:
+    """Return the training of a single network: a dozen of its checkpoints."""
+    run: Run = study.store.read(study.jobs[0].fingerprint)
+    shown = [
+        *("cost/train", "accuracy/train", "accuracy/test", "r2/train", "r2/test"),
+        *("signal/ratio", "symmetry/distinct_units"),
+    ]
+    curves = run.history[run.history["quantity"].isin(shown) & (run.history["layer"] <= 1)]
+    table = curves.pivot_table(index="iteration", columns="quantity", values="value", dropna=False)
+    table = table[[quantity for quantity in shown if quantity in table]]
+    step = max(1, -(-(len(table) - 1) // (_ROWS - 1)))
+    table = table.iloc[sorted({*range(0, len(table), step), len(table) - 1})]
+    return f"\n{study.jobs[0].name}\n{table.rename_axis(columns=None).to_string(float_format='{:.4g}'.format)}"
+
+
+def _next(study: Study) -> str:
+    experiment = study.store.folder.name
+    steps = ["make ui"] if study.tracking else []
+    if len(study.jobs) > 1:
+        steps.append(f"make report EXPERIMENT={experiment}")
+    return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,197 @@
+"""Workers that train, one writer that keeps: a study from its configs to its runs."""
+
+import datetime
+import os
+import signal
+import subprocess
+import threading
+import traceback
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnlab.config import RunConfig, results_path
+from nnlab.record.history import Run
+from nnlab.record.store import Store
+from nnlab.record.tracking import Tracker, store_uri
+from nnlab.study.plan import Job, Stack, plan_stacks, prepare, swept_keys
+from nnlab.study.run import run_stack
+
+__all__ = ["Failure", "Study", "StudyError", "run", "sweep"]
+
+LOGGING_SECONDS = 0.15
+"""About what one run costs the writer with MLflow on SQLite (`make bench`)."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that raised: which one, and the traceback."""
+
+    job: Job
+    text: str
+
+
+class StudyError(RuntimeError):
+    """Some runs of a study raised. The others are kept."""
+
+
+@dataclass
+class Study:
+    """Many runs of one experiment, checked and planned; `execute` makes them.
+
+    Runs that are on disk already are not made again: a run folder is named by its fingerprint, and complete if it
+    is there at all.
+    """
+
+    jobs: list[Job]
+    swept: list[str]
+    store: Store
+    tracking: bool
+    n_jobs: int
+    sweep: str
+    todo: list[Job] = field(default_factory=list)
+
+    @classmethod
+    def plan(
+        cls,
+        configs: Sequence[RunConfig],
+        *,
+        n_jobs: int | None = None,
+        tracking: bool = True,
+        sweep: str | None = None,
+        swept: Sequence[str] | None = None,
+    ) -> "Study":
+        """Check every config and every data file. Raises ConfigError before anything is written.
+
+        `sweep` and `swept` name the launch and the keys that it varies, where these runs are only a part of it.
+        """
+        jobs = prepare(configs, swept)
+        shared = jobs[0].config
+        store = Store(results_path(shared.results_dir), shared.tracking.experiment)
+        done = set(store.fingerprints())
+        return cls(
+            jobs=jobs,
+            swept=list(swept) if swept is not None else swept_keys(job.config for job in jobs),
+            store=store,
+            tracking=tracking and shared.tracking.enabled,
+            n_jobs=n_jobs or shared.launcher.n_jobs or _cores(),
+            sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
+            todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
+        )
+
+    @property
+    def uri(self) -> str:
+        """Where MLflow keeps the runs."""
+        return store_uri(self.jobs[0].config)
+
+    def estimate(self) -> float:
+        """Return about how many seconds the study will take."""
+        stacks = plan_stacks(self.todo, self.n_jobs)
+        workers = min(self.n_jobs, max(len(stacks), 1))
+        training = sum(stack.seconds for stack in stacks) / workers
+        logging = LOGGING_SECONDS * len(self.todo) * self.tracking
+        # Training and logging overlap, on the same cores.
+        return 2.0 * self.tracking + max(training, logging) + min(training, logging) / (workers + 1)
+
+    def execute(self) -> Iterator[Run | Failure]:
+        """Train what is to do; yield each run once it is kept, on disk and then in MLflow, in no fixed order."""
+        self.store.create()
+        tracker = Tracker(self.jobs[0].config) if self.tracking else None
+        tags = {"sweep": self.sweep, **_git()}
+        try:
+            logged = tracker.logged() if tracker and len(self.todo) < len(self.jobs) else set()
+            by_fingerprint = {job.fingerprint: job for job in self.jobs}
+            if tracker:
+                for fingerprint in by_fingerprint.keys() - {job.fingerprint for job in self.todo} - logged:
+                    # On disk, but MLflow has not heard of it: the last sweep was cut off between the two.
+                    self._log(tracker, self.store.read(fingerprint), by_fingerprint[fingerprint], tags)
+            for result in _train(plan_stacks(self.todo, self.n_jobs), self.n_jobs):
+                if isinstance(result, Run):
+                    self.store.write(result)
+                    if tracker:
+                        self._log(tracker, result, by_fingerprint[result.fingerprint], tags)
+                yield result
+        finally:
+            if tracker:
+                tracker.close()
+
+    def objectives(self) -> list[float | None]:
+        """Return the final test cost of every run, for sweepers that search; None for a run that is not kept."""
+        return [
+            self.store.metrics(job.fingerprint)["cost/test"] if job.fingerprint in self.store else None
+            for job in self.jobs
+        ]
+
+    def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
+        tracker.log(run, job.name, self.store.path(run.fingerprint), self.swept, tags)
+
+
+def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: bool = False) -> list[Run]:
+    """Train many networks and return their runs in the order given.
+
+    Like networks are trained together as stacks, in `n_jobs` worker processes (None: one per core). Every run is
+    kept in the results folder; one that is there already is read, not made again. With `tracking` it is recorded
+    in MLflow as well. All configs share the results folder and experiment of the first.
+
+    Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
+    failed; the others are kept.
+    """
+    if not configs:
+        return []
+    study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
+    results = list(study.execute())
+    failures = [result for result in results if isinstance(result, Failure)]
+    if failures:
+        raise StudyError(f"{len(failures)} of {len(configs)} runs failed; the first, {failures[0].job.name}:\n"
+                         f"{failures[0].text}")
+    fresh = {result.fingerprint: result for result in results if isinstance(result, Run)}
+    return [fresh.get(job.fingerprint) or study.store.read(job.fingerprint) for job in study.jobs]
+
+
+def run(config: RunConfig, *, tracking: bool = False) -> Run:
+    """Train one network: a sweep of one."""
+    return sweep([config], n_jobs=1, tracking=tracking)[0]
+
+
+def _train(stacks: Sequence[Stack], n_jobs: int) -> Iterator[Run | Failure]:
+    """Yield results as stacks finish, whichever comes first."""
+    from joblib import Parallel, delayed
+
+    if not stacks:
+        return
+    workers = min(n_jobs, len(stacks))
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, max_nbytes=None)
+    for results in parallel(delayed(_attempt)(stack) for stack in stacks):
+        yield from results
+
+
+def _attempt(stack: Stack) -> list[Run | Failure]:
+    """Train one stack; what raises becomes a Failure of its runs, and the rest of the study goes on."""
+    if threading.current_thread() is threading.main_thread() and os.environ.get("LOKY_PARENT"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    jobs = stack.jobs
+    try:
+        return [*run_stack([job.config for job in jobs], jobs[0].data, [job.fingerprint for job in jobs])]
+    except Exception:
+        text = traceback.format_exc()
+        return [Failure(job, text) for job in jobs]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _git() -> dict[str, str]:
+    """Return the commit that the code stands at, empty outside a checkout."""
+    folder = Path(__file__).resolve().parent
+
+    def ask(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": str(bool(ask("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.SubprocessError):
+        return {}
