@@ -91,12 +91,11 @@ def file_digest(path: str) -> str:
 def _local_file(path: str) -> Path:
     try:
         file = Path(path).expanduser()
-        is_file, exists = file.is_file(), file.exists()
+        what = "" if file.is_file() else "a folder" if file.is_dir() else "no such file"
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {reason}") from None
-    if not is_file:
-        what = "not a regular file" if exists else "no such file"
+    if what:
         raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {what}")
     return file
 
@@ -123,8 +122,8 @@ def _read_csv(file: Path) -> "pd.DataFrame":
     _inspect_csv(file)
     try:
         with _text(file) as text:
-            # round_trip: a number comes back with the bits it was written with. index_col: no column is an index.
-            return pd.read_csv(text, index_col=False, low_memory=False, float_precision="round_trip")
+            # index_col: no column is an index. low_memory: a column is looked at as a whole, not in pieces.
+            return pd.read_csv(text, index_col=False, low_memory=False)
     except (ValueError, OverflowError):
         raise _wrong(file, "must be a CSV file, separated by commas: it cannot be parsed") from None
 
@@ -213,8 +212,15 @@ def _numbers(key: str, file: Path, column: "pd.Series[Any]") -> NDArray[np.float
         _refuse(key, file, column, numbers.isna().to_numpy(bool), "finite numbers")
     elif kind not in NUMERIC:
         raise ConfigError(f"{key}: column {_show(column.name)} of {_show(file)} must hold numbers, got {kind} values")
-    values = numbers.to_numpy(np.float64)
-    _refuse(key, file, column, ~(np.abs(values) <= LARGEST), f"finite numbers (magnitude up to {LARGEST:g})")
+    legal = f"finite numbers (magnitude up to {LARGEST:g})"
+    try:
+        values = numbers.to_numpy(np.float64)
+    except OverflowError:
+        # Whole numbers of hundreds of digits arrive as Python's own.
+        raise ConfigError(
+            f"{key}: column {_show(column.name)} of {_show(file)} must hold {legal}, got a larger one"
+        ) from None
+    _refuse(key, file, column, ~(np.abs(values) <= LARGEST), legal)
     return values
 
 
@@ -232,10 +238,10 @@ def _labels(file: Path, column: "pd.Series[Any]") -> tuple[NDArray[np.float64], 
         names = [str(value) for value in values]
     else:
         numbers = _numbers("data.target", file, column)
-        values, codes = np.unique(numbers, return_inverse=True)
-        if len(values) > 1 and (len(values) > MAX_INTEGER_CLASSES or (values != np.rint(values)).any()):
+        levels, codes = np.unique(numbers, return_inverse=True)
+        if len(levels) > 1 and (len(levels) > MAX_INTEGER_CLASSES or (levels != np.rint(levels)).any()):
             return numbers, ()
-        names = [str(int(value)) if value.is_integer() else str(value) for value in values]
+        names = [str(int(level)) if level.is_integer() else str(level) for level in levels]
         hint = f" (whole numbers with at most {MAX_INTEGER_CLASSES} distinct values are classes)"
     _check_classes(file, str(column.name), codes, names, hint)
     return codes.astype(np.float64), tuple(names)
@@ -281,7 +287,7 @@ def _wrong(file: Path, what: str) -> ConfigError:
 
 def _show(value: object) -> str:
     text = str(value)
-    return repr(text if len(text) <= 200 else f"{text[:200]}...")
+    return repr(text if len(text) <= 200 else f"{text[:100]}...{text[-100:]}")
 
 
 def _listed(names: list[str]) -> str:

@@ -76,7 +76,7 @@ class Store:
             (partial / "run.json").write_text(_json(run), encoding="utf-8")
             for name in FILES:
                 _sync(partial / name)
-            os.rename(partial, final)
+            partial.rename(final)
         except OSError:
             if run.fingerprint not in self:  # else another process wrote the same run first
                 raise

@@ -90,9 +90,7 @@ class Tracker:
         )
         run_id = str(created.info.run_id)
         params = [mlflow.entities.Param(key, _text(value)) for key, value in flatten(run.config).items()]
-        metrics = [
-            mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)
-        ]
+        metrics = [mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)]
         self.client.log_batch(run_id, metrics=metrics, params=params)
         self.client.log_artifacts(run_id, str(folder))
         self.client.set_terminated(run_id, "FINISHED", end)

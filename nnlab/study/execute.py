@@ -143,8 +143,9 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     results = list(study.execute())
     failures = [result for result in results if isinstance(result, Failure)]
     if failures:
-        raise StudyError(f"{len(failures)} of {len(configs)} runs failed; the first, {failures[0].job.name}:\n"
-                         f"{failures[0].text}")
+        raise StudyError(
+            f"{len(failures)} of {len(configs)} runs failed; the first, {failures[0].job.name}:\n{failures[0].text}"
+        )
     fresh = {result.fingerprint: result for result in results if isinstance(result, Run)}
     return [fresh.get(job.fingerprint) or study.store.read(job.fingerprint) for job in study.jobs]
 
