@@ -280,7 +280,7 @@ def _wrong_values(config: RunConfig) -> Iterator[str]:
 def _wrong_relations(config: RunConfig) -> Iterator[str]:
     data, traits = config.data, DATA[config.data.name]
     if traits.drawn:
-        inapplicable = {"data.test_fraction": data.test_fraction}
+        inapplicable: dict[str, object] = {"data.test_fraction": data.test_fraction}
     else:
         inapplicable = {"data.m": data.m, "data.test_m": data.test_m}
     if traits.noise is None:

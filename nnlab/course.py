@@ -10,7 +10,6 @@ There is no stack axis here and everything is float64. Arrays of a wrong shape r
 """
 
 from collections.abc import Mapping
-from itertools import chain
 from numbers import Integral
 
 import numpy as np
@@ -152,16 +151,14 @@ def nn_model(
     _at_least("n_h", n_h, 1)
     _at_least("num_iterations", num_iterations, 0)
     if not np.isin(Y, (0.0, 1.0)).all():
-        raise ValueError(f"Y must hold only the labels 0 and 1, got {np.unique(Y)[:5]}")
+        raise ValueError(f"Y must hold only the labels 0 and 1, got {Y[~np.isin(Y, (0.0, 1.0))][0]}")
     np.random.seed(seed)
     network = Parameters.from_dict(initialize_parameters(X.shape[0], n_h, Y.shape[0]))
-    printed = range(0, num_iterations, 1000) if print_cost else ()
-    schedule = chain(printed, [num_iterations])
-    for seen in train(
-        network, X, Y, activation=TANH, cost=BINARY, learning_rate=LEARNING_RATE, schedule=list(schedule)
-    ):
+    printed = range(0, num_iterations, 1000) if print_cost else range(0)
+    schedule = [*printed, num_iterations]
+    for seen in train(network, X, Y, activation=TANH, cost=BINARY, learning_rate=LEARNING_RATE, schedule=schedule):
         if seen.iteration in printed:
-            print("Cost after iteration %i: %f" % (seen.iteration, seen.cost[0]))
+            print(f"Cost after iteration {seen.iteration}: {seen.cost[0]:f}")
     return network.as_dict()
 
 
@@ -171,8 +168,8 @@ def predict(parameters: Named, X: ArrayLike, threshold: float = 0.5) -> Array:
     They are int64 and not bool, so that the course's accuracy formula counts right with uint8 labels:
     ``np.dot(Y, predictions.T)`` in 8 bits starts again from 0 at 256 correct answers.
     """
-    A2, _ = forward_propagation(X, parameters)
-    return (A2 > threshold).astype(np.int64)
+    probability, _ = forward_propagation(X, parameters)
+    return (probability > threshold).astype(np.int64)
 
 
 def _examples(**arrays: ArrayLike) -> list[Array]:
@@ -191,7 +188,7 @@ def _examples(**arrays: ArrayLike) -> list[Array]:
 
 def _network(parameters: Named) -> Parameters:
     """Return the dict of W1, b1, W2, b2 as a stack of one network, its shapes checked against W1 and W2."""
-    arrays = {name: np.asarray(parameters[name], np.float64) for name in NAMES}
+    arrays: dict[str, Array] = {name: np.asarray(parameters[name], np.float64) for name in NAMES}
     W1, W2 = arrays["W1"], arrays["W2"]
     for name, W in (("W1", W1), ("W2", W2)):
         if W.ndim != 2 or 0 in W.shape:

@@ -1,8 +1,7 @@
 """One seed, named streams: every random draw of a run comes from here.
 
 The streams of one seed are independent of each other, so that drawing more batches never changes the initial
-weights. Nothing in nnlab touches NumPy's global state, but for ``nnlab.course.initialize_parameters``, which
-reproduces a course that does.
+weights. Nothing in nnlab touches NumPy's global state, but for ``nnlab.course``, which reproduces a course that does.
 """
 
 import zlib

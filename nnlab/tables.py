@@ -91,7 +91,7 @@ def file_digest(path: str) -> str:
 def _local_file(path: str) -> Path:
     try:
         file = Path(path).expanduser()
-        what = "" if file.is_file() else "a folder" if file.is_dir() else "no such file"
+        what = "" if file.is_file() else "a folder" if file.is_dir() else "no regular file there"
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {reason}") from None

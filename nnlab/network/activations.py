@@ -25,8 +25,7 @@ class Activation(NamedTuple):
     """An activation g and its derivative g', element by element on arrays of any shape.
 
     `value(Z)` and `derivative(Z)` return new arrays. `activate(Z, D)` turns Z into g(Z) in place; it may leave in D
-    what `slope(A, D)` needs, which turns D into g'(Z), or into 1 - g'(Z) if `complement` (tanh: A * A, one pass
-    over the array less). At the kink of relu and leaky_relu, g'(0) is taken as 0 and LEAK.
+    what `slope(A, D)` needs, which turns D into g'(Z). At the kink, g'(0) is 0 for relu and LEAK for leaky_relu.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Activation(NamedTuple):
     derivative: Callable[[Array], Array]
     activate: Callable[[Array, Array], None]
     slope: Callable[[Array, Array], None]
-    complement: bool = False
 
 
 def sigmoid(Z: Array) -> Array:
@@ -71,6 +69,7 @@ def _tanh_activate(Z: Array, D: Array) -> None:
 
 def _tanh_slope(A: Array, D: Array) -> None:
     np.multiply(A, A, out=D)
+    np.subtract(1.0, D, out=D)
 
 
 def _relu(Z: Array) -> Array:
@@ -134,7 +133,7 @@ def _identity_activate(Z: Array, D: Array) -> None:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("tanh", np.tanh, _tanh_derivative, _tanh_activate, _tanh_slope, complement=True),
+        Activation("tanh", np.tanh, _tanh_derivative, _tanh_activate, _tanh_slope),
         Activation("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_activate, _sigmoid_slope),
         Activation("relu", _relu, _relu_derivative, _relu_activate, _kept),
         Activation("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _kept),

@@ -74,5 +74,6 @@ def initialize(sizes: Sequence[int], scheme: str, scale: float, rng: Stream) -> 
     """
     parameters = Parameters.zeros(sizes)
     for W in parameters.W:
-        W[0] = INITIALIZERS[scheme](rng, *W[0].shape, scale)
+        n_out, n_in = W[0].shape
+        W[0] = INITIALIZERS[scheme](rng, n_out, n_in, scale)
     return parameters

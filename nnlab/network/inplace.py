@@ -36,7 +36,7 @@ class Workspace:
         self.D = [np.empty((R, n, m), dtype) for n in hidden]
         self.factored = _is_factored(sizes)
         self.dZ = [np.empty((R, n, m), dtype) for n in (hidden[:-1] if self.factored else hidden)]
-        self.weighted_A = np.empty((R, sizes[-3] + 1, m), dtype) if self.factored else None
+        self.weighted_A = np.empty((R, sizes[-3] + 1 if self.factored else 0, m), dtype)
         self.logits = np.empty((R, sizes[-1], m), dtype)
         self.gradient = Parameters.zeros(sizes, R, dtype)
 
@@ -89,18 +89,16 @@ def _backward(parameters: Parameters, X1: Array, activation: Activation, work: W
         D = work.D[layer]
         activation.slope(work.Z[layer], D)
         if work.factored and layer == top - 1:
-            _backward_factored(parameters, inputs[layer], activation, work)
+            _backward_factored(parameters, inputs[layer], work)
             continue
         dZ = work.dZ[layer]  # holds dA: the layer above put it there
-        np.multiply(dZ, D, out=D)
-        if activation.complement:
-            np.subtract(dZ, D, out=D)
-        work.product(D, inputs[layer].swapaxes(-1, -2), out=gradient[layer])
+        np.multiply(dZ, D, out=dZ)
+        work.product(dZ, inputs[layer].swapaxes(-1, -2), out=gradient[layer])
         if layer:
-            work.product(parameters.W[layer].swapaxes(-1, -2), D, out=work.dZ[layer - 1])
+            work.product(parameters.W[layer].swapaxes(-1, -2), dZ, out=work.dZ[layer - 1])
 
 
-def _backward_factored(parameters: Parameters, A_in: Array, activation: Activation, work: Workspace) -> None:
+def _backward_factored(parameters: Parameters, A_in: Array, work: Workspace) -> None:
     """Go through the last hidden layer of a network with one output unit.
 
     Its dZ is the outer product of the outgoing weights w and the output's dz, times the slope: w g'(Z) dz. Both
@@ -112,12 +110,8 @@ def _backward_factored(parameters: Parameters, A_in: Array, activation: Activati
     w, dz, D, dtheta = parameters.W[-1].swapaxes(-1, -2), work.logits, work.D[layer], work.gradient.theta[layer]
     np.multiply(dz, A_in, out=work.weighted_A)
     work.product(D, work.weighted_A.swapaxes(-1, -2), out=dtheta)
-    if activation.complement:
-        np.subtract(work.weighted_A.sum(axis=-1)[:, None, :], dtheta, out=dtheta)
     np.multiply(dtheta, w, out=dtheta)
     if layer:
         dA = work.dZ[layer - 1]
-        if activation.complement:
-            np.subtract(1.0, D, out=D)
         work.product((w * parameters.W[layer]).swapaxes(-1, -2), D, out=dA)
         np.multiply(dA, dz, out=dA)

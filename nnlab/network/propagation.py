@@ -13,23 +13,23 @@ from nnlab.network.activations import Activation, Array
 from nnlab.network.costs import Cost
 from nnlab.network.parameters import Parameters
 
-__all__ = ["ARITHMETICS", "Product", "backward", "forward", "predict", "product_by_row", "with_ones"]
+__all__ = ["ARITHMETICS", "Product", "backward", "forward", "predict", "product_in_order", "with_ones"]
 
 Product = Callable[..., Array]
 
 
-def product_by_row(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Multiply like ``np.matmul``, one product for each row of `a`.
+def product_in_order(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Multiply like ``np.matmul``, every entry summed in the same order.
 
-    BLAS sums the rows of one matrix in different orders (its edge kernels take the last few), so that equal rows
-    give results that differ in the last bit. Here every row is a call of the same shape: equal rows stay equal.
+    BLAS works in blocks, and its edge kernels sum the last few rows or columns in another order than the rest, so
+    that equal rows give results that differ in the last bit. ``einsum`` runs one plain loop over all: equal rows give
+    equal rows, equal columns give equal columns.
     """
-    into = None if out is None else out[..., :, None, :]
-    return np.matmul(a[..., :, None, :], b[..., None, :, :], out=into)[..., :, 0, :]
+    return np.einsum("...ij,...jk->...ik", a, b, out=out)
 
 
-ARITHMETICS: dict[str, Product] = {"blas": np.matmul, "exact": product_by_row}
-"""How matrices are multiplied: `blas` is fast, `exact` keeps rows that start equal bitwise equal."""
+ARITHMETICS: dict[str, Product] = {"blas": np.matmul, "exact": product_in_order}
+"""How matrices are multiplied: `blas` is fast, `exact` keeps units that start equal bitwise equal."""
 
 
 def with_ones(X: Array) -> Array:
@@ -72,11 +72,11 @@ def backward(
     """
     m = X.shape[-1]
     gradient = Parameters.zeros(parameters.sizes, len(parameters.flat), parameters.flat.dtype)
-    dZ = [np.empty(0)] * len(Z)
+    dZ: list[Array] = []
     signal = Z[-1].copy()
     cost.differentiate(signal, T)
     for layer in range(len(Z) - 1, -1, -1):
-        dZ[layer] = signal
+        dZ.insert(0, signal)
         A_in = A[layer - 1] if layer else X
         gradient.theta[layer][...] = product(signal, with_ones(A_in).swapaxes(-1, -2)) / m
         if layer:

@@ -83,7 +83,7 @@ def checkpoints(iterations: int, count: int, every: int | None = None) -> list[i
 
     Early training is where symmetry breaks and signals vanish, so most of the looking happens there.
     """
-    spaced = np.geomspace(1, max(iterations, 1), max(count - 1, 1)).round().astype(int) if count > 2 else []
+    spaced = np.geomspace(1, max(iterations, 1), count - 1).round().astype(int) if count > 2 else np.empty(0, int)
     multiples = range(0, iterations + 1, every) if every else ()
     return sorted({0, iterations, *(int(t) for t in spaced if t <= iterations), *multiples})
 
@@ -160,7 +160,8 @@ def train(
     R, dtype = len(parameters.flat), parameters.flat.dtype
     X, Y = X.astype(dtype), Y.astype(dtype)
     T = cost.encode(Y)
-    rate = np.broadcast_to(np.asarray(learning_rate, dtype), (R,))
+    with np.errstate(over="ignore"):  # beyond float32 a learning rate is inf, and the run diverges
+        rate = np.broadcast_to(np.asarray(learning_rate).astype(dtype), (R,))
     if batch_size is not None and len(rngs) != R:
         raise ValueError(f"rngs must be one generator for each of the {R} networks, got {len(rngs)}")
     batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)

@@ -72,7 +72,8 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """Every quantity at its last iteration, by metric name."""
         last = self.history.groupby(["quantity", "layer"], sort=False)["value"].last()
-        return {metric_name(*key): float(value) for key, value in last.items()}
+        rows = last.reset_index().to_numpy().tolist()
+        return {metric_name(quantity, layer): value for quantity, layer, value in rows}
 
     def predict(self, X: Array) -> Array:
         """Return the answers (1, m) to examples X (n_x, m), in the units of the data set.

@@ -1,6 +1,7 @@
 """The mirror of runs in MLflow. The only module that imports mlflow, and only when it is needed."""
 
 import json
+import logging
 import math
 import os
 import time
@@ -17,6 +18,13 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
 
 
+VIEW = "swept"
+SHOWN_METRICS = (
+    *("accuracy/test", "accuracy/train", "r2/test", "r2/train", "cost/test", "cost/train"),
+    *("signal/ratio", "symmetry/distinct_units/layer1"),
+)
+
+
 def import_mlflow() -> Any:
     """Import mlflow as nnlab wants it: without telemetry, deaf to a run id meant for somebody else."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -24,6 +32,9 @@ def import_mlflow() -> Any:
     os.environ.pop("MLFLOW_RUN_ID", None)
     import mlflow
 
+    # It tells of every table it creates, in the middle of the progress bar.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return mlflow
 
 
@@ -96,6 +107,17 @@ class Tracker:
         self.client.set_terminated(run_id, "FINISHED", end)
         return run_id
 
+    def share_view(self, swept: Iterable[str]) -> str:
+        """Make a view of the run list that shows what was swept and how it went; return the link's path.
+
+        It is MLflow's own shared view, a tag of the experiment: without it the list shows no param and no metric.
+        """
+        params = [f"params.`{key}`" for key in swept]
+        metrics = [f"metrics.`{name}`" for name in SHOWN_METRICS]
+        state = {"selectedColumns": params + metrics, "runsHiddenMode": "SHOWALL"}
+        self.client.set_experiment_tag(self.experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
+        return f"/#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}"
+
     def close(self) -> None:
         """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
         if self.uri.startswith("sqlite:///"):
@@ -125,9 +147,9 @@ def _create_sqlite(path: Path) -> None:
 def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
     """All that MLflow shall draw: finite values only, a NaN can break the page of a run."""
     points = [
-        (metric_name(row.quantity, row.layer), row.value, row.iteration)
-        for row in run.history.itertuples()
-        if math.isfinite(row.value)
+        (metric_name(quantity, layer), value, iteration)
+        for iteration, layer, quantity, value in run.history.to_numpy().tolist()
+        if math.isfinite(value)
     ]
     values = flatten(run.config)
     # Params are strings in MLflow ("params.x < 0.1" is an error), so each swept number is a metric as well.

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 
@@ -30,7 +31,7 @@ def conduct(study: Study) -> int:
                     kept += 1
                 bar.update()
     except KeyboardInterrupt:
-        print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {study.store.folder}")
+        print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
         print("To make the others, type the same command again.")
         return INTERRUPTED
     if kept:
@@ -47,8 +48,8 @@ def _preflight(study: Study) -> str:
     parts = [f"{runs} of experiment {study.store.folder.name}"]
     if done:
         parts.append(f"{done} done already")
-    parts.append(f"folders in {study.store.folder}")
-    parts.append(f"MLflow at {study.uri}" if study.tracking else "MLflow off")
+    parts.append(f"folders in {_short(study.store.folder)}")
+    parts.append(f"MLflow at {_short(study.uri)}" if study.tracking else "MLflow off")
     parts.append(f"about {_time(study.estimate())} on {study.n_jobs} worker{'s' * (study.n_jobs > 1)}")
     return "; ".join(parts)
 
@@ -93,10 +94,15 @@ def _one_run(study: Study) -> str:
 
 def _next(study: Study) -> str:
     experiment = study.store.folder.name
-    steps = ["make ui"] if study.tracking else []
+    steps = [f"make ui    then open http://127.0.0.1:5000{study.view}"] if study.tracking else []
     if len(study.jobs) > 1:
         steps.append(f"make report EXPERIMENT={experiment}")
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])
+
+
+def _short(place: Path | str) -> str:
+    """Return a path or SQLite URI as it looks from here."""
+    return str(place).replace(f"{Path.cwd()}/", "").replace("sqlite:///", "")
 
 
 def _time(seconds: float) -> str:

@@ -41,7 +41,7 @@ class Study:
     """Many runs of one experiment, checked and planned; `execute` makes them.
 
     Runs that are on disk already are not made again: a run folder is named by its fingerprint, and complete if it
-    is there at all.
+    is there at all. `view` is the path at which MLflow's UI shows the runs, known once they are made.
     """
 
     jobs: list[Job]
@@ -51,6 +51,7 @@ class Study:
     n_jobs: int
     sweep: str
     todo: list[Job] = field(default_factory=list)
+    view: str = ""
 
     @classmethod
     def plan(
@@ -114,6 +115,7 @@ class Study:
                 yield result
         finally:
             if tracker:
+                self.view = tracker.share_view(self.swept)
                 tracker.close()
 
     def objectives(self) -> list[float | None]:

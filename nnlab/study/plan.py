@@ -147,7 +147,7 @@ def seconds(job: Job) -> float:
     activations = 2.2e-9 * m * sum(sizes[1:])
     products = 6 * m * parameter_count(sizes) / 40e9
     single = 2.0 if training.dtype == "float64" else 1.0
-    slow = 3.0 if training.arithmetic == "exact" else 1.0
+    slow = 1.4 if training.arithmetic == "exact" else 1.0
     return training.iterations * (1e-6 + single / 2.0 * slow * (activations + products))
 
 

@@ -1,0 +1,52 @@
+"""Open the recorded runs in the MLflow UI (`make ui`), on this machine only."""
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+from nnlab.config import RunConfig, results_path
+
+__all__ = ["command", "free_port", "main"]
+
+HOST = "127.0.0.1"
+"""MLflow has no password of its own: whoever reaches the port can read, change and delete every run."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Replace this process by MLflow's server."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    parser.add_argument("--port", type=int, default=5000, help="first port to try (5000)")
+    options = parser.parse_args(arguments)
+    database = results_path(options.results_dir) / "mlflow.db"
+    if not database.is_file():
+        sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
+    port = free_port(options.port)
+    print(f"The runs in {database} are at http://{HOST}:{port} until Ctrl-C.", flush=True)
+    # One worker answers 40 ms sooner than several, and nothing here needs the seven idle job processes.
+    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.execv(sys.executable, command(database, port))
+
+
+def command(database: Path, port: int) -> list[str]:
+    """Return the command line of MLflow's server over one SQLite file."""
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{database}"),
+        *("--default-artifact-root", (database.parent / "artifacts").as_uri()),
+    ]
+
+
+def free_port(first: int) -> int:
+    """Return the first port from `first` on that nobody listens on."""
+    for port in range(first, min(first + 100, 65536)):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) != 0:
+                return port
+    sys.exit(f"No free port from {first} to {first + 99}: name another with --port.")
+
+
+if __name__ == "__main__":
+    main()

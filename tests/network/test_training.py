@@ -1,0 +1,201 @@
+"""The generator of snapshots: when it looks, what it shows, and that it trains the notes' network."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import TASKS, Array, Stack, flower, generator, labelled, random_networks, stacks, trained
+
+from nnlab.network.activations import ACTIVATIONS
+from nnlab.network.costs import COSTS
+from nnlab.network.initializers import initialize
+from nnlab.network.parameters import Parameters
+from nnlab.network.training import Snapshot, checkpoints, train
+from nnlab.seeding import legacy_stream
+
+
+def notes_network(**changes: Any) -> Iterator[Snapshot]:
+    X, Y = flower()
+    choices = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": 1.2, "schedule": [0, 3, 5]}
+    start = changes.pop("parameters", None) or initialize((2, 4, 1), "normal", 0.01, legacy_stream(3))
+    return train(start, X, Y, **(choices | changes))
+
+
+@given(st.integers(0, 10**6), st.integers(2, 300), st.none() | st.integers(1, 10**6))
+def test_checkpoints_are_sorted_unique_within_bounds_and_few(iterations: int, count: int, every: int | None) -> None:
+    every = every and max(every, iterations // 1000, 1)
+    schedule = checkpoints(iterations, count, every)
+    assert schedule == sorted(set(schedule))
+    assert (schedule[0], schedule[-1]) == (0, iterations)
+    assert all(type(t) is int for t in schedule)
+    multiples = list(range(0, iterations + 1, every)) if every else []
+    assert set(multiples) <= set(schedule)
+    assert len(schedule) <= count + len(multiples)
+
+
+@given(st.integers(1, 10**6), st.integers(3, 300))
+def test_checkpoints_are_evenly_spaced_on_a_log_axis(iterations: int, count: int) -> None:
+    """No gap is wider than one step of the log axis, or one iteration."""
+    schedule = checkpoints(iterations, count)[1:]
+    step = iterations ** (1 / (count - 2))
+    assert schedule[0] == 1
+    assert all(
+        after <= step * (before + 0.5) + 0.5 or after == before + 1 for before, after in itertools.pairwise(schedule)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schedule"),
+    [
+        ((0, 40), [0]),
+        ((0, 2, 5), [0]),
+        ((1, 2), [0, 1]),
+        ((100, 2), [0, 100]),
+        ((100, 4), [0, 1, 10, 100]),
+        ((10, 2, 4), [0, 4, 8, 10]),
+        ((3, 1000), [0, 1, 2, 3]),
+    ],
+)
+def test_checkpoints_by_hand(arguments: tuple[int, ...], schedule: list[int]) -> None:
+    assert checkpoints(*arguments) == schedule
+
+
+@given(st.sets(st.integers(0, 40)).map(sorted))
+def test_train_yields_exactly_at_the_schedule(schedule: list[int]) -> None:
+    assert [snapshot.iteration for snapshot in notes_network(schedule=schedule)] == schedule
+
+
+def test_a_snapshot_is_independent_of_how_often_one_looked() -> None:
+    often = {s.iteration: s.parameters.flat for s in notes_network(schedule=range(20))}
+    for snapshot in notes_network(schedule=[4, 11, 19]):
+        np.testing.assert_array_equal(snapshot.parameters.flat, often[snapshot.iteration])
+
+
+def test_snapshots_are_copies_and_parameters_are_updated_in_place() -> None:
+    start = initialize((2, 4, 1), "normal", 0.01, legacy_stream(3))
+    before = start.flat.copy()
+    snapshots = list(notes_network(parameters=start))
+    np.testing.assert_array_equal(snapshots[0].parameters.flat, before)
+    np.testing.assert_array_equal(snapshots[-1].parameters.flat, start.flat)
+    assert not np.array_equal(start.flat, before)
+    assert not any(np.shares_memory(s.parameters.flat, start.flat) for s in snapshots)
+    assert len({s.cost.item() for s in snapshots}) == 3  # computed now, from what each was then
+
+
+def test_spoiling_a_snapshot_does_not_reach_the_training() -> None:
+    *_, undisturbed = notes_network()
+    for snapshot in notes_network():
+        final = snapshot.parameters.flat.copy()
+        for array in (snapshot.parameters.flat, *snapshot.Z, *snapshot.A, *snapshot.dZ, snapshot.gradient.flat):
+            array[...] = np.nan
+    np.testing.assert_array_equal(final, undisturbed.parameters.flat)
+
+
+@pytest.mark.parametrize(("task", "n_y"), TASKS)
+def test_what_a_snapshot_shows_by_hand(task: str, n_y: int) -> None:
+    """Cost, signals and gradient as the notes write them, for one relu layer and one run after the other."""
+    rng = generator(8)
+    networks, X, Y = random_networks((3, 5, n_y), 2, rng), rng.standard_normal((3, 12)), labelled(task, n_y, 12, rng)
+    choices: dict[str, Any] = {"activation": ACTIVATIONS["relu"], "cost": COSTS[task], "learning_rate": 0.1}
+    (snapshot,) = train(networks, X, Y, schedule=[4], **choices)
+    for run in range(2):
+        p = snapshot.parameters.as_dict(run)
+        Z1 = p["W1"] @ X + p["b1"]
+        A1 = np.maximum(Z1, 0)
+        Z2 = p["W2"] @ A1 + p["b2"]
+        A2 = {"binary": 1 / (1 + np.exp(-Z2)), "multiclass": np.exp(Z2) / np.exp(Z2).sum(axis=0)}.get(task, Z2)
+        cost = {
+            "binary": lambda A: -(Y * np.log(A) + (1 - Y) * np.log(1 - A)).sum() / 12,
+            "multiclass": lambda A: -(Y * np.log(A)).sum() / 12,
+            "regression": lambda A: ((A - Y) ** 2).mean(),
+        }[task](A2)
+        dZ2 = (A2 - Y) * (2 / n_y if task == "regression" else 1)
+        dZ1 = p["W2"].T @ dZ2 * (Z1 > 0)
+        gradient = {"W1": dZ1 @ X.T / 12, "b1": dZ1.sum(axis=1, keepdims=True) / 12}
+        gradient |= {"W2": dZ2 @ A1.T / 12, "b2": dZ2.sum(axis=1, keepdims=True) / 12}
+        assert snapshot.cost[run] == pytest.approx(cost, rel=1e-13)
+        shown = [*snapshot.Z, *snapshot.A, *snapshot.dZ]
+        for array, by_hand in zip(shown, [Z1, Z2, A1, dZ1, dZ2], strict=True):
+            np.testing.assert_allclose(array[run], by_hand, rtol=1e-12, atol=1e-14)
+        for name, array in snapshot.gradient.as_dict(run).items():
+            np.testing.assert_allclose(array, gradient[name], rtol=1e-12, atol=1e-14)
+
+
+@given(stacks())
+def test_dtype_and_learning_rates_are_in_the_snapshot(stack: Stack) -> None:
+    names = {"activation": ACTIVATIONS[stack.choices["activation"]], "cost": COSTS[stack.choices["cost"]]}
+    rngs = [generator(seed) for seed in stack.batch_seeds]
+    (snapshot,) = train(stack.parameters, stack.X, stack.Y, schedule=[2], rngs=rngs, **(stack.choices | names))
+    dtype = stack.parameters.flat.dtype
+    arrays = [snapshot.X, snapshot.Y, snapshot.T, snapshot.cost, *snapshot.Z, *snapshot.A, *snapshot.dZ]
+    assert {array.dtype for array in [*arrays, snapshot.gradient.flat, snapshot.parameters.flat]} == {dtype}
+    np.testing.assert_array_equal(snapshot.learning_rate, np.asarray(stack.choices["learning_rate"], dtype))
+
+
+def test_the_callers_data_stay() -> None:
+    X, Y = flower(50)
+    kept = X.copy(), Y.copy()
+    choices = {"activation": "tanh", "cost": "binary", "learning_rate": 1.2, "batch_size": 7, "rngs": [generator(0)]}
+    trained(initialize((2, 4, 1), "normal", 1.0, generator(0)), X, Y, 20, **choices)
+    np.testing.assert_array_equal(X, kept[0])
+    np.testing.assert_array_equal(Y, kept[1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_mini_batches_need_one_generator_a_run(count: int) -> None:
+    networks = random_networks((2, 4, 1), 2, generator(0))
+    with pytest.raises(ValueError, match=f"rngs must be one generator for each of the 2 networks, got {count}"):
+        list(notes_network(parameters=networks, batch_size=8, rngs=[generator(0)] * count))
+
+
+def slow_and_obvious(network: dict[str, Array], X: Array, Y: Array, rate: float, iterations: int) -> dict[str, Array]:
+    """The notes' two-layer network, one number at a time."""
+    W1, b1, W2, b2 = (network[name].tolist() for name in ("W1", "b1", "W2", "b2"))
+    units, m = range(len(W1)), X.shape[1]
+    examples = list(zip(*X.tolist(), Y[0].tolist(), strict=True))
+    for _ in range(iterations):
+        dW1, db1 = [[0.0, 0.0] for _ in units], [0.0 for _ in units]
+        dW2, db2 = [0.0 for _ in units], 0.0
+        for x1, x2, y in examples:
+            a1 = [math.tanh(W1[j][0] * x1 + W1[j][1] * x2 + b1[j][0]) for j in units]
+            a2 = 1 / (1 + math.exp(-sum(W2[0][j] * a1[j] for j in units) - b2[0][0]))
+            dz2 = a2 - y
+            db2 += dz2 / m
+            for j in units:
+                dz1 = W2[0][j] * dz2 * (1 - a1[j] ** 2)
+                dW2[j] += dz2 * a1[j] / m
+                dW1[j][0] += dz1 * x1 / m
+                dW1[j][1] += dz1 * x2 / m
+                db1[j] += dz1 / m
+        for j in units:
+            W1[j] = [W1[j][0] - rate * dW1[j][0], W1[j][1] - rate * dW1[j][1]]
+            b1[j][0] -= rate * db1[j]
+            W2[0][j] -= rate * dW2[j]
+        b2[0][0] -= rate * db2
+    return {"W1": np.array(W1), "b1": np.array(b1), "W2": np.array(W2), "b2": np.array(b2)}
+
+
+def test_train_is_the_slow_obvious_network() -> None:
+    X, Y = flower(60)
+    start = initialize((2, 4, 1), "normal", 0.01, legacy_stream(3))
+    slow = slow_and_obvious(start.as_dict(), X, Y, 1.2, 500)
+    fast = trained(start, X, Y, 500, activation="tanh", cost="binary", learning_rate=1.2)
+    for name, array in fast.parameters.as_dict().items():
+        np.testing.assert_allclose(array, slow[name], rtol=0, atol=1e-10)
+    assert np.abs(slow["W1"]).max() > 0.1  # it did learn
+
+
+def test_the_courses_costs() -> None:
+    """Two published versions, in one stack: seeds 3 and 2."""
+    X, Y = flower()
+    networks = [initialize((2, 4, 1), "normal", 0.01, legacy_stream(seed)).flat for seed in (3, 2)]
+    stack = Parameters((2, 4, 1), np.concatenate(networks))
+    choices: dict[str, Any] = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": 1.2}
+    costs = [s.cost for s in train(stack, X, Y, schedule=range(0, 4000, 1000), **choices)]
+    published = [[0.693162, 0.693048], [0.258625, 0.288083], [0.239334, 0.254385], [0.230802, 0.233864]]
+    np.testing.assert_allclose(costs, published, rtol=0, atol=1e-6)
