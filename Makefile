@@ -29,7 +29,7 @@ ui: .venv/installed ## compare the recorded runs in the MLflow UI
 	@$(BIN)/python experiments/ui.py $(ARGS)
 
 report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
-	@$(BIN)/python experiments/report.py experiment=$(EXPERIMENT) $(ARGS)
+	@$(BIN)/python experiments/report.py $(EXPERIMENT) $(ARGS)
 
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \

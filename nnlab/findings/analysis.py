@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.config import ConfigError, RunConfig, flatten, results_path
 
-__all__ = ["load_curves", "load_runs", "summary_table"]
+__all__ = ["load_curves", "load_runs", "summary_table", "varied"]
 
 
 def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
@@ -42,6 +42,12 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
         frame.insert(0, "fingerprint", fingerprint)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def varied(runs: pd.DataFrame) -> list[str]:
+    """Return the config keys whose values differ between these runs, as they come in the config."""
+    keys = [key for key in flatten(RunConfig()) if key in runs]
+    return [key for key in keys if runs[key].astype(str).nunique() > 1]
 
 
 def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits: int = 3) -> pd.DataFrame:

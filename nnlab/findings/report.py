@@ -1,0 +1,110 @@
+"""One HTML page about a sweep: settings, tables over seeds, cost curves. Self-contained; opens without network."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnlab.config import RunConfig
+from nnlab.findings.analysis import load_curves, load_runs, summary_table, varied
+from nnlab.findings.plots import cost_curves, metric_by_value
+
+__all__ = ["report"]
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 72rem; margin: auto;
+  padding: 1rem }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+img { max-width: 100%; height: auto } code { background: #f3f3f3; padding: .1rem .3rem; overflow-wrap: anywhere }
+@media print { body { max-width: none } }
+"""
+
+
+def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
+    """Return the page about all recorded runs of an experiment. Raises ConfigError if there are none."""
+    runs = load_runs(experiment, results_dir)
+    swept = varied(runs)
+    metrics = [
+        name for name in ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train") if name in runs
+    ]
+    seeds = runs["seed"].nunique()
+    command = f"python experiments/train.py experiment={experiment}"
+    parts = [
+        f"<p>{len(runs)} runs, {seeds} seed{'s' * (seeds > 1)}. Made by <code>{escape(command)}</code>.</p>",
+        "<h2>What was varied</h2>" + _values(runs, swept),
+        "<h2>Curves</h2>" + _curves(runs, swept),
+        *(
+            f"<h2>{name}</h2><p>Mean ± standard deviation over seeds.</p>" + _table(runs, swept, name)
+            for name in metrics
+        ),
+    ]
+    title = escape(f"nnlab: {experiment}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><main><h1>{title}</h1>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _values(runs: pd.DataFrame, swept: Sequence[str]) -> str:
+    rows = {key: ", ".join(str(value) for value in sorted(runs[key].dropna().unique())) for key in swept}
+    return _html(pd.DataFrame({"values": rows})) if rows else "<p>Nothing: all runs are alike.</p>"
+
+
+def _table(runs: pd.DataFrame, swept: Sequence[str], metric: str) -> str:
+    return _html(summary_table(runs, swept, metric))
+
+
+def _html(table: pd.DataFrame) -> str:
+    return f'<div class="wide" tabindex="0">{table.to_html(escape=True, border=0)}</div>'
+
+
+def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> str:
+    """Return the figures: few values side by side as panels, some as colours, many along the axis."""
+    keys = sorted((key for key in swept if key != "seed"), key=lambda key: runs[key].nunique()) or ["seed"]
+    panel = keys.pop(0) if len(keys) > 1 and runs[keys[0]].nunique() <= _PANELS else None
+    by, x = keys[0], keys[-1]
+    curves = load_curves(runs, ["cost/train"])
+    curves = curves[np.isfinite(curves["value"]) & (curves["value"] > 0)]
+    columns = dict.fromkeys(["fingerprint", "seed", by, *([panel] if panel else [])])
+    curves = curves.merge(runs[list(columns)], on="fingerprint")
+    reference = float(np.log(2)) if set(runs["data.name"]) <= _TWO_BALANCED_CLASSES else None
+    score = "accuracy/test" if "accuracy/test" in runs else "r2/test"
+    return _panels(curves, panel, lambda frame, ax: cost_curves(frame, ax, by, reference), f"Cost by {by}") + (
+        _panels(runs, panel, lambda frame, ax: metric_by_value(frame, ax, score, x, by), f"{score} by {x} and {by}")
+        if x != by
+        else ""
+    )
+
+
+_PANELS = 4
+_TWO_BALANCED_CLASSES = {"flower", "circles", "moons", "blobs", "quantiles", "xor"}
+
+
+def _panels(frame: pd.DataFrame, panel: str | None, draw: Callable[[pd.DataFrame, Axes], Axes], title: str) -> str:
+    """Draw one panel for each value of `panel`, with the same limits, as an inline image."""
+    groups = list(frame.groupby(panel)) if panel else [("", frame)]
+    figure = Figure(figsize=(max(7.0, 4.2 * len(groups)), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+    for place, (ax, (value, group)) in enumerate(zip(axes, groups, strict=True)):
+        draw(group, ax)
+        if panel:
+            ax.set_title(f"{panel} = {value!s}")
+        if place:
+            ax.set_ylabel("")
+    first = axes[0].get_legend()
+    for ax in axes[1:]:
+        if first is not None and ax.get_legend() is not None:
+            ax.get_legend().remove()
+    seeds = frame["seed"].nunique()
+    figure.suptitle(f"{title}: {frame['fingerprint'].nunique()} runs, {seeds} seed{'s' * (seeds > 1)}")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=110)
+    data = base64.b64encode(image.getvalue()).decode()
+    return f'<p><img alt="{escape(title)}" src="data:image/png;base64,{data}"></p>'
