@@ -6,7 +6,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -32,7 +32,7 @@ def task(cfg: DictConfig) -> float | None:
         )
         status = conduct(study)
     except ConfigError as error:
-        raise HydraException(str(error)) from None
+        raise CompactHydraException(str(error)) from None
     if status:
         sys.exit(status)
     return study.objectives()[0]
@@ -48,7 +48,7 @@ def batch(cfgs: Sequence[DictConfig], sweep_dir: str) -> list[float | None]:
         study = Study.plan([to_run_config(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir))
         status = conduct(study)
     except ConfigError as error:
-        raise HydraException(str(error)) from None
+        raise CompactHydraException(str(error)) from None
     if status:
         sys.exit(status)
     return study.objectives()
@@ -62,7 +62,7 @@ def check(cfgs: Sequence[DictConfig]) -> None:
     try:
         prepare([to_run_config(cfg) for cfg in cfgs])
     except ConfigError as error:
-        raise HydraException(str(error)) from None
+        raise CompactHydraException(str(error)) from None
 
 
 def sweep_name(sweep_dir: str) -> str:
@@ -72,7 +72,8 @@ def sweep_name(sweep_dir: str) -> str:
 
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
-main = hydra.main(version_base="1.3", config_path="../conf", config_name="config")(task)
+CONF = Path(__file__).resolve().parents[1] / "conf"
+main = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -62,7 +62,7 @@ class NnlabLauncher(Launcher):
         setup_globals()
         batch = getattr(self.task_function, "batch", None)
         if batch is None:
-            raise HydraException(
+            raise CompactHydraException(
                 "hydra/launcher=nnlab trains with experiments/train.py; here, use hydra/launcher=basic"
             )
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

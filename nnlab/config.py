@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -273,7 +274,12 @@ def _wrong_values(config: RunConfig) -> Iterator[str]:
     yield from _integer("diagnostics.every", config.diagnostics.every, 1, 10**9, optional=True)
     yield from _boolean("tracking.enabled", config.tracking.enabled)
     yield from _text("tracking.uri", config.tracking.uri, optional=True)
-    yield from _text("tracking.experiment", config.tracking.experiment)
+    experiment = config.tracking.experiment
+    if not isinstance(experiment, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}", experiment):
+        yield (
+            "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
+            f"folder, got {experiment!r}"
+        )
     yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 1_000, optional=True)
 
 

@@ -1,11 +1,18 @@
-"""One BLAS thread, and the same hypothesis examples in every test run."""
+"""One BLAS thread, the same hypothesis examples in every test run, and the command line as a fixture."""
 
 import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import numpy as np  # noqa: F401, E402  after the variables; a pytest plugin may have loaded it before them
+import pytest  # noqa: E402
+from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
@@ -13,3 +20,73 @@ threadpool_limits(limits=1, user_api="blas")  # for that case: the variables are
 
 settings.register_profile("nnlab", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("nnlab")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind: exit status, what it printed, the files below its results folder.
+
+    `written` leaves out Hydra's own log folder, which Hydra makes before it calls anybody.
+    """
+
+    status: int
+    output: str
+    error: str
+    results: Path
+
+    @property
+    def written(self) -> list[str]:
+        files = (path.relative_to(self.results) for path in self.results.rglob("*") if self.results.is_dir())
+        return sorted(str(path) for path in files if path.parts[0] != "hydra")
+
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Train:
+    """`experiments/train.py` with the given words on its command line, in this process, in a results folder of its own.
+
+    Tracking is off unless the words say otherwise: a fresh MLflow database takes seconds.
+    """
+    from experiments import train as script
+
+    def call(*words: str, results: Path = tmp_path / "results") -> Result:
+        given = [word.split("=")[0] for word in words]
+        words = (*(() if "results_dir" in given else (f"results_dir={results}",)), *words)
+        if not {"tracking", "tracking.enabled", "tracking.uri"} & set(given):
+            words = ("tracking.enabled=false", *words)
+        words = tuple(sorted(words, key=lambda word: not word.startswith("-")))
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        GlobalHydra.instance().clear()
+        capfd.readouterr()
+        status = 0
+        try:
+            script.main()
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 1
+            if isinstance(stop.code, str):
+                print(stop.code, file=sys.stderr)  # as the interpreter would
+        printed = capfd.readouterr()
+        return Result(status, printed.out, printed.err, results)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing in them, made once: each copy saves seconds."""
+    from nnlab.record.tracking import create_sqlite
+
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    create_sqlite(path)
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path, empty_database: Path) -> Path:
+    """A results folder with an MLflow database, ready for tracking."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return folder

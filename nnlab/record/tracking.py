@@ -12,7 +12,7 @@ from typing import Any
 from nnlab.config import ConfigError, RunConfig, flatten, results_path
 from nnlab.record.history import Run, metric_name
 
-__all__ = ["Tracker", "import_mlflow", "store_uri"]
+__all__ = ["Tracker", "create_sqlite", "import_mlflow", "store_uri"]
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
@@ -29,6 +29,7 @@ def import_mlflow() -> Any:
     """Import mlflow as nnlab wants it: without telemetry, deaf to a run id meant for somebody else."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 are two minutes of silence
     os.environ.pop("MLFLOW_RUN_ID", None)
     import mlflow
 
@@ -55,7 +56,7 @@ class Tracker:
         results = results_path(config.results_dir)
         try:
             if config.tracking.uri is None:
-                _create_sqlite(results / "mlflow.db")
+                create_sqlite(results / "mlflow.db")
             self.client = mlflow.MlflowClient(self.uri)
             self.experiment_id = self._open_experiment(results, local=config.tracking.uri is None)
         except (mlflow.exceptions.MlflowException, OSError) as error:
@@ -128,7 +129,7 @@ class Tracker:
             database.close()
 
 
-def _create_sqlite(path: Path) -> None:
+def create_sqlite(path: Path) -> None:
     """Make the database whole or not at all: several processes that migrate one empty file break each other."""
     if path.exists():
         return

@@ -97,8 +97,10 @@ class Study:
 
     def execute(self) -> Iterator[Run | Failure]:
         """Train what is to do; yield each run once it is kept, on disk and then in MLflow, in no fixed order."""
-        self.store.create()
+        if self.tracking and self.jobs[0].config.tracking.uri is None:
+            self.store.create()
         tracker = Tracker(self.jobs[0].config) if self.tracking else None
+        self.store.create()
         tags = {"sweep": self.sweep, **_git()}
         try:
             logged = tracker.logged() if tracker and len(self.todo) < len(self.jobs) else set()

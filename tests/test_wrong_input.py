@@ -1,0 +1,169 @@
+"""Wrong configs and files: one clear error each, nothing written, no traceback."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from conftest import Train
+
+WRONG_VALUES = {
+    "seed=-1": "seed",
+    "seed=4294967296": "seed",
+    "seed=1.5": "seed",
+    "seed=abc": "seed",
+    "seed=null": "seed",
+    "data.name=flowers": "data.name",
+    "data=flowers": "data/flowers",
+    "data.m=1": "data.m",
+    "data.m=0": "data.m",
+    "data.m=two": "data.m",
+    "data.noise=-0.1": "data.noise",
+    "data.noise=nan": "data.noise",
+    "data.noise=inf": "data.noise",
+    "data.seed=-1": "data.seed",
+    "data.test_m=0": "data.test_m",
+    "data.test_fraction=0.5": "data.test_fraction",
+    "data.path=x.csv": "data.path",
+    "data.target=y": "data.target",
+    "data.standardize=maybe": "data.standardize",
+    "model.hidden_size=0": "model.hidden_size",
+    "model.hidden_size=-4": "model.hidden_size",
+    "model.hidden_size=2.5": "model.hidden_size",
+    "model.hidden_size=many": "model.hidden_size",
+    "model.hidden_size=1000000": "model.hidden_size",
+    "model.depth=-1": "model.depth",
+    "model.layers=[4,0]": "model.layers",
+    "model.layers=4": "model.layers",
+    "model.layers=[a]": "model.layers",
+    "model.activation=tahn": "model.activation",
+    "model.activation=Tanh": "model.activation",
+    "model.activaton=tanh": "activaton",
+    "init.scheme=glorot": "init.scheme",
+    "init.scale=-0.01": "init.scale",
+    "init.scale=nan": "init.scale",
+    "init.scale=inf": "init.scale",
+    "init.scale=small": "init.scale",
+    "init.generator=mt19937": "init.generator",
+    "training.iterations=-1": "training.iterations",
+    "training.iterations=1e4": "training.iterations",
+    "training.learning_rate=-1": "training.learning_rate",
+    "training.learning_rate=nan": "training.learning_rate",
+    "training.batch_size=0": "training.batch_size",
+    "training.batch_size=401": "training.batch_size",
+    "training.dtype=float16": "training.dtype",
+    "training.arithmetic=fast": "training.arithmetic",
+    "diagnostics.preset=all": "diagnostics.preset",
+    "diagnostics.checkpoints=1": "diagnostics.checkpoints",
+    "diagnostics.every=0": "diagnostics.every",
+    "tracking.enabled=perhaps": "tracking.enabled",
+    "tracking.uri=''": "tracking.uri",
+    "tracking.experiment=''": "tracking.experiment",
+    "tracking.experiment=../outside": "tracking.experiment",
+    "launcher.n_jobs=0": "launcher.n_jobs",
+    "optimizer=adam": "optimizer",
+    "+model.dropout=0.5": "dropout",
+    "experiment=initialisation": "experiment/initialisation",
+    "model=": "model",
+}
+
+
+@pytest.mark.parametrize(("override", "named"), WRONG_VALUES.items(), ids=str)
+def test_a_wrong_value_is_one_clear_error(override: str, named: str, train: Train) -> None:
+    result = train(override)
+    assert result.status == 1
+    assert named in result.error
+    assert "Traceback" not in result.error
+    assert len(result.error.splitlines()) <= 25  # Hydra lists all presets of a group
+    assert result.written == []
+
+
+WRONG_TOGETHER = {
+    "data.name=digits data.m=100": ["data.m", "digits"],
+    "data.name=digits data.noise=0.1": ["data.noise", "digits"],
+    "data.name=quantiles data.noise=0.1": ["data.noise", "quantiles"],
+    "data.name=file data.path=x.csv": ["data.target"],
+    "data.name=file data.target=y": ["data.path"],
+    "data=file": ["data.path"],
+    "data.name=breast_cancer training.batch_size=569": ["training.batch_size", "breast_cancer"],
+    "data.name=spiral data.m=2": ["data.m", "spiral"],
+    "model.hidden_size=100000 model.depth=1000": ["model.hidden_size", "memory"],
+    "training.iterations=1000000 diagnostics.every=1": ["diagnostics.every"],
+    "model.hidden_size=0 init.scale=-1": ["model.hidden_size", "init.scale"],
+    "tracking.uri=nonsense://nowhere": ["tracking.uri"],
+}
+
+
+@pytest.mark.parametrize(("overrides", "named"), WRONG_TOGETHER.items(), ids=str)
+def test_values_that_contradict_each_other(overrides: str, named: list[str], train: Train) -> None:
+    result = train(*overrides.split())
+    assert result.status == 1
+    assert all(name in result.error for name in named), result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+def test_one_wrong_run_of_a_sweep_stops_it_before_the_first(train: Train) -> None:
+    result = train("-m", "model.hidden_size=1,2,0", "seed=range(3)")
+    assert result.status == 1
+    assert "model.hidden_size" in result.error
+    assert "(in 3 of 9 runs)" in result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+def test_one_wrong_run_stops_a_stock_launcher_too(train: Train) -> None:
+    result = train("-m", "hydra/launcher=basic", "model.hidden_size=1,0")
+    assert result.status == 1
+    assert "model.hidden_size" in result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+WRONG_FILES = {
+    "missing.csv": (None, "data.path"),
+    "empty.csv": (b"", "data.path"),
+    "header.csv": (b"a,y\n", "data.path"),
+    "one_row.csv": (b"a,y\n1,0\n", "row"),
+    "one_class.csv": (b"a,y\n1,0\n2,0\n3,0\n", "data.target"),
+    "no_target.csv": (b"a,b\n1,0\n2,1\n", "data.target"),
+    "text.csv": (b"a,y\n1,0\nred,1\n2,0\n3,1\n", "a"),
+    "nan.csv": (b"a,y\n1,0\n,1\n2,0\n3,1\n", "a"),
+    "ragged.csv": (b"a,y\n1,0\n1,2,3\n", "data.path"),
+    "binary.csv": (b"\xff\xfe\x00\x01" * 40, "data.path"),
+    "broken.parquet": (b"PAR1 not really", "data.path"),
+    "table.xlsx": (b"a,y\n1,0\n", "data.path"),
+    "wide.csv": ((",".join(f"c{n}" for n in range(20_001)) + ",y\n").encode(), "data.path"),
+    "truncated.csv.gz": (gzip.compress(b"a,y\n1,0\n" * 100, mtime=0)[:30], "data.path"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"), [(name, *case) for name, case in WRONG_FILES.items()], ids=list(WRONG_FILES)
+)
+def test_a_wrong_file_is_one_clear_error(
+    name: str, content: bytes | None, named: str, train: Train, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    result = train("data=file", f"data.path={path}", "data.target=y")
+    assert result.status == 1
+    assert named in result.error
+    assert name in result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+def test_a_directory_is_not_a_file(train: Train, tmp_path: Path) -> None:
+    result = train("data=file", f"data.path={tmp_path}", "data.target=y")
+    assert result.status == 1
+    assert "data.path" in result.error
+    assert "Traceback" not in result.error
+
+
+def test_a_results_folder_that_is_a_file(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    result = train(f"results_dir={tmp_path / 'taken'}")
+    assert result.status == 1
+    assert "results_dir" in result.error
+    assert "Traceback" not in result.error
