@@ -345,7 +345,7 @@ def test_parquet_types_of_a_feature(tmp_path, column):
         "\ufeffx,y\r\n0,u\r\n\r\n1,u\r\n0,v\r\n1,v",
         '"x","y"\n"0","u"\n1,u\n0,"v"\n1e0,v\n',
         "y,x\nu,false\nu,true\nv,False\nv,TRUE\n",
-        gzip.compress(b"x,y\n0,u\n1,u\n0,v\n1,v\n"),
+        gzip.compress(b"x,y\n0,u\n1,u\n0,v\n1,v\n", mtime=0),
     ],
     ids=["plain", "windows", "quoted", "boolean", "gzip"],
 )
@@ -499,11 +499,12 @@ def _cut(content):
         ("a.parquet", b"", "must be a Parquet file"),
         ("a.pq", b"PAR1 and nothing else PAR1", "must be a Parquet file"),
         ("a.csv.gz", b"x,y\n1,1\n", "must be readable: damaged"),
-        ("a.csv.gz", _cut(gzip.compress(b"x,y\n" + ROWS.encode() * 1000)), "must be readable: damaged"),
+        ("a.csv.gz", _cut(gzip.compress(b"x,y\n" + ROWS.encode() * 1000, mtime=0)), "must be readable: damaged"),
         ("a.txt", b"x,y\n", "must end in .csv, .csv.gz, .parquet, .pq, got"),
         ("a.pkl", b"\x80\x04N.", "must end in .csv, .csv.gz, .parquet, .pq, got"),
         ("csv", b"x,y\n", "must end in .csv, .csv.gz, .parquet, .pq, got"),
     ],
+    ids=["empty", "no parquet", "no gzip", "gzip cut short", "text", "pickle", "no suffix"],
 )
 def test_a_damaged_or_foreign_file_is_named(tmp_path, name, content, part):
     said = message(csv(tmp_path / name, content))

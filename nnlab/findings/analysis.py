@@ -27,7 +27,7 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.D
             f"experiment must be one that has recorded runs ({', '.join(known) or 'there are none yet'}), "
             f"got {experiment!r}"
         )
-    return pd.DataFrame(rows).convert_dtypes(convert_string=False)
+    return pd.DataFrame(rows)
 
 
 def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> pd.DataFrame:

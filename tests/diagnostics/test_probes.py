@@ -1,0 +1,151 @@
+"""The disease is planted, the probe has to find it; a healthy network has to be left alone."""
+
+import numpy as np
+import pytest
+
+from nnlab.diagnostics import PRESETS, Measurement, function, measure
+from nnlab.network.activations import ACTIVATIONS
+from nnlab.network.costs import COSTS
+from nnlab.network.parameters import Parameters
+from nnlab.network.training import Snapshot
+
+
+def snapshot(parameters: Parameters, activation: str = "tanh", task: str = "binary") -> Snapshot:
+    rng = np.random.default_rng(5)
+    m = 40
+    X = rng.standard_normal((parameters.sizes[0], m))
+    n_y = parameters.sizes[-1]
+    if task == "regression":
+        Y = rng.standard_normal((n_y, m))
+    else:
+        classes = rng.integers(0, max(n_y, 2), m)
+        Y = np.eye(n_y)[classes].T if n_y > 1 else classes[None, :].astype(float)
+    rate = np.full(len(parameters.flat), 1.2)
+    return Snapshot(0, parameters, X, Y, ACTIVATIONS[activation], COSTS[task], rate)
+
+
+def random_stack(sizes: tuple[int, ...] = (2, 6, 5, 1), R: int = 3) -> Parameters:
+    parameters = Parameters.zeros(sizes, R)
+    parameters.flat[...] = np.random.default_rng(1).standard_normal(parameters.flat.shape)
+    return parameters
+
+
+def values(seen: Snapshot) -> dict[tuple[str, int], np.ndarray]:
+    return {(quantity, layer): value for quantity, layer, value in measure(seen, "standard")}
+
+
+def test_distinct_units_counts_classes_of_equal_units() -> None:
+    parameters = random_stack()
+    parameters.theta[0][1, 3] = parameters.theta[0][1, 2]  # run 1: units 2 and 3 of layer 1 are copies
+    parameters.W[1][1, :, 3] = parameters.W[1][1, :, 2]
+    parameters.flat[2] = 0.5  # run 2: all units alike
+    found = values(snapshot(parameters))
+    assert found["symmetry/distinct_units", 1].tolist() == [6, 5, 1]
+    assert found["symmetry/distinct_units", 2].tolist() == [5, 5, 1]
+
+
+def test_units_that_only_look_alike_from_below_are_distinct() -> None:
+    parameters = random_stack()
+    parameters.theta[0][:, 3] = parameters.theta[0][:, 2]  # same input side, other outgoing weights
+    assert values(snapshot(parameters))["symmetry/distinct_units", 1].tolist() == [6, 6, 6]
+
+
+def test_one_bit_makes_a_unit_distinct() -> None:
+    parameters = Parameters.zeros((2, 4, 1), 1)
+    parameters.flat[...] = 0.5
+    parameters.W[0][0, 1, 0] = np.nextafter(0.5, 1)
+    assert values(snapshot(parameters))["symmetry/distinct_units", 1].tolist() == [2]
+
+
+def test_minus_zero_is_zero() -> None:
+    parameters = Parameters.zeros((2, 4, 1), 1)
+    parameters.W[0][0, 1, 0] = -0.0
+    assert values(snapshot(parameters))["symmetry/distinct_units", 1].tolist() == [1]
+
+
+def test_signal_equals_a_plain_loop() -> None:
+    parameters = random_stack()
+    seen = snapshot(parameters)
+    found = values(seen)
+    for run in range(3):
+        dZ3 = 1 / (1 + np.exp(-seen.Z[2][run])) - seen.Y
+        dZ2 = parameters.W[2][run].T @ dZ3 * (1 - np.tanh(seen.Z[1][run]) ** 2)
+        dZ1 = parameters.W[1][run].T @ dZ2 * (1 - np.tanh(seen.Z[0][run]) ** 2)
+        rms = [float(np.sqrt(np.mean(dZ**2))) for dZ in (dZ1, dZ2, dZ3)]
+        for layer in (1, 2, 3):
+            np.testing.assert_allclose(found["signal/rms_dZ", layer][run], rms[layer - 1], rtol=1e-12)
+        np.testing.assert_allclose(found["signal/ratio", 0][run], rms[0] / rms[2], rtol=1e-12)
+        dW1 = dZ1 @ seen.X.T / seen.X.shape[1]
+        np.testing.assert_allclose(found["signal/norm_dW", 1][run], np.linalg.norm(dW1), rtol=1e-12)
+
+
+def test_small_weights_vanish_in_dZ_but_not_in_dW() -> None:
+    sizes = (2, *[16] * 9, 1)
+    parameters = Parameters.zeros(sizes, 1)
+    parameters.flat[...] = 0.01 * np.random.default_rng(2).standard_normal(parameters.flat.shape)
+    for b in parameters.b:
+        b[...] = 0
+    found = values(snapshot(parameters))
+    assert found["signal/ratio", 0][0] < 1e-9
+    hidden = [found["signal/norm_dW", layer][0] for layer in range(1, 10)]
+    assert max(hidden) / min(hidden) < 100
+
+
+def test_a_zero_network_has_no_signal() -> None:
+    found = values(snapshot(Parameters.zeros((2, 4, 1), 2)))
+    assert found["signal/rms_dZ", 1].tolist() == [0, 0]
+    assert found["signal/ratio", 0].tolist() == [0, 0]
+    assert found["signal/norm_dW", 1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("sizes", [(2, 1), (2, 1, 1), (2, 4, 1), (2, 3, 2, 1), (3, 4, 3)], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_probes_survive_what_they_may_meet(bad: float, sizes: tuple[int, ...], activation: str) -> None:
+    parameters = random_stack(sizes)
+    parameters.flat[1] = bad  # one sick run among healthy ones
+    seen = snapshot(parameters, activation, "multiclass" if sizes[-1] > 1 else "binary")
+    alone = snapshot(
+        Parameters(sizes, parameters.flat[:1].copy()), activation, "multiclass" if sizes[-1] > 1 else "binary"
+    )
+    together, expected = values(seen), values(alone)
+    assert together.keys() == expected.keys()
+    for key, value in together.items():
+        assert value.shape == (3,)
+        assert value[0] == expected[key][0]
+
+
+def test_presets_name_probes_that_give_one_value_per_run() -> None:
+    assert PRESETS["none"] == ()
+    for quantity, layer, value in measure(snapshot(random_stack()), "standard"):
+        assert "/" in quantity
+        assert layer >= 0
+        assert value.shape == (3,)
+
+
+def performance(seen: Snapshot) -> dict[str, np.ndarray]:
+    def named(measurements: list[Measurement]) -> dict[str, np.ndarray]:
+        return {quantity: value for quantity, _, value in measurements}
+
+    test = function.on_test_data(seen.parameters, seen.X, seen.Y, seen.activation, seen.cost_function)
+    return named([*function.on_training_data(seen), *test])
+
+
+def test_performance_on_the_same_examples_is_the_same() -> None:
+    found = performance(snapshot(random_stack()))
+    assert np.array_equal(found["cost/train"], found["cost/test"])
+    assert np.array_equal(found["accuracy/train"], found["accuracy/test"])
+
+
+def test_a_network_of_nan_is_right_about_nothing() -> None:
+    parameters = random_stack()
+    parameters.flat[0] = np.nan
+    assert performance(snapshot(parameters))["accuracy/train"][0] == 0
+
+
+def test_r2_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import r2_score
+
+    seen = snapshot(random_stack((2, 4, 1)), task="regression")
+    expected = [r2_score(seen.Y[0], seen.Z[-1][run, 0]) for run in range(3)]
+    np.testing.assert_allclose(performance(seen)["r2/train"], expected, rtol=1e-12)

@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnlab
+from nnlab.record.history import Run
+from nnlab.record.store import FILES, Store
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = nnlab.RunConfig(
+        model=nnlab.ModelConfig(layers=[3, 2]),
+        training=nnlab.TrainingConfig(iterations=20),
+        results_dir=str(tmp_path_factory.mktemp("made")),
+    )
+    return nnlab.run(config)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path, "experiment")
+    store.create()
+    return store
+
+
+def test_a_run_comes_back_as_it_was(run: Run, store: Store) -> None:
+    store.write(run)
+    back = store.read(run.fingerprint)
+    assert back.config == run.config
+    assert back.facts == run.facts
+    assert back.sizes == (2, 3, 2, 1)
+    pd.testing.assert_frame_equal(back.history, run.history, check_exact=True)
+    assert all(np.array_equal(back.parameters[name], value) for name, value in run.parameters.items())
+    X = np.random.default_rng(0).standard_normal((2, 50))
+    assert np.array_equal(back.predict(X), run.predict(X))
+
+
+def test_the_folder_holds_what_the_docstring_says(run: Run, store: Store) -> None:
+    folder = store.write(run)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["fingerprint"] == folder.name == run.fingerprint
+    assert facts["config"]["model.layers"] == [3, 2]
+    assert facts["metrics"]["cost/train"] == run.metrics["cost/train"]
+
+
+def test_a_run_that_is_there_is_left_alone(run: Run, store: Store) -> None:
+    folder = store.write(run)
+    before = (folder / "run.json").stat().st_mtime_ns
+    store.write(run)
+    assert (folder / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_write_that_fails_leaves_nothing(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write(run)
+    assert store.fingerprints() == []
+    assert list(store.folder.iterdir()) == []
+
+
+def test_half_written_folders_are_not_runs(run: Run, store: Store) -> None:
+    (store.folder / ".partial-xyz").mkdir()
+    assert store.fingerprints() == []
+    assert run.fingerprint not in store
+
+
+def test_infinite_metrics_survive_json(run: Run, store: Store) -> None:
+    history = run.history.copy()
+    history.loc[history["quantity"] == "cost/train", "value"] = np.inf
+    history.loc[history["quantity"] == "cost/test", "value"] = np.nan
+    store.write(Run(run.config, run.task, history, run.parameters, run.standardization, "f" * 16, run.facts))
+    metrics = store.metrics("f" * 16)
+    assert metrics["cost/train"] == np.inf
+    assert np.isnan(metrics["cost/test"])
+
+
+def test_reading_a_run_that_is_not_there(store: Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.read("0" * 16)

@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.record.tracking import import_mlflow
+
+
+@pytest.fixture
+def configs(results: Path) -> list[nnlab.RunConfig]:
+    return [
+        nnlab.RunConfig(
+            seed=seed,
+            init=nnlab.InitConfig(scale=scale),
+            training=nnlab.TrainingConfig(iterations=40),
+            results_dir=str(results),
+            tracking=nnlab.TrackingConfig(experiment="small"),
+        )
+        for scale in (0.0, 0.01)
+        for seed in range(2)
+    ]
+
+
+def client(results: Path) -> Any:
+    return import_mlflow().MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+
+
+def recorded(results: Path) -> list[Any]:
+    mlflow = client(results)
+    return mlflow.search_runs([mlflow.get_experiment_by_name("small").experiment_id])
+
+
+def test_every_run_is_mirrored_with_all_it_has(configs: list[nnlab.RunConfig], results: Path) -> None:
+    made = {run.fingerprint: run for run in nnlab.sweep(configs, n_jobs=1, tracking=True)}
+    mirrored = recorded(results)
+    assert len(mirrored) == 4
+    for entry in mirrored:
+        run = made[entry.data.tags["fingerprint"]]
+        assert entry.info.status == "FINISHED"
+        assert entry.data.params["init.scale"] == str(run.config.init.scale)
+        assert entry.data.params["data.m"] == "400"
+        assert entry.data.metrics["cost/train"] == run.metrics["cost/train"]
+        assert entry.data.metrics["symmetry/distinct_units/layer1"] == run.metrics["symmetry/distinct_units/layer1"]
+        assert entry.data.metrics["config/init.scale"] == run.config.init.scale
+        assert entry.data.metrics["config/seed"] == run.config.seed
+        assert len({other.data.tags["sweep"] for other in mirrored}) == 1
+    assert sorted(entry.info.run_name for entry in mirrored) == [
+        *("scale 0 seed 0", "scale 0 seed 1"),
+        *("scale 0.01 seed 0", "scale 0.01 seed 1"),
+    ]
+
+
+def test_curves_are_those_on_disk(configs: list[nnlab.RunConfig], results: Path) -> None:
+    run = nnlab.sweep(configs[-1:], n_jobs=1, tracking=True)[0]
+    history = client(results).get_metric_history(recorded(results)[0].info.run_id, "cost/test")
+    on_disk = run.history.query("quantity == 'cost/test'")
+    assert [(point.step, point.value) for point in history] == list(
+        zip(on_disk["iteration"], on_disk["value"], strict=True)
+    )
+
+
+def test_artifacts_hold_the_run_folder(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    names = {file.path for file in client(results).list_artifacts(recorded(results)[0].info.run_id)}
+    assert names == {"config.yaml", "history.parquet", "parameters.npz", "run.json"}
+
+
+def test_a_run_on_disk_that_mlflow_has_not_heard_of_is_told(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:2], n_jobs=1, tracking=False)
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(recorded(results)) == 4
+
+
+def test_numbers_that_are_not_finite_are_tagged_not_logged(configs: list[nnlab.RunConfig], results: Path) -> None:
+    config = nnlab.RunConfig(
+        data=nnlab.DataConfig(name="diabetes"),
+        model=nnlab.ModelConfig(depth=0),
+        training=nnlab.TrainingConfig(iterations=5000, learning_rate=10.0),
+        results_dir=str(results),
+        tracking=nnlab.TrackingConfig(experiment="small"),
+    )
+    nnlab.sweep([config], n_jobs=1, tracking=True)
+    entry = recorded(results)[0]
+    assert "cost/train" in entry.data.tags["non_finite"]
+    mlflow = client(results)
+    points = mlflow.get_metric_history(entry.info.run_id, "cost/train")
+    assert points
+    assert all(np.isfinite(point.value) for point in points)
+
+
+def test_the_experiment_opens_as_model_training_with_a_view(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    tags = client(results).get_experiment_by_name("small").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "params.`init.scale`" in tags["mlflow.sharedViewState.swept"]
+
+
+def test_an_environment_variable_cannot_lead_the_runs_astray(
+    configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(recorded(results)) == 4
+
+
+def test_a_deleted_experiment_is_named(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    mlflow = client(results)
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("small").experiment_id)
+    with pytest.raises(nnlab.ConfigError, match=r"tracking.experiment must not be a deleted experiment"):
+        nnlab.sweep(configs, n_jobs=1, tracking=True)

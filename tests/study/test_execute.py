@@ -1,0 +1,158 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnlab
+from nnlab.config import RunConfig
+from nnlab.record.history import Run
+from nnlab.study import execute
+from nnlab.study.execute import Study
+
+SMALL = nnlab.TrainingConfig(iterations=50)
+
+
+def configs_in(folder: Path, count: int = 3, **parts: object) -> list[RunConfig]:
+    shared = {"training": SMALL, "results_dir": str(folder), **parts}
+    return [
+        RunConfig(seed=seed, model=nnlab.ModelConfig(hidden_size=size), **shared)  # type: ignore[arg-type]
+        for size in (2, 4)
+        for seed in range(count)
+    ]
+
+
+def assert_same_bits(one: list[Run], other: list[Run]) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert a.fingerprint == b.fingerprint
+        pd.testing.assert_frame_equal(a.history, b.history, check_exact=True)
+        assert all(a.parameters[name].tobytes() == b.parameters[name].tobytes() for name in a.parameters)
+
+
+@pytest.mark.parametrize("training", [SMALL, nnlab.TrainingConfig(iterations=50, batch_size=30)], ids=["full", "mini"])
+def test_one_and_two_workers_give_the_same_bits(training: nnlab.TrainingConfig, tmp_path: Path) -> None:
+    alone = nnlab.sweep(configs_in(tmp_path / "one", training=training), n_jobs=1)
+    together = nnlab.sweep(configs_in(tmp_path / "two", training=training), n_jobs=2)
+    assert_same_bits(alone, together)
+
+
+def test_a_run_of_a_sweep_equals_the_run_alone(tmp_path: Path) -> None:
+    configs = configs_in(tmp_path / "sweep")
+    swept = nnlab.sweep(configs, n_jobs=1)
+    alone = [nnlab.run(dataclasses.replace(config, results_dir=str(tmp_path / "alone"))) for config in configs]
+    assert_same_bits(swept, alone)
+
+
+def test_runs_come_back_in_the_order_given(tmp_path: Path) -> None:
+    configs = configs_in(tmp_path)[::-1]
+    runs = nnlab.sweep(configs, n_jobs=2)
+    asked = [(config.seed, config.model.hidden_size) for config in configs]
+    assert [(run.config.seed, run.config.model.hidden_size) for run in runs] == asked
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = nnlab.sweep(configs_in(tmp_path, 2), n_jobs=1)
+    trained: list[int] = []
+    real = execute.run_stack
+    monkeypatch.setattr(
+        execute, "run_stack", lambda configs, *rest: trained.append(len(configs)) or real(configs, *rest)
+    )
+    again = nnlab.sweep(configs_in(tmp_path, 3), n_jobs=1)
+    assert sum(trained) == 2
+    assert_same_bits(first, [again[0], again[1], again[3], again[4]])
+
+
+def test_twice_the_same_config_is_one_run(tmp_path: Path) -> None:
+    configs = configs_in(tmp_path, 1)
+    runs = nnlab.sweep([*configs, *configs], n_jobs=1)
+    assert_same_bits(runs[:2], runs[2:])
+    assert len(list((tmp_path / "runs" / "playground").iterdir())) == 2
+
+
+def test_an_empty_sweep_is_no_runs() -> None:
+    assert nnlab.sweep([]) == []
+
+
+def test_a_failing_stack_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = execute.run_stack
+
+    def sometimes(configs: list[RunConfig], *rest: object) -> list[Run]:
+        if configs[0].model.hidden_size == 2:
+            raise RuntimeError("planted")
+        return real(configs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(execute, "run_stack", sometimes)
+    with pytest.raises(nnlab.StudyError, match=r"(?s)3 of 6 runs failed.*planted"):
+        nnlab.sweep(configs_in(tmp_path), n_jobs=1)
+    assert len(nnlab.load_runs("playground", str(tmp_path))) == 3
+
+
+def test_a_diverging_run_is_a_result(tmp_path: Path) -> None:
+    # Mean squared error of a network without hidden layer: every large learning rate diverges.
+    run = nnlab.run(
+        RunConfig(
+            data=nnlab.DataConfig(name="diabetes"),
+            model=nnlab.ModelConfig(depth=0),
+            training=nnlab.TrainingConfig(iterations=5000, learning_rate=10.0),
+            results_dir=str(tmp_path),
+        )
+    )
+    assert not np.isfinite(run.metrics["cost/train"])
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("breast_cancer", "accuracy/test"),
+        ("digits", "accuracy/test"),
+        ("diabetes", "r2/test"),
+        ("spiral", "accuracy/test"),
+    ],
+)
+def test_every_task_learns(name: str, score: str, tmp_path: Path) -> None:
+    config = RunConfig(
+        data=nnlab.DataConfig(name=name),
+        model=nnlab.ModelConfig(hidden_size=16),
+        init=nnlab.InitConfig("xavier", 1.0),
+        training=nnlab.TrainingConfig(iterations=300, learning_rate=0.1),
+        results_dir=str(tmp_path),
+    )
+    run = nnlab.run(config)
+    costs = run.history.query("quantity == 'cost/train'")["value"]
+    assert costs.iloc[-1] < 0.9 * costs.iloc[0]
+    assert run.metrics[score] > {"diabetes": 0.2, "spiral": 0.45}.get(name, 0.9)
+
+
+def test_predictions_are_in_the_units_of_the_data(tmp_path: Path) -> None:
+    from sklearn.datasets import load_diabetes
+
+    config = RunConfig(
+        data=nnlab.DataConfig(name="diabetes"),
+        model=nnlab.ModelConfig(depth=0),
+        training=nnlab.TrainingConfig(iterations=2000, learning_rate=0.05),
+        results_dir=str(tmp_path),
+    )
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    predicted = nnlab.run(config).predict(X.T)
+    assert predicted.shape == (1, 442)
+    assert np.corrcoef(predicted[0], y)[0, 1] > 0.65
+    assert abs(predicted.mean() - y.mean()) < 5
+
+
+def test_accuracy_is_that_of_the_predictions(tmp_path: Path) -> None:
+    config = RunConfig(training=SMALL, results_dir=str(tmp_path))
+    run, data = nnlab.run(config), nnlab.load_dataset(config.data)
+    assert np.mean(run.predict(data.X_test) == data.Y_test) == run.metrics["accuracy/test"]
+
+
+def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
+    run = nnlab.run(RunConfig(training=SMALL, results_dir=str(tmp_path)))
+    with pytest.raises(ValueError, match=r"X must have shape \(2, m\), examples as columns, got \(400, 2\)"):
+        run.predict(np.zeros((400, 2)))
+
+
+def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
+    few, many = (Study.plan(configs_in(tmp_path, count), n_jobs=1, tracking=False).estimate() for count in (1, 10))
+    assert 0 < few < many

@@ -1,0 +1,107 @@
+import dataclasses
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nnlab
+from nnlab.config import RunConfig
+from nnlab.study.plan import Job, plan_stacks, prepare, run_name, swept_keys
+
+
+def configs_of(seeds: range, scales: list[float], activations: list[str], sizes: list[int]) -> list[RunConfig]:
+    return [
+        RunConfig(
+            seed=seed,
+            init=nnlab.InitConfig(scale=scale),
+            model=nnlab.ModelConfig(activation=activation, hidden_size=size),
+        )
+        for scale in scales
+        for activation in activations
+        for size in sizes
+        for seed in seeds
+    ]
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.sampled_from([0.0, 0.01, 1.0]), min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from(["tanh", "relu"]), min_size=1, unique=True),
+    st.lists(st.sampled_from([1, 4, 50, 300]), min_size=1, unique=True),
+    st.integers(1, 8),
+)
+def test_every_job_stands_in_one_stack_of_its_like(
+    seeds: int, scales: list[float], activations: list[str], sizes: list[int], n_jobs: int
+) -> None:
+    jobs = prepare(configs_of(range(seeds), scales, activations, sizes))
+    stacks = plan_stacks(jobs, n_jobs)
+    assert Counter(job.index for stack in stacks for job in stack.jobs) == Counter(range(len(jobs)))
+    for stack in stacks:
+        assert len({(job.config.model.activation, job.config.model.hidden_size) for job in stack.jobs}) == 1
+    times = [stack.seconds for stack in stacks]
+    assert times == sorted(times, reverse=True)
+
+
+def test_wide_networks_make_small_stacks() -> None:
+    def largest(size: int) -> int:
+        return max(len(s.jobs) for s in plan_stacks(prepare(configs_of(range(40), [0.01], ["tanh"], [size])), 1))
+
+    assert largest(4) > largest(20) > largest(200) >= 1
+
+
+def test_a_few_runs_are_spread_over_all_workers() -> None:
+    stacks = plan_stacks(prepare(configs_of(range(8), [0.01], ["tanh"], [4])), 4)
+    assert [len(stack.jobs) for stack in stacks] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("data", "noise", 0.3),
+        ("model", "activation", "relu"),
+        ("training", "iterations", 7),
+        ("training", "batch_size", 5),
+        ("training", "dtype", "float32"),
+        ("training", "arithmetic", "exact"),
+        ("diagnostics", "checkpoints", 7),
+    ],
+)
+def test_unlike_networks_are_never_stacked(part: str, field: str, value: object) -> None:
+    config = RunConfig()
+    other = dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **{field: value})})
+    assert len(plan_stacks(prepare([config, other]), 1)) == 2
+
+
+def test_learning_rates_may_differ_inside_a_stack() -> None:
+    rates = [RunConfig(training=nnlab.TrainingConfig(learning_rate=rate)) for rate in (0.1, 1.2)]
+    assert len(plan_stacks(prepare(rates), 1)) == 1
+
+
+def test_data_are_loaded_once_for_all_runs() -> None:
+    jobs = prepare(configs_of(range(5), [0.01], ["tanh"], [4]))
+    assert len({id(job.data) for job in jobs}) == 1
+
+
+def names(jobs: list[Job]) -> list[str]:
+    return [job.name for job in jobs]
+
+
+def test_runs_are_named_by_what_was_swept() -> None:
+    assert names(prepare(configs_of(range(3, 5), [0.01, 1.0], ["tanh"], [4]))) == [
+        *("scale 0.01 seed 3", "scale 0.01 seed 4"),
+        *("scale 1 seed 3", "scale 1 seed 4"),
+    ]
+    assert names(prepare(configs_of(range(3, 5), [0.01, 1.0], ["tanh", "relu"], [4, 5])))[0] == (
+        "tanh h4 scale 0.01 seed 3"
+    )
+
+
+def test_a_single_run_has_a_name_too() -> None:
+    assert run_name(RunConfig(), []) == "tanh h4 scale 0.01 seed 3"
+
+
+def test_other_swept_keys_appear_by_their_last_part() -> None:
+    rates = [RunConfig(training=nnlab.TrainingConfig(learning_rate=rate)) for rate in (0.1, 1.2)]
+    assert swept_keys(rates) == ["training.learning_rate"]
+    assert names(prepare(rates)) == ["learning_rate 0.1", "learning_rate 1.2"]
