@@ -68,7 +68,7 @@ def _html(table: pd.DataFrame) -> str:
 def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> str:
     """Return the figures: few values side by side as panels, some as colours, many along the axis."""
     keys = sorted((key for key in swept if key != "seed"), key=lambda key: runs[key].nunique()) or ["seed"]
-    panel = keys.pop(0) if len(keys) > 1 and runs[keys[0]].nunique() <= _PANELS else None
+    panel = keys.pop(0) if len(keys) > 2 and runs[keys[0]].nunique() <= _PANELS else None
     by, x = keys[0], keys[-1]
     curves = load_curves(runs, ["cost/train"])
     curves = curves[np.isfinite(curves["value"]) & (curves["value"] > 0)]

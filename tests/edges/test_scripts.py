@@ -1,0 +1,40 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+import nnlab
+from experiments import report, ui
+
+
+def test_the_ui_listens_on_this_machine_only(tmp_path: Path) -> None:
+    words = ui.command(tmp_path / "mlflow.db", 5000)
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    assert f"sqlite:///{tmp_path / 'mlflow.db'}" in words
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert ui.free_port(port) > port
+
+
+def test_the_ui_says_when_there_is_nothing_to_show(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="make sweep"):
+        ui.main(["--results-dir", str(tmp_path)])
+
+
+def test_a_report_is_written_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(tmp_path))
+    nnlab.sweep([config], n_jobs=1)
+    report.main(["playground", "--results-dir", str(tmp_path)])
+    path = Path(capsys.readouterr().out.strip())
+    assert path == tmp_path / "reports" / "playground.html"
+    assert "<h1>nnlab: playground</h1>" in path.read_text()
+
+
+def test_a_report_of_nothing_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="one that has recorded runs"):
+        report.main(["playground", "--results-dir", str(tmp_path)])

@@ -1,0 +1,192 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import Train
+
+import nnlab
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
+FAST = ("training.iterations=20", "diagnostics.checkpoints=3", "diagnostics.every=null")
+
+
+def curves(results: Path, experiment: str = "playground") -> pd.DataFrame:
+    runs = nnlab.load_runs(experiment, str(results))
+    return nnlab.load_curves(runs).sort_values(["fingerprint", "iteration", "quantity", "layer"], ignore_index=True)
+
+
+def test_one_network_is_shown_training(train: Train) -> None:
+    result = train("model.activation=relu", "training.iterations=200")
+    assert result.status == 0, result.error
+    assert "relu h4 scale 0.01 seed 3" in result.output
+    assert "cost/train" in result.output
+    assert "1 of 1 runs" in result.output
+
+
+def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
+    result = train("-m", "model.activation=relu,tanh", "model.hidden_size=2,3", "seed=range(2)", *FAST)
+    assert result.status == 0, result.error
+    preflight, *_ = result.output.splitlines()
+    assert preflight.startswith("8 runs of experiment playground")
+    assert "about" in preflight
+    assert "mean ± standard deviation over 2 seeds" in result.output
+    assert "8 of 8 runs" in result.output
+    assert "make report EXPERIMENT=playground" in result.output
+
+
+def test_a_sweep_keeps_hydras_promises(train: Train) -> None:
+    result = train("-m", "seed=3,4", "init=he,zeros", *FAST)
+    assert result.status == 0, result.error
+    (sweep,) = (result.results / "hydra" / "sweeps").glob("*/*")
+    assert (sweep / "multirun.yaml").is_file()
+    jobs = sorted(path.name for path in sweep.iterdir() if path.is_dir())
+    assert jobs == ["0", "1", "2", "3"]
+
+    def job(number: str, name: str) -> Any:
+        return yaml.safe_load((sweep / number / ".hydra" / f"{name}.yaml").read_text())
+
+    assert {"seed=3", "init=zeros", "training.iterations=20"} <= set(job("1", "overrides"))
+    assert job("1", "config")["init"] == {"scheme": "zeros", "scale": 0.0, "generator": "pcg64"}
+    assert job("2", "config")["seed"] == 4
+    assert [job(number, "hydra")["hydra"]["job"]["num"] for number in jobs] == [0, 1, 2, 3]
+
+
+def test_fast_composition_gives_what_hydra_gives() -> None:
+    from hydra import initialize_config_dir
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from experiments.schema import register
+    from hydra_plugins.nnlab_launcher import compose
+
+    register()
+    batch = [
+        ["init=he", "seed=5", "model.layers=[3,2]"],
+        ["init=he", "seed=6", "model.layers=null"],
+        ["data=digits", "training=mini_batch", "training.learning_rate=0.5"],
+        ["experiment=course_initialization", "model.activation=gelu"],
+    ]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = ConfigLoaderImpl(create_config_search_path(str(ROOT / "conf")))
+        master = loader.load_configuration("config", ["seed=1"], RunMode.MULTIRUN)
+        HydraConfig.instance().set_config(master)
+        quick = compose(loader, master, batch)
+        slow = [loader.load_sweep_config(master, list(words)) for words in batch]
+        for one, other in zip(quick, slow, strict=True):
+            for config in (one, other):
+                config.hydra.job.override_dirname = ""  # Hydra's own is going away in 1.4
+            assert OmegaConf.to_container(one) == OmegaConf.to_container(other)
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_stock_launchers_give_the_same_bits(launcher: str, train: Train, tmp_path: Path) -> None:
+    words = ("-m", "seed=range(2)", "model.hidden_size=2,3", *FAST)
+    ours = train(*words, results=tmp_path / "ours")
+    more = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
+    stock = train(*words, f"hydra/launcher={launcher}", *more, results=tmp_path / "stock")
+    assert ours.status == stock.status == 0, stock.error
+    pd.testing.assert_frame_equal(curves(tmp_path / "ours"), curves(tmp_path / "stock"), check_exact=True)
+
+
+def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
+    train("-m", "seed=range(2)", *FAST)
+    result = train("-m", "seed=range(3)", *FAST)
+    assert "2 done already" in result.output
+    assert "3 of 3 runs" in result.output
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_preset_is_legal(preset: Path, train: Train) -> None:
+    option = f"{preset.parent.name}={preset.stem}"
+    words = {
+        "data=file": ["data.path=missing.csv", "data.target=y"],
+        "tracking=server": ["tracking.enabled=false"],
+    }.get(option, [])
+    if preset.parent.name == "experiment":
+        words = [*FAST, "model.hidden_size=2", "seed=3"]
+    result = train(option, *words, *FAST[:1])
+    if option == "data=file":
+        assert "missing.csv" in result.error
+    else:
+        assert result.status == 0, result.error
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_experiment_has_one_name(preset: Path) -> None:
+    assert yaml.safe_load(preset.read_text())["tracking"]["experiment"] == preset.stem
+
+
+def test_the_default_sweep_is_420_runs() -> None:
+    from math import prod
+
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = yaml.safe_load((ROOT / "conf" / "experiment" / "initialization.yaml").read_text())["hydra"]["sweeper"]
+    words = [f"{key}={value}" for key, value in params["params"].items()]
+    overrides = OverridesParser.create().parse_overrides(words)
+    assert prod(len(list(override.sweep_string_iterator())) for override in overrides) == 420
+
+
+def test_the_command_line_wins_over_a_preset(train: Train) -> None:
+    result = train("experiment=initialization", "model.hidden_size=2", "seed=0", "init.scale=1.0", *FAST)
+    assert result.status == 0, result.error
+    assert "4 of 4 runs" in result.output
+
+
+def python(*words: str) -> str:
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
+    return done.stdout
+
+
+def test_help_lists_presets_and_keys() -> None:
+    shown = python("experiments/train.py", "--help")
+    assert "experiment: course_flower, course_hidden_size, course_initialization, initialization" in shown
+    assert "hidden_size: 4" in shown
+
+
+def test_importing_nnlab_imports_no_tracker_no_plots_no_hydra() -> None:
+    loaded = python("-c", "import sys, nnlab; nnlab.RunConfig, nnlab.run, nnlab.course; print(*sys.modules)").split()
+    assert "numpy" in loaded
+    assert not {"mlflow", "matplotlib", "hydra", "omegaconf"} & set(loaded)
+
+
+def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.study import execute
+
+    real = execute._train
+
+    def interrupted(*stacks: Any) -> Any:
+        yield next(iter(real(*stacks)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute, "_train", interrupted)
+    result = train("-m", "seed=range(3)", "model.hidden_size=2,3", *FAST, "launcher.n_jobs=1")
+    assert result.status == 130
+    assert "1 of 6 runs are kept" in result.output
+    assert "same command again" in result.output
+    monkeypatch.setattr(execute, "_train", real)
+    again = train("-m", "seed=range(3)", "model.hidden_size=2,3", *FAST, "launcher.n_jobs=1")
+    assert "1 done already" in again.output
+    assert "6 of 6 runs" in again.output
+
+
+def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.study import execute
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(execute, "run_stack", broken)
+    result = train("-m", "seed=range(2)", *FAST, "launcher.n_jobs=1")
+    assert result.status == 1
+    assert "FAILED seed 0" in result.output
+    assert "planted" in result.output
+    assert "0 of 2 runs" in result.output

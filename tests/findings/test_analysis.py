@@ -1,0 +1,87 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnlab
+from nnlab.findings.analysis import summary_table, varied
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size, activation=activation))
+            for size in (1, 2, 3)
+            for activation in ("tanh", "relu")
+            for seed in range(2)
+        ],
+        n_jobs=1,
+    )
+    return folder
+
+
+def test_runs_have_typed_config_and_metrics(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    assert len(runs) == 12
+    assert runs["model.hidden_size"].dtype == np.int64
+    assert runs["init.scale"].dtype == np.float64
+    assert (runs.query("`model.hidden_size` > 1")["symmetry/distinct_units/layer1"] > 1).all()
+    assert varied(runs) == ["seed", "model.hidden_size", "model.activation"]
+
+
+def test_curves_of_chosen_quantities(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    curves = nnlab.load_curves(runs[runs["seed"] == 0], ["cost/train", "cost/test"])
+    assert set(curves["quantity"]) == {"cost/train", "cost/test"}
+    assert curves["fingerprint"].nunique() == 6
+    last = curves[curves["quantity"] == "cost/train"].groupby("fingerprint")["value"].last()
+    assert last.to_dict() == runs[runs["seed"] == 0].set_index("fingerprint")["cost/train"].to_dict()
+
+
+def test_the_table_gives_mean_and_spread_over_seeds(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    table = summary_table(runs, varied(runs), "cost/train")
+    assert table.shape == (2, 3)
+    costs = runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu'")["cost/train"]
+    assert table.loc["relu", 2] == f"{costs.mean():.3f} ±{costs.std():.3f}"
+
+
+def test_one_seed_has_no_spread(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    single = runs.query("seed == 0 and `model.activation` == 'tanh'")
+    assert "±" not in summary_table(single, ["model.hidden_size"], "cost/train").to_string()
+
+
+def test_an_unknown_experiment_names_those_there_are(results: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match=r"one that has recorded runs \(playground\), got 'initialisation'"):
+        nnlab.load_runs("initialisation", str(results))
+
+
+def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
+    from nnlab.findings.report import report
+
+    page = report("playground", str(results))
+    assert page.startswith("<!doctype html>")
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("<img") == page.count('<img alt="') == 2
+    assert page.count("data:image/png;base64,") == 2
+    assert pd.Series(["cost/train", "accuracy/test"]).map(page.__contains__).all()
+
+
+def test_figures_show_every_run(results: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from nnlab.findings.plots import cost_curves, metric_by_value
+
+    runs = nnlab.load_runs("playground", str(results))
+    curves = nnlab.load_curves(runs, ["cost/train"]).merge(runs[["fingerprint", "model.activation"]], on="fingerprint")
+    ax = cost_curves(curves, Figure().subplots(), "model.activation", reference=0.69)
+    assert len(ax.lines) == 12 + 2 + 1
+    assert ax.get_xlabel() == "iteration"
+    ax = metric_by_value(runs, Figure().subplots(), "accuracy/test", "model.hidden_size", "model.activation")
+    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == ".") == 12  # type: ignore[arg-type]
