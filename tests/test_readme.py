@@ -1,0 +1,61 @@
+"""What the README tells people to type has to exist, and its Python has to run."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    mentioned = set(re.findall(r"make ([a-z]+)", README))
+    assert mentioned
+    assert mentioned <= targets
+
+
+def test_help_is_the_default_and_lists_every_target() -> None:
+    listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("sweep", "run", "ui", "test", "lint", "bench", "report", "notebook", "clean"):
+        assert re.search(rf"^{target}\s", listed, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_the_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab import config, findings
+    from nnlab.findings import analysis
+
+    # Its runs belong in a folder of the test, not in the reader's results.
+    for module in (config, analysis):
+        monkeypatch.setattr(module, "results_path", lambda _: tmp_path)
+    monkeypatch.setattr("nnlab.study.execute.results_path", lambda _: tmp_path)
+    assert findings
+    exec(compile(blocks("python")[number], "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("words", re.findall(r"python (experiments/train\.py [^\n`]*)", README))
+def test_command_lines_compose(words: str, tmp_path: Path) -> None:
+    import shlex
+    import sys
+
+    shown = subprocess.run(
+        [sys.executable, *shlex.split(words), f"results_dir={tmp_path}", "--cfg", "job"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_files_and_pictures_exist() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
