@@ -113,11 +113,17 @@ class Tracker:
 
         It is MLflow's own shared view, a tag of the experiment: without it the list shows no param and no metric.
         """
-        params = [f"params.`{key}`" for key in swept]
+        params = [f"params.`{key}`" for key in sorted(swept, key=lambda key: key == "seed")]
         metrics = [f"metrics.`{name}`" for name in SHOWN_METRICS]
-        state = {"selectedColumns": params + metrics, "runsHiddenMode": "SHOWALL"}
+        state = {
+            "selectedColumns": params + metrics,
+            "columnOrder": ["checkbox", "runName", "startTime", *params, *metrics],
+            "runsHiddenMode": "SHOW_ALL",  # the default draws the first ten
+            "orderByKey": "metrics.`cost/test`",
+            "orderByAsc": True,
+        }
         self.client.set_experiment_tag(self.experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
-        return f"/#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}"
+        return f"/#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
 
     def close(self) -> None:
         """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
