@@ -1,10 +1,12 @@
 """What the README tells people to type has to exist, and its Python has to run."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import Train
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,30 +31,16 @@ def test_help_is_the_default_and_lists_every_target() -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_the_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnlab import config, findings
-    from nnlab.findings import analysis
-
     # Its runs belong in a folder of the test, not in the reader's results.
-    for module in (config, analysis):
-        monkeypatch.setattr(module, "results_path", lambda _: tmp_path)
-    monkeypatch.setattr("nnlab.study.execute.results_path", lambda _: tmp_path)
-    assert findings
+    for module in ("nnlab.study.execute", "nnlab.findings.analysis"):
+        monkeypatch.setattr(f"{module}.results_path", lambda _: tmp_path)
     exec(compile(blocks("python")[number], "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("words", re.findall(r"python (experiments/train\.py [^\n`]*)", README))
-def test_command_lines_compose(words: str, tmp_path: Path) -> None:
-    import shlex
-    import sys
-
-    shown = subprocess.run(
-        [sys.executable, *shlex.split(words), f"results_dir={tmp_path}", "--cfg", "job"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert shown.returncode == 0, shown.stderr
+@pytest.mark.parametrize("words", re.findall(r"python experiments/train\.py (-m [^\n`#]*)", README))
+def test_sweeps_on_the_command_line_run(words: str, train: Train) -> None:
+    result = train(*shlex.split(words), "training.iterations=1")
+    assert result.status == 0, result.error
 
 
 def test_files_and_pictures_exist() -> None:
