@@ -14,7 +14,7 @@ from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
 from nnlab.network.training import train
 
-__all__ = ["Contestant", "Jax", "Nnlab", "Notes", "Problem", "ScikitLearn", "TanhPass", "Torch", "installed"]
+__all__ = ["Contestant", "Jax", "Nnlab", "Notes", "Problem", "ScikitLearn", "TanhPass", "Torch", "Weights", "installed"]
 
 Weights = dict[str, Array]
 Layers = list[tuple[Any, Any]]

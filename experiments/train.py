@@ -76,4 +76,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 main = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # while configs are composed or the table is made; a study says itself what it kept
+        sys.exit("\nStopped. What is recorded is kept; to make the rest, type the same command again.")
