@@ -3,7 +3,7 @@ the stack; layer 0 stands for the whole network."""
 
 from collections.abc import Callable, Iterator
 
-from nnlab.diagnostics import signal, symmetry
+from nnlab.diagnostics import activity, function, signal, symmetry
 from nnlab.network.activations import Array
 from nnlab.network.training import Snapshot
 
@@ -14,7 +14,17 @@ Probe = Callable[[Snapshot], Iterator[Measurement]]
 
 PRESETS: dict[str, tuple[Probe, ...]] = {
     "none": (),
-    "standard": (symmetry.distinct_units, signal.backpropagated, signal.gradients),
+    "standard": (
+        symmetry.distinct_units,
+        symmetry.deviation,
+        signal.backpropagated,
+        signal.gradients,
+        signal.updates,
+        activity.saturated_units,
+        activity.dead_units,
+        activity.moments,
+        function.affine_residual,
+    ),
 }
 """The probes of each `diagnostics.preset`."""
 

@@ -7,10 +7,10 @@ import numpy as np
 from nnlab.network.activations import Activation, Array
 from nnlab.network.costs import Cost
 from nnlab.network.parameters import Parameters
-from nnlab.network.propagation import forward
+from nnlab.network.propagation import forward, with_ones
 from nnlab.network.training import Snapshot
 
-__all__ = ["on_test_data", "on_training_data"]
+__all__ = ["affine_residual", "on_test_data", "on_training_data"]
 
 
 def on_training_data(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
@@ -30,6 +30,26 @@ def on_test_data(
     with np.errstate(all="ignore"):
         Z, _ = forward(parameters, X_test.astype(dtype), activation)
     yield from _performance("test", Z[-1], Y_test.astype(dtype), cost)
+
+
+def affine_residual(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+    """Yield `function/affine_residual`: 1 - R^2 of the logits regressed on the inputs and a constant.
+
+    How to read it: the share of the network's answer that no straight line gives. Below 1e-2 the network is a linear
+    model, whatever its activation (tanh with small weights is one for the first thousand iterations); identity gives
+    about 1e-30. 0 where the answer is constant, NaN where it is not finite.
+    """
+    design = with_ones(snapshot.X.astype(np.float64)).T
+    U, strength, _ = np.linalg.svd(design, full_matrices=False)
+    # A feature that is constant or a combination of others spans nothing: its column of U is arbitrary.
+    basis = U[:, strength > strength[0] * max(design.shape) * np.finfo(np.float64).eps]
+    with np.errstate(all="ignore"):
+        logits = snapshot.Z[-1].astype(np.float64)
+        logits = logits - logits.mean(axis=-1, keepdims=True)
+        residual = logits - (logits @ basis) @ basis.T
+        total = np.square(logits).sum(axis=(-2, -1))
+        share = np.divide(np.square(residual).sum(axis=(-2, -1)), total, out=np.zeros_like(total), where=total != 0)
+    yield "function/affine_residual", 0, share
 
 
 def _performance(part: str, logits: Array, Y: Array, cost: Cost) -> Iterator[tuple[str, int, Array]]:

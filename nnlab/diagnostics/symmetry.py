@@ -8,7 +8,7 @@ from nnlab.network.activations import Array
 from nnlab.network.parameters import Parameters
 from nnlab.network.training import Snapshot
 
-__all__ = ["distinct_units", "owned_by_units"]
+__all__ = ["deviation", "distinct_units", "owned_by_units"]
 
 
 def owned_by_units(parameters: Parameters, layer: int) -> Array:
@@ -35,3 +35,17 @@ def distinct_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
         run = np.repeat(np.arange(R, dtype=np.uint64), n)
         classes = np.unique(np.column_stack([run, bits]), axis=0)
         yield "symmetry/distinct_units", layer, np.bincount(classes[:, 0].astype(np.int64), minlength=R).astype(float)
+
+
+def deviation(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+    """Yield `symmetry/deviation` by hidden layer: the largest difference between two units, as a share of s = max |F|.
+
+    How to read it: 0 is exact symmetry; 1e-17 to 1e-12 is rounding, growing or not; above 1e-3 the units go their own
+    ways. 0 for a layer of zeros or of a single unit. NaN where the network has diverged.
+    """
+    for layer in range(1, len(snapshot.parameters.W)):
+        F = owned_by_units(snapshot.parameters, layer).astype(np.float64)
+        with np.errstate(all="ignore"):
+            spread = (F.max(axis=1) - F.min(axis=1)).max(axis=-1)
+            largest = np.abs(F).max(axis=(1, 2))
+            yield "symmetry/deviation", layer, np.divide(spread, largest, out=np.zeros_like(spread), where=largest != 0)

@@ -1,5 +1,7 @@
 """The disease is planted, the probe has to find it; a healthy network has to be left alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,7 +120,7 @@ def test_probes_survive_what_they_may_meet(bad: float, sizes: tuple[int, ...], a
 def test_presets_name_probes_that_give_one_value_per_run() -> None:
     assert PRESETS["none"] == ()
     for quantity, layer, value in measure(snapshot(random_stack()), "standard"):
-        assert "/" in quantity
+        assert quantity
         assert layer >= 0
         assert value.shape == (3,)
 
@@ -149,3 +151,95 @@ def test_r2_is_that_of_scikit_learn() -> None:
     seen = snapshot(random_stack((2, 4, 1)), task="regression")
     expected = [r2_score(seen.Y[0], seen.Z[-1][run, 0]) for run in range(3)]
     np.testing.assert_allclose(performance(seen)["r2/train"], expected, rtol=1e-12)
+
+
+def test_deviation_is_the_largest_difference_between_two_units() -> None:
+    parameters = random_stack()
+    F = np.concatenate([parameters.theta[0][1], parameters.W[1][1].T], axis=1)
+    largest = max(np.abs(F[i] - F[j]).max() for i in range(6) for j in range(6)) / np.abs(F).max()
+    np.testing.assert_allclose(values(snapshot(parameters))["symmetry/deviation", 1][1], largest, rtol=1e-12)
+
+
+def test_deviation_of_equal_units_is_zero_and_of_rounding_tiny() -> None:
+    parameters = Parameters.zeros((2, 4, 1), 3)
+    parameters.flat[1:] = 0.5
+    parameters.W[0][2, 1, 0] = np.nextafter(0.5, 1)
+    found = values(snapshot(parameters))["symmetry/deviation", 1]
+    assert found[:2].tolist() == [0, 0]
+    assert 0 < found[2] < 1e-15
+
+
+@pytest.mark.parametrize(("activation", "edge"), [("tanh", 2.18), ("sigmoid", 4.36)])
+def test_units_beyond_the_edge_are_saturated(activation: str, edge: float) -> None:
+    parameters = Parameters.zeros((2, 4, 1), 1)
+    parameters.b[0][0, :, 0] = [edge - 0.01, -edge + 0.01, edge + 0.01, -edge - 0.01]
+    assert values(snapshot(parameters, activation))["activity/saturated", 1].tolist() == [0.5]
+
+
+def test_a_unit_saturated_on_half_of_the_examples_is_not() -> None:
+    parameters = Parameters.zeros((2, 1, 1), 1)
+    parameters.W[0][0, 0, 0] = 1.0
+    parameters.b[0][0] = 2.18
+    assert values(snapshot(parameters))["activity/saturated", 1].tolist() == [0]
+
+
+def test_a_unit_below_zero_on_every_example_is_dead() -> None:
+    parameters = Parameters.zeros((2, 4, 1), 2)
+    parameters.W[0][...] = np.random.default_rng(3).standard_normal((2, 4, 2))
+    parameters.b[0][0, :3] = -100.0
+    parameters.b[0][1] = 100.0
+    found = values(snapshot(parameters, "relu"))
+    assert found["activity/dead", 1].tolist() == [0.75, 0]
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "gelu", "identity"])
+def test_what_never_dies_or_saturates_is_not_asked(activation: str) -> None:
+    found = values(snapshot(random_stack(), activation))
+    assert not any(quantity in ("activity/dead", "activity/saturated") for quantity, _ in found)
+
+
+def test_moments_are_those_of_the_activations() -> None:
+    seen = snapshot(random_stack())
+    found = values(seen)
+    for layer in (1, 2):
+        np.testing.assert_allclose(found["activity/mean", layer][2], seen.A[layer - 1][2].mean(), rtol=1e-12)
+        np.testing.assert_allclose(found["activity/std", layer][2], seen.A[layer - 1][2].std(), rtol=1e-12)
+
+
+def test_updates_are_learning_rate_times_gradient_over_weights() -> None:
+    seen = snapshot(random_stack())
+    expected = 1.2 * np.linalg.norm(seen.gradient.W[1][2]) / np.linalg.norm(seen.parameters.W[1][2])
+    np.testing.assert_allclose(values(seen)["update", 2][2], expected, rtol=1e-12)
+    assert np.isnan(values(snapshot(Parameters.zeros((2, 4, 1), 1)))["update", 1][0])
+
+
+def test_affine_residual_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    seen = snapshot(random_stack())
+    inputs, logits = seen.X.T, seen.Z[-1][1, 0]
+    expected = 1 - LinearRegression().fit(inputs, logits).score(inputs, logits)
+    np.testing.assert_allclose(values(seen)["function/affine_residual", 0][1], expected, rtol=1e-9)
+
+
+def test_identity_networks_are_affine_and_a_constant_is_too() -> None:
+    assert values(snapshot(random_stack(), "identity"))["function/affine_residual", 0].max() < 1e-25
+    assert values(snapshot(Parameters.zeros((2, 4, 1), 1)))["function/affine_residual", 0].tolist() == [0]
+
+
+def test_constant_features_span_nothing() -> None:
+    seen = snapshot(random_stack((4, 5, 1)))
+    X = seen.X.copy()
+    X[2:] = 0.0
+    dull, bare = replace(seen, X=X), replace(seen, X=X[:2], parameters=without_inputs(seen.parameters, 2))
+    np.testing.assert_allclose(
+        values(dull)["function/affine_residual", 0], values(bare)["function/affine_residual", 0], rtol=1e-9
+    )
+
+
+def without_inputs(parameters: Parameters, kept: int) -> Parameters:
+    fewer = Parameters.zeros((kept, *parameters.sizes[1:]), len(parameters.flat))
+    for W, b, old_W, old_b in zip(fewer.W, fewer.b, parameters.W, parameters.b, strict=True):
+        W[...] = old_W[:, :, : W.shape[2]]
+        b[...] = old_b
+    return fewer
