@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -18,17 +19,30 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from experiments.peers import Contestant, Jax, Nnlab, Notes, Problem, ScikitLearn, TanhPass, Torch, Weights, installed
+from experiments.peers import (
+    FLOOR,
+    JAX,
+    JAX_VMAP,
+    NOTES,
+    OPTIONAL,
+    ROWS,
+    STACKED,
+    TOLERANCE,
+    Contestant,
+    Jax,
+    Nnlab,
+    Problem,
+    check_agreement,
+    contestants,
+    installed,
+)
 from nnlab import DataConfig, ModelConfig, RunConfig, TrainingConfig, load_dataset
-from nnlab.network.activations import ACTIVATIONS
-from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
-from nnlab.network.propagation import forward
 from nnlab.seeding import stream
 from nnlab.study.plan import CACHE, plan_stacks, prepare
 
-__all__ = ["COLUMNS", "Column", "Disagreement", "check_agreement", "contestants", "main", "problem_of"]
+__all__ = ["COLUMNS", "main", "problem_of"]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 ONE_THREAD = {
@@ -38,11 +52,6 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 
-NOTES, SKLEARN, TORCH = "the notes' code, written afresh", "scikit-learn MLPClassifier", "PyTorch, eager"
-JAX, JAX_VMAP = "JAX, jit + scan, one run", "JAX, jit + scan + vmap of 16"
-ALONE, STACKED, FLOOR = "nnlab, one run", "nnlab, stacked", "one np.tanh pass, same arrays"
-ROWS = (NOTES, SKLEARN, TORCH, JAX, JAX_VMAP, ALONE, STACKED, FLOOR)
-OPTIONAL = {"jax": (JAX, JAX_VMAP), "torch": (TORCH,)}
 RATIOS = {
     "notes / nnlab stacked": (NOTES, (STACKED,)),
     "nnlab stacked / JAX vmap": (STACKED, (JAX_VMAP,)),
@@ -54,11 +63,6 @@ RATIOS = {
 ACTIVATIONS_TIMED = ("tanh", "relu", "sigmoid")
 LEARNING_RATE = 0.1
 LARGEST = 32
-TOLERANCE = {"float64": 1e-6, "float32": 1e-3}
-
-
-class Disagreement(Exception):
-    """Two contestants do not compute the same thing, so their times must not be compared."""
 
 
 class Column(NamedTuple):
@@ -81,8 +85,8 @@ COLUMNS = (
 class Effort(NamedTuple):
     """How long to measure: rounds, rounds for the stack sizes, the stack sizes, and what divides the iterations."""
 
-    rounds: int = 7
-    size_rounds: int = 3
+    rounds: int = 11
+    size_rounds: int = 5
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, LARGEST)
     shorter: int = 1
 
@@ -122,37 +126,6 @@ def planned_size(column: Column, activation: str, dtype: str) -> int:
     model = ModelConfig(column.hidden_size, column.depth, activation=activation)
     configs = [RunConfig(seed=seed, model=model, training=TrainingConfig(dtype=dtype)) for seed in range(300)]
     return max(len(stack.jobs) for stack in plan_stacks(prepare(configs), n_jobs=1))
-
-
-def contestants(problem: Problem, R: int) -> dict[str, Contestant]:
-    """Return all that are installed; `R` is the size of nnlab's stack."""
-    entered: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
-    if installed("torch"):
-        entered[TORCH] = Torch(problem)
-    if installed("jax"):
-        entered |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
-    return entered | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
-
-
-def check_agreement(problem: Problem, entered: Mapping[str, Contestant]) -> None:
-    """Raise Disagreement unless all who advanced equally far from the same weights have the same cost."""
-    networks = {name: weights for name, peer in entered.items() if (weights := peer.weights()) is not None}
-    costs = {name: _cost(problem, weights) for name, weights in networks.items()}
-    reference, expected = next(iter(costs.items()))
-    tolerance = TOLERANCE[problem.X.dtype.name]
-    for name, cost in costs.items():
-        if not abs(cost - expected) <= tolerance * expected:
-            raise Disagreement(
-                f"after {problem.iterations} iterations with {problem.activation}, layer sizes "
-                f"{problem.start.sizes}, the cost must be the same to {tolerance:g}, "
-                f"got {expected:.9g} from {reference} and {cost:.9g} from {name}"
-            )
-
-
-def _cost(problem: Problem, weights: Weights) -> float:
-    Z, _ = forward(Parameters.from_dict(weights), problem.X, ACTIVATIONS[problem.activation])
-    binary = COSTS["binary"]
-    return float(binary.loss(Z[-1], binary.encode(problem.Y)).mean())
 
 
 def measure(problem: Problem, entered: Mapping[str, Contestant], rounds: int) -> Times:
@@ -277,7 +250,7 @@ def _target(activation: str, column: Column, cell: Cell, name: str, bound: float
 
 def heading(command: str, effort: Effort) -> str:
     """Return what was done, on which machine, and who is missing."""
-    missing = [package for package in OPTIONAL if not installed(package)]
+    missing = _missing()
     left_out = (
         f"\n\nLeft out, not installed: {', '.join(row for package in missing for row in OPTIONAL[package])}. "
         f"To add: `.venv/bin/pip install {' '.join(missing)}`."
@@ -297,16 +270,21 @@ All start from the same weights and were found to have the same cost after equal
 {_machine()}{left_out}"""
 
 
+def _missing() -> list[str]:
+    return [package for package in OPTIONAL if not installed(package)]
+
+
 def _machine() -> str:
     cpuinfo, l2 = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
     models = [line.split(":")[1].strip() for line in _lines(cpuinfo) if line.startswith("model name")]
-    blas = next((pool for pool in threadpool_info() if pool["user_api"] == "blas"), {})
+    blas: dict[str, object] = next((pool for pool in threadpool_info() if pool["user_api"] == "blas"), {})
     facts = {
         "CPU": (models or [platform.processor() or platform.machine()])[0],
         "L2 cache": (_lines(l2) or ["unknown"])[0],
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "BLAS": " ".join(str(blas.get(key, "")) for key in ("internal_api", "version", "architecture")),
+        "peers": ", ".join(f"{peer} {version(peer)}" for peer in ("scikit-learn", *OPTIONAL) if peer not in _missing()),
         "load average": f"{os.getloadavg()[0]:.1f} of {os.cpu_count()} cores"
         if hasattr(os, "getloadavg")
         else "unknown",
@@ -344,9 +322,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
+        if not 1 <= options.rounds < Nnlab.LONGEST:
+            parser.error(f"--rounds must be from 1 to {Nnlab.LONGEST - 1}, got {options.rounds}")
         effort = effort._replace(rounds=options.rounds)
-    words = sys.argv[1:] if arguments is None else arguments
-    page = bench(effort, f"make bench{f' ARGS="{' '.join(words)}"' if words else ''}", lambda part: print(part + "\n"))
+    words = " ".join(sys.argv[1:] if arguments is None else arguments)
+    command = f'make bench ARGS="{words}"' if words else "make bench"
+    page = bench(effort, command, lambda part: print(part + "\n"))
     if not options.no_write:
         PAGE.write_text(page, encoding="utf-8")
 

@@ -3,21 +3,52 @@
 import copy
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import forward
 from nnlab.network.training import train
 
-__all__ = ["Contestant", "Jax", "Nnlab", "Notes", "Problem", "ScikitLearn", "TanhPass", "Torch", "Weights", "installed"]
+__all__ = [
+    "ALONE",
+    "FLOOR",
+    "JAX",
+    "JAX_VMAP",
+    "NOTES",
+    "OPTIONAL",
+    "ROWS",
+    "STACKED",
+    "TOLERANCE",
+    "Contestant",
+    "DisagreementError",
+    "Jax",
+    "Nnlab",
+    "Problem",
+    "check_agreement",
+    "contestants",
+    "installed",
+]
+
+NOTES, SKLEARN, TORCH = "the notes' code, written afresh", "scikit-learn MLPClassifier", "PyTorch, eager"
+JAX, JAX_VMAP = "JAX, jit + scan, one run", "JAX, jit + scan + vmap of 16"
+ALONE, STACKED, FLOOR = "nnlab, one run", "nnlab, stacked", "one np.tanh pass, same arrays"
+ROWS = (NOTES, SKLEARN, TORCH, JAX, JAX_VMAP, ALONE, STACKED, FLOOR)
+OPTIONAL = {"jax": (JAX, JAX_VMAP), "torch": (TORCH,)}
+TOLERANCE = {"float64": 1e-6, "float32": 1e-3}
 
 Weights = dict[str, Array]
 Layers = list[tuple[Any, Any]]
+
+
+class DisagreementError(Exception):
+    """Two contestants do not compute the same thing, so their times must not be compared."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +94,7 @@ def _sigmoid(Z: Array) -> Array:
     return 1 / (1 + np.exp(-Z))
 
 
-NOTES_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+NOTES_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], NDArray[Any]]]] = {
     "tanh": (np.tanh, lambda A: 1 - np.power(A, 2)),
     "relu": (_relu, lambda A: A > 0),
     "sigmoid": (_sigmoid, lambda A: A * (1 - A)),
@@ -277,3 +308,34 @@ class TanhPass(Contestant):
         for _ in range(self.problem.iterations):
             for Z in self.Z:
                 np.tanh(Z, out=Z)
+
+
+def contestants(problem: Problem, R: int) -> dict[str, Contestant]:
+    """Return all that are installed; `R` is the size of nnlab's stack."""
+    entered: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
+    if installed("torch"):
+        entered[TORCH] = Torch(problem)
+    if installed("jax"):
+        entered |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
+    return entered | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
+
+
+def check_agreement(problem: Problem, entered: Mapping[str, Contestant]) -> None:
+    """Raise DisagreementError unless all who advanced equally far from the same weights have the same cost."""
+    networks = {name: weights for name, peer in entered.items() if (weights := peer.weights()) is not None}
+    costs = {name: _cost(problem, weights) for name, weights in networks.items()}
+    reference, expected = next(iter(costs.items()))
+    tolerance = TOLERANCE[problem.X.dtype.name]
+    for name, cost in costs.items():
+        if not abs(cost - expected) <= tolerance * expected:
+            raise DisagreementError(
+                f"after {problem.iterations} iterations with {problem.activation}, layer sizes "
+                f"{problem.start.sizes}, the cost must be the same to {tolerance:g}, "
+                f"got {expected:.9g} from {reference} and {cost:.9g} from {name}"
+            )
+
+
+def _cost(problem: Problem, weights: Weights) -> float:
+    Z, _ = forward(Parameters.from_dict(weights), problem.X, ACTIVATIONS[problem.activation])
+    binary = COSTS["binary"]
+    return float(binary.loss(Z[-1], binary.encode(problem.Y)).mean())

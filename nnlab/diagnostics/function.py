@@ -1,16 +1,17 @@
 """Function: what the network has become, seen from outside."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from nnlab.network.activations import Activation, Array
 from nnlab.network.costs import Cost
-from nnlab.network.parameters import Parameters
+from nnlab.network.parameters import Parameters, parameter_count
 from nnlab.network.propagation import forward, with_ones
 from nnlab.network.training import Snapshot
 
-__all__ = ["affine_residual", "on_test_data", "on_training_data"]
+__all__ = ["References", "affine_residual", "on_test_data", "on_training_data", "references"]
 
 
 def on_training_data(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
@@ -56,3 +57,50 @@ def _performance(part: str, logits: Array, Y: Array, cost: Cost) -> Iterator[tup
     with np.errstate(all="ignore"):
         yield f"cost/{part}", 0, cost.loss(logits, cost.encode(Y)).mean(axis=-1)
         yield f"{cost.score_name}/{part}", 0, cost.score(logits, Y)
+
+
+class References(NamedTuple):
+    """Costs of models that need no hidden layer, on the same training data.
+
+    `nothing` knows neither inputs nor frequencies (ln C for C classes), `prior` only the frequencies (the entropy; the
+    variance for real labels), `affine` is the best affine model.
+    """
+
+    nothing: float
+    prior: float
+    affine: float
+
+
+def references(X: Array, Y: Array, cost: Cost) -> References:
+    """Return the reference costs of training data X (n_x, m), Y (n_y, m).
+
+    The affine model is the network of depth 0 at its optimum, found by L-BFGS. Separable classes have no optimum: the
+    cost then is near 0, as far down as 500 iterations go.
+    """
+    T = cost.encode(Y)
+    constant = np.zeros((1, *Y.shape))
+    frequencies = Y.mean(axis=1)
+    if cost.score_name == "r2":
+        prior = float(np.square(Y - frequencies[:, None]).mean())
+        return References(prior, prior, _affine_cost(X, T, cost))
+    shares = np.array([1 - frequencies[0], frequencies[0]]) if len(Y) == 1 else frequencies
+    prior = float(-np.sum(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))))
+    return References(float(cost.loss(constant, T).mean()), prior, _affine_cost(X, T, cost))
+
+
+def _affine_cost(X: Array, T: Array, cost: Cost) -> float:
+    from scipy.optimize import minimize
+
+    sizes = (len(X), len(T))
+    X1 = with_ones(X)
+
+    def value_and_gradient(flat: Array) -> tuple[float, Array]:
+        logits = Parameters(sizes, flat[None]).theta[0] @ X1
+        value = float(cost.loss(logits, T).mean())
+        cost.differentiate(logits, T)
+        return value, (logits @ X1.T).ravel() / X.shape[1]
+
+    start = np.zeros(parameter_count(sizes))
+    with np.errstate(all="ignore"):
+        best = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "gtol": 1e-9})
+    return float(best.fun)

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 
 from nnlab.config import ConfigError, RunConfig, flatten, results_path
 
-__all__ = ["load_curves", "load_runs", "summary_table", "varied"]
+__all__ = ["load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
 
 
 def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
     """Return one row for each recorded run of an experiment.
 
-    Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types, and the final
-    metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
+    Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types, `verdict`, and the
+    final metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
     """
     folder = results_path(results_dir) / "runs" / experiment
     rows = [_row(path.parent) for path in sorted(folder.glob("[!.]*/run.json"))]
@@ -67,6 +67,21 @@ def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits:
     return cells.unstack(across)
 
 
+def verdict_table(runs: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
+    """Return the verdicts by swept value: `healthy`, or `healthy 3, linear 2` where seeds differ."""
+    keys = [key for key in swept if key != "seed"]
+    if not keys:
+        return pd.DataFrame({"verdict": [_tally(runs["verdict"])]}, index=pd.Index([f"{len(runs)} runs"]))
+    across = max(keys, key=lambda key: (runs[key].nunique(), key))
+    cells = runs.groupby(keys, dropna=False)["verdict"].agg(_tally)
+    return cells.unstack(across) if len(keys) > 1 else cells.to_frame("verdict")
+
+
+def _tally(verdicts: pd.Series) -> str:
+    counts = verdicts.value_counts()
+    return str(counts.index[0]) if len(counts) == 1 else ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
 def _cell(values: pd.Series, digits: int) -> str:
     numbers = values.astype(float)
     if len(numbers) == 1:
@@ -77,4 +92,11 @@ def _cell(values: pd.Series, digits: int) -> str:
 def _row(folder: Path) -> dict[str, Any]:
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     metrics = {name: float(value) for name, value in facts["metrics"].items()}
-    return {"fingerprint": facts["fingerprint"], "folder": str(folder), **facts["config"], **metrics}
+    verdict = facts["verdict"][0]["name"]
+    return {
+        "fingerprint": facts["fingerprint"],
+        "folder": str(folder),
+        **facts["config"],
+        "verdict": verdict,
+        **metrics,
+    }

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnlab.config import RunConfig
-from nnlab.findings.analysis import load_curves, load_runs, summary_table, varied
+from nnlab.findings.analysis import load_curves, load_runs, summary_table, varied, verdict_table
 from nnlab.findings.plots import cost_curves, metric_by_value
 
 __all__ = ["report"]
@@ -38,6 +38,7 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     parts = [
         f"<p>{len(runs)} runs, {seeds} seed{'s' * (seeds > 1)}. Made by <code>{escape(command)}</code>.</p>",
         "<h2>What was varied</h2>" + _values(runs, swept),
+        "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>" + _html(verdict_table(runs, swept)),
         "<h2>Curves</h2>" + _curves(runs, swept),
         *(
             f"<h2>{name}</h2><p>Mean ± standard deviation over seeds.</p>" + _table(runs, swept, name)

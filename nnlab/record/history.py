@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nnlab.config import RunConfig, hidden_sizes
+from nnlab.diagnostics.verdict import Verdict
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
@@ -34,6 +35,14 @@ class History:
             self._keys.append((iteration, layer, quantity))
             self._values.append(np.asarray(values, dtype=np.float64))
 
+    def curves(self, run: int) -> tuple[list[int], dict[tuple[str, int], Array]]:
+        """Return the checkpoints and what one network's probes saw at them, by (quantity, layer)."""
+        found: dict[tuple[str, int], list[float]] = {}
+        for (_, layer, quantity), values in zip(self._keys, self._values, strict=True):
+            found.setdefault((quantity, layer), []).append(values[run])
+        iterations = sorted({iteration for iteration, _, _ in self._keys})
+        return iterations, {key: np.array(values) for key, values in found.items()}
+
     def frames(self) -> list[pd.DataFrame]:
         """Return one tidy frame for each network: iteration, layer (0: the whole network), quantity, value."""
         iteration, layer, quantity = zip(*self._keys, strict=True)
@@ -56,6 +65,7 @@ class Run:
     history : tidy frame (iteration, layer, quantity, value)
     parameters : the final weights and biases by name: W1 (n_1, n_x), b1 (n_1, 1), W2, ...
     standardization : x_mean, x_scale (n_x, 1), y_mean, y_scale (n_y, 1): what was taken from the data
+    verdict : why it learned or not: .name (the headline), .all, .text
     fingerprint : equal for two runs exactly if they compute the same
     facts : where and how fast it ran: versions, seconds, stack size
     """
@@ -65,6 +75,7 @@ class Run:
     history: pd.DataFrame = field(repr=False)
     parameters: dict[str, Array] = field(repr=False)
     standardization: dict[str, Array] = field(repr=False)
+    verdict: Verdict
     fingerprint: str
     facts: dict[str, Any] = field(repr=False)
 

@@ -4,7 +4,7 @@
         config.yaml         what was asked, every default written out
         history.parquet     what the probes saw: iteration, layer, quantity, value
         parameters.npz      W1, b1, ..., and the standardization of the data
-        run.json            fingerprint, task, config, final metrics, versions and times
+        run.json            fingerprint, task, config, final metrics, verdict, versions and times
 
 A folder is written under a temporary name and renamed when it is whole: one that has its name is complete.
 """
@@ -23,6 +23,7 @@ import pandas as pd
 import yaml
 
 from nnlab.config import ConfigError, RunConfig, flatten
+from nnlab.diagnostics.verdict import Finding, Verdict
 from nnlab.record.history import Run
 
 __all__ = ["FILES", "Store"]
@@ -98,6 +99,7 @@ class Store:
             history=pd.read_parquet(folder / "history.parquet"),
             parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
             standardization={name: numbers[name] for name in _STANDARDIZATION},
+            verdict=Verdict(tuple(Finding(**finding) for finding in facts["verdict"])),
             fingerprint=facts["fingerprint"],
             facts=facts["facts"],
         )
@@ -121,6 +123,7 @@ def _json(run: Run) -> str:
         "sizes": run.sizes,
         "config": flatten(run.config),
         "metrics": metrics,
+        "verdict": [finding._asdict() for finding in run.verdict.findings],
         "facts": run.facts,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -116,8 +116,8 @@ class Tracker:
         params = [f"params.`{key}`" for key in sorted(swept, key=lambda key: key == "seed")]
         metrics = [f"metrics.`{name}`" for name in SHOWN_METRICS]
         state = {
-            "selectedColumns": params + metrics,
-            "columnOrder": ["checkbox", "runName", "startTime", *params, *metrics],
+            "selectedColumns": [*params, "tags.`verdict`", *metrics],
+            "columnOrder": ["checkbox", "runName", "startTime", *params, "tags.`verdict`", *metrics],
             "runsHiddenMode": "SHOW_ALL",  # the default draws the first ten
             "orderByKey": "metrics.`cost/test`",
             "orderByAsc": True,
@@ -166,11 +166,23 @@ def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
 
 def _tags(run: Run) -> dict[str, str]:
     non_finite = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
-    tags = {"fingerprint": run.fingerprint, "task": run.task}
+    tags = {
+        "fingerprint": run.fingerprint,
+        "task": run.task,
+        "verdict": run.verdict.name,
+        "verdicts": " ".join(run.verdict.all),
+        "mlflow.note.content": _note(run),
+    }
     tags |= {key: str(run.facts[key]) for key in ("git_commit", "git_dirty", "blas", "numpy") if key in run.facts}
     if non_finite:
         tags["non_finite"] = json.dumps(non_finite)
     return tags
+
+
+def _note(run: Run) -> str:
+    """Return the run's description, which the UI shows as markdown."""
+    paragraphs = [f"**{finding.name}** {finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
+    return "\n\n".join(paragraphs)
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nnlab.findings.analysis import load_runs, summary_table
+from nnlab.findings.analysis import load_runs, summary_table, verdict_table
 from nnlab.record.history import Run
 from nnlab.study.execute import Failure, Study
 
@@ -65,13 +65,16 @@ def _table(study: Study) -> str:
     runs = load_runs(study.store.folder.name, str(study.store.folder.parents[1]))
     runs = runs[runs["fingerprint"].isin([job.fingerprint for job in study.jobs])]
     seeds = runs["seed"].nunique()
-    blocks = []
+    blocks = [f"\nverdicts (with counts where seeds differ)\n{_wide(verdict_table(runs, study.swept))}"]
     for metric in ("accuracy/test", "r2/test", "cost/train"):
         if metric in runs:
             spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-            with pd.option_context("display.width", None, "display.max_columns", None, "display.max_rows", 60):
-                blocks.append(f"\n{metric}{spread}\n{summary_table(runs, study.swept, metric)}")
+            blocks.append(f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric))}")
     return "\n".join(blocks)
+
+
+def _wide(table: pd.DataFrame) -> str:
+    return table.to_string(max_rows=60, max_colwidth=40)
 
 
 _ROWS = 12
@@ -89,7 +92,8 @@ def _one_run(study: Study) -> str:
     table = table[[quantity for quantity in shown if quantity in table]]
     step = max(1, -(-(len(table) - 1) // (_ROWS - 1)))
     table = table.iloc[sorted({*range(0, len(table), step), len(table) - 1})]
-    return f"\n{study.jobs[0].name}\n{table.rename_axis(columns=None).to_string(float_format='{:.4g}'.format)}"
+    shown_table = table.rename_axis(columns=None).to_string(float_format="{:.4g}".format)
+    return f"\n{study.jobs[0].name}\n{shown_table}\n\n{run.verdict.text}"
 
 
 def _next(study: Study) -> str:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnlab.config import RunConfig, hidden_sizes
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import Measurement, function, measure
+from nnlab.diagnostics.verdict import judge
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
@@ -37,9 +38,20 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
         for snapshot in _training(configs, data):
             history.add(snapshot.iteration, _measurements(snapshot, data, shared.diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
+        known = function.references(data.X, data.Y, COSTS[data.task])
+    frames = history.frames()
     return [
-        Run(config, data.task, frame, snapshot.parameters.as_dict(index), _standardization(data), fingerprint, facts)
-        for index, (config, frame, fingerprint) in enumerate(zip(configs, history.frames(), fingerprints, strict=True))
+        Run(
+            config=config,
+            task=data.task,
+            history=frames[index],
+            parameters=snapshot.parameters.as_dict(index),
+            standardization=_standardization(data),
+            verdict=judge(*history.curves(index), hidden_sizes(config.model), config.model.activation, known),
+            fingerprint=fingerprints[index],
+            facts=facts,
+        )
+        for index, config in enumerate(configs)
     ]
 
 

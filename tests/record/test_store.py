@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ def test_a_run_comes_back_as_it_was(run: Run, store: Store) -> None:
     back = store.read(run.fingerprint)
     assert back.config == run.config
     assert back.facts == run.facts
+    assert back.verdict == run.verdict
     assert back.sizes == (2, 3, 2, 1)
     pd.testing.assert_frame_equal(back.history, run.history, check_exact=True)
     assert all(np.array_equal(back.parameters[name], value) for name, value in run.parameters.items())
@@ -76,7 +78,7 @@ def test_infinite_metrics_survive_json(run: Run, store: Store) -> None:
     history = run.history.copy()
     history.loc[history["quantity"] == "cost/train", "value"] = np.inf
     history.loc[history["quantity"] == "cost/test", "value"] = np.nan
-    store.write(Run(run.config, run.task, history, run.parameters, run.standardization, "f" * 16, run.facts))
+    store.write(replace(run, history=history, fingerprint="f" * 16))
     metrics = store.metrics("f" * 16)
     assert metrics["cost/train"] == np.inf
     assert np.isnan(metrics["cost/test"])

@@ -1,0 +1,180 @@
+"""Sick by construction, and sick in what came of it: each disease is planted, trained and has to be named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.diagnostics.function import References, references
+from nnlab.diagnostics.verdict import RULES, judge
+from nnlab.network.costs import COSTS
+from nnlab.record.history import Run
+
+Training, Data = nnlab.TrainingConfig, nnlab.DataConfig
+FROZEN, SYMMETRIC = nnlab.InitConfig("zeros"), nnlab.InitConfig("constant", 0.5)
+HE, XAVIER = nnlab.InitConfig("he", 1.0), nnlab.InitConfig("xavier", 1.0)
+
+
+def model(**parts: object) -> dict[str, object]:
+    return {"model": nnlab.ModelConfig(**parts)}  # type: ignore[arg-type]
+
+
+def trained(results: Path, **parts: object) -> Run:
+    return nnlab.run(nnlab.RunConfig(results_dir=str(results), **parts))  # type: ignore[arg-type]
+
+
+SICK: list[tuple[str, dict[str, object]]] = [
+    ("frozen", {"init": FROZEN}),
+    ("frozen", {"init": FROZEN, **model(activation="relu", depth=3)}),
+    ("frozen", {"init": FROZEN, "data": Data("digits"), "training": Training(50)}),
+    ("symmetric", {"init": SYMMETRIC, "training": Training(1000, arithmetic="exact")}),
+    (
+        "symmetric",
+        {"init": SYMMETRIC, **model(hidden_size=5), "training": Training(500, arithmetic="exact")},
+    ),
+    (
+        "symmetric",
+        {
+            "init": FROZEN,
+            **model(activation="sigmoid"),
+            "data": Data("breast_cancer"),
+            "training": Training(200, 0.1, arithmetic="exact"),
+        },
+    ),
+    ("vanishing", model(activation="sigmoid", depth=10, hidden_size=16) | {"training": Training(300)}),
+    ("vanishing", model(activation="tanh", depth=9, hidden_size=16) | {"training": Training(300, 0.1)}),
+    ("dead", model(activation="relu", depth=9, hidden_size=2) | {"init": HE, "seed": 3}),
+    (
+        "diverged",
+        {"data": Data("diabetes"), **model(depth=0), "training": Training(3000, 10.0)},
+    ),
+    (
+        "diverged",
+        {
+            "data": Data("diabetes"),
+            **model(activation="identity"),
+            "init": XAVIER,
+            "training": Training(3000, 10.0),
+        },
+    ),
+    ("linear", model(activation="identity", depth=2) | {"init": XAVIER, "training": Training(1000, 0.1)}),
+    ("linear", {"training": Training(10)}),
+]
+
+HEALTHY: list[dict[str, object]] = [
+    {"seed": seed, **model(hidden_size=size, activation=activation), **more}
+    for seed in (0, 1)
+    for size, activation in ((20, "tanh"), (50, "sigmoid"), (16, "gelu"))
+    for more in ({}, {"init": XAVIER, "training": Training(3000, 0.5)})
+] + [
+    {
+        "data": Data("digits"),
+        "init": HE,
+        **model(hidden_size=32, activation="relu"),
+        "training": Training(500, 0.1),
+    },
+    {"data": Data("breast_cancer"), "training": Training(1000)},
+    {
+        "data": Data("moons"),
+        "init": HE,
+        **model(hidden_size=20, activation="relu", depth=2),
+        "training": Training(5000, 0.1),
+    },
+    {
+        "data": Data("spiral"),
+        "init": XAVIER,
+        **model(hidden_size=32),
+        "training": Training(5000, 0.5),
+    },
+]
+
+
+@pytest.mark.parametrize(("name", "parts"), SICK, ids=[f"{name}{place}" for place, (name, _) in enumerate(SICK)])
+def test_a_planted_disease_is_named(name: str, parts: dict[str, object], tmp_path: Path) -> None:
+    verdict = trained(tmp_path, **parts).verdict
+    assert verdict.name == name, verdict.text
+
+
+@pytest.mark.parametrize("parts", HEALTHY, ids=range(len(HEALTHY)))
+def test_a_healthy_network_is_left_alone(parts: dict[str, object], tmp_path: Path) -> None:
+    run = trained(tmp_path, **parts)
+    assert run.verdict.all == ("healthy",), run.verdict.text
+    assert run.metrics["accuracy/train"] > 0.75
+
+
+def test_a_verdict_carries_numbers_cause_cure_and_source(tmp_path: Path) -> None:
+    verdict = trained(tmp_path, init=SYMMETRIC, training=Training(100, arithmetic="exact")).verdict
+    (finding, *_) = verdict.findings
+    assert "1 distinct of 4 units" in finding.evidence
+    assert all(finding)
+    assert verdict.text.startswith("symmetric: layer 1 ended with 1 distinct of 4 units")
+
+
+def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None:
+    found = trained(tmp_path, init=FROZEN, training=Training(20)).verdict.all
+    assert found == ("frozen", "symmetric", "linear", "plateau")
+    order = [rule.__name__.lstrip("_") for rule in RULES]
+    assert sorted(found, key=order.index) == list(found)
+
+
+def test_without_probes_only_the_cost_speaks(tmp_path: Path) -> None:
+    run = trained(tmp_path, init=FROZEN, diagnostics=nnlab.DiagnosticsConfig("none"), training=Training(20))
+    assert run.verdict.all == ("plateau",)
+
+
+def curves(cost: list[float], ratio: list[float] | None = None) -> dict[tuple[str, int], np.ndarray]:
+    seen = {("cost/train", 0): np.array(cost)}
+    return seen if ratio is None else seen | {("signal/ratio", 0): np.array(ratio)}
+
+
+REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6)
+
+
+def test_a_spike_that_recovers_is_no_divergence() -> None:
+    assert judge([0, 1, 2], curves([0.7, 90.0, 0.1]), [4], "tanh", REFERENCES).name == "healthy"
+    assert judge([0, 1, 2], curves([0.7, 0.5, 9.0]), [4], "tanh", REFERENCES).name == "diverged"
+
+
+def test_the_iteration_of_divergence_is_the_first_that_is_not_finite() -> None:
+    verdict = judge([0, 10, 20], curves([0.7, np.inf, np.nan]), [4], "tanh", REFERENCES)
+    assert verdict.all == ("diverged",)
+    assert "inf from iteration 10 on" in verdict.text
+
+
+def test_exploding_needs_a_network_that_learns_no_more_than_a_line() -> None:
+    assert judge([0, 1], curves([0.7, 0.69], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "exploding"
+    assert judge([0, 1], curves([0.7, 0.10], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "healthy"
+
+
+def test_reference_costs_are_closed_forms_and_scikit_learns_optimum() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2, 300))
+    Y = (X[:1] + rng.standard_normal((1, 300)) > 0.7).astype(float)
+    found = references(X, Y, COSTS["binary"])
+    share = Y.mean()
+    assert found.nothing == pytest.approx(np.log(2), rel=1e-12)
+    assert found.prior == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share), rel=1e-12)
+    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(X.T, Y[0])
+    assert found.affine == pytest.approx(log_loss(Y[0], model.predict_proba(X.T)), rel=1e-8)
+
+
+def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
+    rng = np.random.default_rng(1)
+    X, Y = rng.standard_normal((3, 50)), rng.standard_normal((1, 50)) + 2
+    found = references(X, Y, COSTS["regression"])
+    design = np.vstack([X, np.ones(50)]).T
+    residual = Y[0] - design @ np.linalg.lstsq(design, Y[0])[0]
+    assert found.prior == pytest.approx(Y.var(), rel=1e-12)
+    assert found.affine == pytest.approx(np.mean(residual**2), rel=1e-8)
+
+
+def test_three_balanced_classes_know_nothing_at_ln_3() -> None:
+    Y = np.eye(3)[np.arange(30) % 3].T
+    found = references(np.random.default_rng(2).standard_normal((2, 30)), Y, COSTS["multiclass"])
+    assert found.nothing == pytest.approx(np.log(3), rel=1e-12)
+    assert found.prior == pytest.approx(np.log(3), rel=1e-12)
+    assert found.affine < found.prior

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from experiments import compare_speed, peers
+from experiments.compare_speed import Column, problem_of
+from nnlab.network.activations import Array
+
+
+@pytest.mark.parametrize(
+    "column", [Column("h = 4", 4, 1, 20), Column("deep", 3, 3, 20)], ids=lambda column: column.title
+)
+@pytest.mark.parametrize("activation", compare_speed.ACTIVATIONS_TIMED)
+def test_all_who_are_installed_compute_the_same(column: Column, activation: str) -> None:
+    problem = problem_of(column, activation)
+    entered = peers.contestants(problem, R=3)
+    for peer in entered.values():
+        peer.advance()
+    peers.check_agreement(problem, entered)
+
+
+class WithoutOutputBias(peers.Nnlab):
+    """Forgets b of the output layer."""
+
+    def weights(self) -> dict[str, Array]:
+        weights = super().weights()
+        return weights | {"b2": np.zeros_like(weights["b2"])}
+
+
+def test_one_who_computes_something_else_is_caught() -> None:
+    problem = problem_of(Column("h = 4", 4, 1, 20), "tanh")
+    entered = {peers.NOTES: peers.contestants(problem, R=1)[peers.NOTES], "broken": WithoutOutputBias(problem)}
+    for peer in entered.values():
+        peer.advance()
+    with pytest.raises(peers.DisagreementError, match=r"cost must be the same to 1e-06, got .* from broken"):
+        peers.check_agreement(problem, entered)
+
+
+def test_the_quick_page_has_every_row_and_column(capsys: pytest.CaptureFixture[str]) -> None:
+    compare_speed.main(["--quick", "--rounds=1", "--no-write"])
+    page = capsys.readouterr().out
+    missing = {row for package, rows in peers.OPTIONAL.items() if not peers.installed(package) for row in rows}
+    for row in peers.ROWS:
+        times = [line for line in page.splitlines() if line.startswith(f"| {row} |")]
+        assert len(times) == (0 if row in missing else len(compare_speed.ACTIVATIONS_TIMED))
+        assert all(line.count("|") == len(compare_speed.COLUMNS) + 2 for line in times)
+        assert row not in missing or f"{row}" in page.split("Left out")[1].splitlines()[0]
+    assert 'make bench ARGS="--quick --rounds=1 --no-write"' in page
+
+
+def test_a_ratio_pairs_neighbours_in_time() -> None:
+    times = {peers.NOTES: [8.0, 40.0], peers.STACKED: [2.0, 20.0], peers.JAX: [4.0, 10.0], peers.JAX_VMAP: [1.0, 40.0]}
+    assert compare_speed.ratios(times, "notes / nnlab stacked") == [4.0, 2.0]
+    assert compare_speed.ratios(times, "nnlab stacked / best of JAX") == [2.0, 2.0]
+    assert compare_speed.ratios(times, "nnlab stacked / bare tanh pass") is None
+
+
+def test_rounds_that_cannot_be_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        compare_speed.main(["--rounds=0"])
+    assert "--rounds must be from 1 to 999, got 0" in capsys.readouterr().err
