@@ -181,7 +181,7 @@ def _tags(run: Run) -> dict[str, str]:
 
 def _note(run: Run) -> str:
     """Return the run's description, which the UI shows as markdown."""
-    paragraphs = [f"**{finding.name}** {finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
+    paragraphs = [f"**{finding.name}**{finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
     return "\n\n".join(paragraphs)
 
 
