@@ -72,7 +72,7 @@ SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal
 GENERATORS = ("pcg64", "legacy")
 DTYPES = ("float64", "float32")
 ARITHMETICS = ("blas", "exact")
-PRESETS = ("none", "standard")
+PRESETS = ("none", "standard", "full")
 
 
 @dataclass

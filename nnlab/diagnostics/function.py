@@ -55,40 +55,46 @@ def affine_residual(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
 
 def _performance(part: str, logits: Array, Y: Array, cost: Cost) -> Iterator[tuple[str, int, Array]]:
     with np.errstate(all="ignore"):
-        yield f"cost/{part}", 0, cost.loss(logits, cost.encode(Y)).mean(axis=-1)
+        yield f"cost/{part}", 0, cost.mean(logits, cost.encode(Y))
         yield f"{cost.score_name}/{part}", 0, cost.score(logits, Y)
 
 
 class References(NamedTuple):
-    """Costs of models that need no hidden layer, on the same training data.
+    """What models that need no hidden layer reach on the same data: costs on the training data, and scores.
 
     `nothing` knows neither inputs nor frequencies (ln C for C classes), `prior` only the frequencies (the entropy; the
-    variance for real labels), `affine` is the best affine model.
+    variance for real labels), `affine` is the best affine model; `score_train` and `score_test` are its accuracy or r2.
     """
 
     nothing: float
     prior: float
     affine: float
+    score_train: float
+    score_test: float
 
 
-def references(X: Array, Y: Array, cost: Cost) -> References:
-    """Return the reference costs of training data X (n_x, m), Y (n_y, m).
+def references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
+    """Return what the reference models reach on training data X (n_x, m), Y (n_y, m) and on test data.
 
     The affine model is the network of depth 0 at its optimum, found by L-BFGS. Separable classes have no optimum: the
     cost then is near 0, as far down as 500 iterations go.
     """
     T = cost.encode(Y)
+    best, affine = _affine_model(X, T, cost)
+    parts = ((X, Y), (X_test, Y_test))
+    scores = [float(cost.score(best @ with_ones(inputs), labels)[0]) for inputs, labels in parts]
     constant = np.zeros((1, *Y.shape))
     frequencies = Y.mean(axis=1)
     if cost.score_name == "r2":
         prior = float(np.square(Y - frequencies[:, None]).mean())
-        return References(prior, prior, _affine_cost(X, T, cost))
+        return References(prior, prior, affine, *scores)
     shares = np.array([1 - frequencies[0], frequencies[0]]) if len(Y) == 1 else frequencies
     prior = float(-np.sum(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))))
-    return References(float(cost.loss(constant, T).mean()), prior, _affine_cost(X, T, cost))
+    return References(float(cost.mean(constant, T)[0]), prior, affine, *scores)
 
 
-def _affine_cost(X: Array, T: Array, cost: Cost) -> float:
+def _affine_model(X: Array, T: Array, cost: Cost) -> tuple[Array, float]:
+    """Return [W, b] (1, n_y, n_x + 1) of the best affine model, and its cost."""
     from scipy.optimize import minimize
 
     sizes = (len(X), len(T))
@@ -96,11 +102,11 @@ def _affine_cost(X: Array, T: Array, cost: Cost) -> float:
 
     def value_and_gradient(flat: Array) -> tuple[float, Array]:
         logits = Parameters(sizes, flat[None]).theta[0] @ X1
-        value = float(cost.loss(logits, T).mean())
+        value = float(cost.mean(logits, T)[0])
         cost.differentiate(logits, T)
         return value, (logits @ X1.T).ravel() / X.shape[1]
 
     start = np.zeros(parameter_count(sizes))
     with np.errstate(all="ignore"):
         best = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "gtol": 1e-9})
-    return float(best.fun)
+    return Parameters(sizes, best.x[None]).theta[0], float(best.fun)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.diagnostics.events import Event, find_events
 from nnlab.diagnostics.function import References
 from nnlab.network.activations import Array
 
@@ -52,9 +53,10 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The findings about one run, headline first."""
+    """The findings about one run, headline first, and what happened on the way to them."""
 
     findings: tuple[Finding, ...]
+    events: tuple[Event, ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,8 +70,14 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """All findings with their evidence, one paragraph each."""
-        return "\n\n".join(finding.text for finding in self.findings)
+        """All findings with their evidence, then what happened on the way, one paragraph each."""
+        return "\n\n".join([*(finding.text for finding in self.findings), *self.notes])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What happened on the way that the final state does not show, a sentence each."""
+        expected = ("symmetry/broken_at", "init")
+        return tuple(f"note: {event.text}" for event in self.events if (event.name, event.cause) != expected)
 
 
 class Case(NamedTuple):
@@ -120,7 +128,8 @@ def judge(
     # Of a network of NaN there is nothing else to say: its units are equal, and so on.
     rules = RULES if np.isfinite(case.cost[-1]) else (_diverged,)
     found = tuple(finding for rule in rules if (finding := rule(case)) is not None)
-    return Verdict(found or (_unfinished(case) if case.misses_goal else _healthy(case),))
+    final = _unfinished(case) if case.misses_goal else _healthy(case)
+    return Verdict(found or (final,), find_events(iterations, curves, widths))
 
 
 def _diverged(case: Case) -> Finding | None:
@@ -158,13 +167,14 @@ def _frozen(case: Case) -> Finding | None:
 
 
 def _symmetric(case: Case) -> Finding | None:
-    for layer, classes in case.layers("symmetry/distinct_units"):
-        width, distinct = case.widths[layer - 1], int(classes[-1])
-        if case.activation != "identity" and 0 < distinct < width:
+    for layer, classes in case.layers("symmetry/near_units"):
+        width, distinct = case.widths[layer - 1], classes[-1]
+        if distinct < width and classes[0] < width:
+            deviation = case.curves["symmetry/deviation", layer][-1]
             return Finding(
                 "symmetric",
-                f"layer {layer} ended with {distinct} distinct of {width} units "
-                f"({'all alike' if distinct == 1 else 'partial'}), since iteration {case.first(classes < width)}",
+                f"layer {layer} began with {classes[0]:.0f} and ended with {distinct:.0f} distinct of {width} units "
+                + (f"(all alike, deviation {deviation:.1g})" if distinct == 1 else "(partial)"),
                 "Units with equal weights get equal gradients: the layer computes with fewer units than it has.",
                 "Draw the weights at random (init.scheme=normal).",
                 "Goodfellow et al. 2016, section 8.4",

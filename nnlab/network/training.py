@@ -74,7 +74,7 @@ class Snapshot:
     @cached_property
     def cost(self) -> Array:
         with np.errstate(all="ignore"):
-            return self.cost_function.loss(self.Z[-1], self.T).mean(axis=-1)
+            return self.cost_function.mean(self.Z[-1], self.T)
 
 
 def checkpoints(iterations: int, count: int, every: int | None = None) -> list[int]:

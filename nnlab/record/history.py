@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from nnlab.config import RunConfig, hidden_sizes
+from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Verdict
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import predict
 
-__all__ = ["History", "Run", "metric_name"]
+__all__ = ["History", "Run", "metric_name", "no_profiles"]
 
 
 def metric_name(quantity: str, layer: int) -> str:
@@ -28,12 +29,16 @@ class History:
     def __init__(self) -> None:
         self._keys: list[tuple[int, int, str]] = []
         self._values: list[Array] = []
+        self._profiles: list[tuple[int, int, str, Array]] = []
 
     def add(self, iteration: int, measurements: Iterable[tuple[str, int, Array]]) -> None:
-        """Keep what probes yield at one iteration: (quantity, layer, values (R,))."""
+        """Keep what probes yield at one iteration: (quantity, layer, values (R,) or a profile (R, k))."""
         for quantity, layer, values in measurements:
-            self._keys.append((iteration, layer, quantity))
-            self._values.append(np.asarray(values, dtype=np.float64))
+            if values.ndim == 2:
+                self._profiles.append((iteration, layer, quantity, values))
+            else:
+                self._keys.append((iteration, layer, quantity))
+                self._values.append(np.asarray(values, dtype=np.float64))
 
     def curves(self, run: int) -> tuple[list[int], dict[tuple[str, int], Array]]:
         """Return the checkpoints and what one network's probes saw at them, by (quantity, layer)."""
@@ -53,6 +58,27 @@ class History:
         }
         return [pd.DataFrame({**index, "value": values}) for values in np.stack(self._values, axis=1)]
 
+    def profiles(self) -> list[pd.DataFrame]:
+        """Return one frame for each network: iteration, layer, quantity, index (a unit or bin, from 0), value."""
+        R = len(self._values[0])
+        if not self._profiles:
+            return [no_profiles()] * R
+        iterations, layers, quantities, values = zip(*self._profiles, strict=True)
+        lengths = [profile.shape[1] for profile in values]
+        index = {
+            "iteration": np.repeat(np.array(iterations, dtype=np.int64), lengths),
+            "layer": np.repeat(np.array(layers, dtype=np.int16), lengths),
+            "quantity": pd.Series(np.repeat(np.array(quantities, dtype=object), lengths), dtype="str"),
+            "index": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
+        }
+        return [pd.DataFrame({**index, "value": row}) for row in np.concatenate(values, axis=1)]
+
+
+def no_profiles() -> pd.DataFrame:
+    """Return the frame of a run whose probes yielded no profile."""
+    kinds = {"iteration": "int64", "layer": "int16", "quantity": "str", "index": "int32", "value": "float64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
 
 @dataclass(frozen=True)
 class Run:
@@ -63,9 +89,12 @@ class Run:
     config : what was asked, with every default written out
     task : "binary", "multiclass" or "regression"; it follows the labels
     history : tidy frame (iteration, layer, quantity, value)
+    profiles : the same for quantities with one value for each unit or bin (iteration, layer, quantity, index, value);
+        empty unless diagnostics.preset is full
     parameters : the final weights and biases by name: W1 (n_1, n_x), b1 (n_1, 1), W2, ...
     standardization : x_mean, x_scale (n_x, 1), y_mean, y_scale (n_y, 1): what was taken from the data
-    verdict : why it learned or not: .name (the headline), .all, .text
+    verdict : why it learned or not: .name (the headline), .all, .text, .events
+    references : what models without a hidden layer reach on the same data
     fingerprint : equal for two runs exactly if they compute the same
     facts : where and how fast it ran: versions, seconds, stack size
     """
@@ -73,18 +102,37 @@ class Run:
     config: RunConfig
     task: str
     history: pd.DataFrame = field(repr=False)
+    profiles: pd.DataFrame = field(repr=False)
     parameters: dict[str, Array] = field(repr=False)
     standardization: dict[str, Array] = field(repr=False)
     verdict: Verdict
+    references: References
     fingerprint: str
     facts: dict[str, Any] = field(repr=False)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Every quantity at its last iteration, by metric name."""
+        """Every quantity at its last iteration, the events and the references, by metric name."""
         last = self.history.groupby(["quantity", "layer"], sort=False)["value"].last()
         rows = last.reset_index().to_numpy().tolist()
-        return {metric_name(quantity, layer): value for quantity, layer, value in rows}
+        final = {metric_name(quantity, layer): value for quantity, layer, value in rows}
+        return {**final, **self._compared(final), **self._events()}
+
+    def _compared(self, final: dict[str, float]) -> dict[str, float]:
+        """Return what an affine model reaches, and by how much the network is better."""
+        score, known = COSTS[self.task].score_name, self.references
+        return {
+            "reference/nothing": known.nothing,
+            "reference/prior": known.prior,
+            "reference/affine": known.affine,
+            f"reference/affine_{score}/train": known.score_train,
+            f"reference/affine_{score}/test": known.score_test,
+            f"{score}/over_affine/train": final[f"{score}/train"] - known.score_train,
+            f"{score}/over_affine/test": final[f"{score}/test"] - known.score_test,
+        }
+
+    def _events(self) -> dict[str, float]:
+        return {metric_name(event.name, event.layer): float(event.value) for event in self.verdict.events}
 
     def predict(self, X: Array) -> Array:
         """Return the answers (1, m) to examples X (n_x, m), in the units of the data set.

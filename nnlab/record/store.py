@@ -3,8 +3,9 @@
     runs/<experiment>/<fingerprint>/
         config.yaml         what was asked, every default written out
         history.parquet     what the probes saw: iteration, layer, quantity, value
+        profiles.parquet    the same for each unit or bin; only with diagnostics.preset=full
         parameters.npz      W1, b1, ..., and the standardization of the data
-        run.json            fingerprint, task, config, final metrics, verdict, versions and times
+        run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times
 
 A folder is written under a temporary name and renamed when it is whole: one that has its name is complete.
 """
@@ -23,12 +24,15 @@ import pandas as pd
 import yaml
 
 from nnlab.config import ConfigError, RunConfig, flatten
+from nnlab.diagnostics.events import Event
+from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Finding, Verdict
-from nnlab.record.history import Run
+from nnlab.record.history import Run, no_profiles
 
 __all__ = ["FILES", "Store"]
 
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
+PROFILES = "profiles.parquet"
 FORMAT = 1
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
@@ -73,10 +77,12 @@ class Store:
             config = yaml.safe_dump(dataclasses.asdict(run.config), sort_keys=False)
             (partial / "config.yaml").write_text(config, encoding="utf-8")
             run.history.to_parquet(partial / "history.parquet", index=False)
+            if len(run.profiles):
+                run.profiles.to_parquet(partial / PROFILES, index=False)
             np.savez(partial / "parameters.npz", **run.parameters, **run.standardization)  # type: ignore[arg-type]
             (partial / "run.json").write_text(_json(run), encoding="utf-8")
-            for name in FILES:
-                _sync(partial / name)
+            for path in partial.iterdir():
+                _sync(path)
             partial.rename(final)
         except OSError:
             if run.fingerprint not in self:  # else another process wrote the same run first
@@ -97,9 +103,14 @@ class Store:
             config=config,
             task=facts["task"],
             history=pd.read_parquet(folder / "history.parquet"),
+            profiles=pd.read_parquet(folder / PROFILES) if (folder / PROFILES).is_file() else no_profiles(),
             parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
             standardization={name: numbers[name] for name in _STANDARDIZATION},
-            verdict=Verdict(tuple(Finding(**finding) for finding in facts["verdict"])),
+            verdict=Verdict(
+                tuple(Finding(**finding) for finding in facts["verdict"]),
+                tuple(Event(**event) for event in facts["events"]),
+            ),
+            references=References(**facts["references"]),
             fingerprint=facts["fingerprint"],
             facts=facts["facts"],
         )
@@ -124,6 +135,8 @@ def _json(run: Run) -> str:
         "config": flatten(run.config),
         "metrics": metrics,
         "verdict": [finding._asdict() for finding in run.verdict.findings],
+        "events": [event._asdict() for event in run.verdict.events],
+        "references": run.references._asdict(),
         "facts": run.facts,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -173,6 +173,9 @@ def _tags(run: Run) -> dict[str, str]:
         "verdicts": " ".join(run.verdict.all),
         "mlflow.note.content": _note(run),
     }
+    broken = {event.cause for event in run.verdict.events if event.name == "symmetry/broken_at"}
+    if broken:
+        tags["symmetry_broken"] = "rounding" if "rounding" in broken else "init"
     tags |= {key: str(run.facts[key]) for key in ("git_commit", "git_dirty", "blas", "numpy") if key in run.facts}
     if non_finite:
         tags["non_finite"] = json.dumps(non_finite)
@@ -182,7 +185,7 @@ def _tags(run: Run) -> dict[str, str]:
 def _note(run: Run) -> str:
     """Return the run's description, which the UI shows as markdown."""
     paragraphs = [f"**{finding.name}**{finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
-    return "\n\n".join(paragraphs)
+    return "\n\n".join([*paragraphs, *run.verdict.notes])
 
 
 def _text(value: Any) -> str:

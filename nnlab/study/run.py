@@ -38,16 +38,18 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
         for snapshot in _training(configs, data):
             history.add(snapshot.iteration, _measurements(snapshot, data, shared.diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
-        known = function.references(data.X, data.Y, COSTS[data.task])
-    frames = history.frames()
+        references = function.references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+    frames, profiles = history.frames(), history.profiles()
     return [
         Run(
             config=config,
             task=data.task,
             history=frames[index],
+            profiles=profiles[index],
             parameters=snapshot.parameters.as_dict(index),
             standardization=_standardization(data),
-            verdict=judge(*history.curves(index), hidden_sizes(config.model), config.model.activation, known),
+            verdict=judge(*history.curves(index), hidden_sizes(config.model), config.model.activation, references),
+            references=references,
             fingerprint=fingerprints[index],
             facts=facts,
         )

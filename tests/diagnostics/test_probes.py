@@ -5,35 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nnlab.diagnostics import PRESETS, Measurement, function, measure
+from nnlab.diagnostics import PRESETS, Measurement, function
 from nnlab.network.activations import ACTIVATIONS
-from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
 from nnlab.network.training import Snapshot
-
-
-def snapshot(parameters: Parameters, activation: str = "tanh", task: str = "binary") -> Snapshot:
-    rng = np.random.default_rng(5)
-    m = 40
-    X = rng.standard_normal((parameters.sizes[0], m))
-    n_y = parameters.sizes[-1]
-    if task == "regression":
-        Y = rng.standard_normal((n_y, m))
-    else:
-        classes = rng.integers(0, max(n_y, 2), m)
-        Y = np.eye(n_y)[classes].T if n_y > 1 else classes[None, :].astype(float)
-    rate = np.full(len(parameters.flat), 1.2)
-    return Snapshot(0, parameters, X, Y, ACTIVATIONS[activation], COSTS[task], rate)
-
-
-def random_stack(sizes: tuple[int, ...] = (2, 6, 5, 1), R: int = 3) -> Parameters:
-    parameters = Parameters.zeros(sizes, R)
-    parameters.flat[...] = np.random.default_rng(1).standard_normal(parameters.flat.shape)
-    return parameters
-
-
-def values(seen: Snapshot) -> dict[tuple[str, int], np.ndarray]:
-    return {(quantity, layer): value for quantity, layer, value in measure(seen, "standard")}
+from tests.diagnostics.snapshots import random_stack, snapshot, values
 
 
 def test_distinct_units_counts_classes_of_equal_units() -> None:
@@ -110,19 +86,28 @@ def test_probes_survive_what_they_may_meet(bad: float, sizes: tuple[int, ...], a
     alone = snapshot(
         Parameters(sizes, parameters.flat[:1].copy()), activation, "multiclass" if sizes[-1] > 1 else "binary"
     )
-    together, expected = values(seen), values(alone)
+    together, expected = values(seen, "full"), values(alone, "full")
     assert together.keys() == expected.keys()
     for key, value in together.items():
-        assert value.shape == (3,)
-        assert value[0] == expected[key][0]
+        assert value.shape[0] == 3
+        np.testing.assert_array_equal(value[0], expected[key][0])  # NaN is a documented value
 
 
-def test_presets_name_probes_that_give_one_value_per_run() -> None:
+def test_standard_probes_give_one_value_per_run_and_full_ones_also_profiles() -> None:
     assert PRESETS["none"] == ()
-    for quantity, layer, value in measure(snapshot(random_stack()), "standard"):
-        assert quantity
-        assert layer >= 0
-        assert value.shape == (3,)
+    assert all(value.shape == (3,) for value in values(snapshot(random_stack())).values())
+    profiles = {key for key, value in values(snapshot(random_stack()), "full").items() if value.ndim == 2}
+    assert {quantity for quantity, _ in profiles} == {
+        *("activity/histogram", "units/silent", "units/w1", "units/w2", "units/b"),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_probes_survive_a_single_example(activation: str, dtype: str) -> None:
+    parameters = random_stack((2, 3, 2, 1))
+    seen = snapshot(Parameters(parameters.sizes, parameters.flat.astype(dtype)), activation, m=1)
+    assert all(len(value) == 3 for value in values(seen, "full").values())
 
 
 def performance(seen: Snapshot) -> dict[str, np.ndarray]:

@@ -108,7 +108,7 @@ def test_a_verdict_carries_numbers_cause_cure_and_source(tmp_path: Path) -> None
     (finding, *_) = verdict.findings
     assert "1 distinct of 4 units" in finding.evidence
     assert all(finding)
-    assert verdict.text.startswith("symmetric: layer 1 ended with 1 distinct of 4 units")
+    assert verdict.text.startswith("symmetric: layer 1 began with 1 and ended with 1 distinct of 4 units")
 
 
 def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def curves(cost: list[float], ratio: list[float] | None = None) -> dict[tuple[st
     return seen if ratio is None else seen | {("signal/ratio", 0): np.array(ratio)}
 
 
-REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6)
+REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6, score_train=0.7, score_test=0.7)
 
 
 def test_a_spike_that_recovers_is_no_divergence() -> None:
@@ -154,7 +154,7 @@ def test_reference_costs_are_closed_forms_and_scikit_learns_optimum() -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2, 300))
     Y = (X[:1] + rng.standard_normal((1, 300)) > 0.7).astype(float)
-    found = references(X, Y, COSTS["binary"])
+    found = references(X, Y, X, Y, COSTS["binary"])
     share = Y.mean()
     assert found.nothing == pytest.approx(np.log(2), rel=1e-12)
     assert found.prior == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share), rel=1e-12)
@@ -165,7 +165,7 @@ def test_reference_costs_are_closed_forms_and_scikit_learns_optimum() -> None:
 def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
     rng = np.random.default_rng(1)
     X, Y = rng.standard_normal((3, 50)), rng.standard_normal((1, 50)) + 2
-    found = references(X, Y, COSTS["regression"])
+    found = references(X, Y, X, Y, COSTS["regression"])
     design = np.vstack([X, np.ones(50)]).T
     residual = Y[0] - design @ np.linalg.lstsq(design, Y[0])[0]
     assert found.prior == pytest.approx(Y.var(), rel=1e-12)
@@ -174,7 +174,8 @@ def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
 
 def test_three_balanced_classes_know_nothing_at_ln_3() -> None:
     Y = np.eye(3)[np.arange(30) % 3].T
-    found = references(np.random.default_rng(2).standard_normal((2, 30)), Y, COSTS["multiclass"])
+    X = np.random.default_rng(2).standard_normal((2, 30))
+    found = references(X, Y, X, Y, COSTS["multiclass"])
     assert found.nothing == pytest.approx(np.log(3), rel=1e-12)
     assert found.prior == pytest.approx(np.log(3), rel=1e-12)
     assert found.affine < found.prior

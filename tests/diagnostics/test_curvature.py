@@ -1,0 +1,112 @@
+"""Curvature against closed forms and against differences that are formed elsewhere."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from nnlab.network.activations import ACTIVATIONS, Array
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import backward, forward
+from nnlab.network.training import Snapshot
+from tests.diagnostics.snapshots import random_stack, snapshot, values
+
+
+def curved(seen: Snapshot) -> dict[tuple[str, int], Array]:
+    return {key: value for key, value in values(seen, "full").items() if key[0].startswith("curvature/")}
+
+
+def full_hessian(seen: Snapshot, run: int) -> Array:
+    """The Hessian of one network by scipy's forward differences of the gradient."""
+
+    def gradient(flat: Array) -> Array:
+        network = Parameters(seen.parameters.sizes, flat[None])
+        Z, A = forward(network, seen.X, seen.activation)
+        return backward(network, seen.X, seen.T, Z, A, seen.activation, seen.cost_function)[1].flat[0]
+
+    H = approx_fprime(seen.parameters.flat[run], gradient, 1e-7)
+    return (H + H.T) / 2
+
+
+def test_hessian_of_linear_regression_is_that_of_least_squares() -> None:
+    seen = snapshot(random_stack((3, 1)), task="regression")
+    design = np.vstack([seen.X, np.ones(seen.X.shape[1])])
+    expected = np.linalg.eigvalsh(2 * design @ design.T / seen.X.shape[1])
+    found = curved(seen)
+    np.testing.assert_allclose(found["curvature/largest", 0], expected[-1], rtol=1e-6)
+    np.testing.assert_allclose(found["curvature/smallest", 0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(found["curvature/sharpness", 0], 1.2 * expected[-1] / 2, rtol=1e-6)
+
+
+def test_hessian_of_logistic_regression_is_the_weighted_gram_matrix() -> None:
+    seen = snapshot(random_stack((3, 1)))
+    design = np.vstack([seen.X, np.ones(seen.X.shape[1])])
+    for run in range(3):
+        p = 1 / (1 + np.exp(-seen.Z[0][run, 0]))
+        expected = np.linalg.eigvalsh((design * p * (1 - p)) @ design.T / seen.X.shape[1])
+        assert curved(seen)["curvature/largest", 0][run] == pytest.approx(expected[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "identity"])
+def test_hessian_of_deep_networks_is_that_of_other_differences(activation: str) -> None:
+    seen = snapshot(random_stack((2, 4, 3, 1)), activation)
+    for run in range(3):
+        expected = np.linalg.eigvalsh(full_hessian(seen, run))
+        found = curved(seen)
+        np.testing.assert_allclose(found["curvature/largest", 0][run], expected[-1], rtol=1e-4)
+        np.testing.assert_allclose(found["curvature/smallest", 0][run], expected[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu"])
+def test_transverse_curvature_is_the_difference_of_two_blocks_of_the_hessian(activation: str) -> None:
+    """Moving i by +h and j by -h changes the gradient of i by H_ii - H_ij."""
+    parameters = random_stack((2, 4, 3, 1))
+    parameters.theta[0][:2, 3] = parameters.theta[0][:2, 1]
+    parameters.W[1][:2, :, 3] = parameters.W[1][:2, :, 1]
+    seen = snapshot(parameters, activation)
+    found = curved(seen)
+    positions = Parameters(parameters.sizes, np.arange(parameters.flat.shape[1], dtype=float)[None])
+    owned = np.concatenate([positions.theta[0][0], positions.W[1][0].T], axis=1).astype(int)
+    for run in range(2):
+        H = full_hessian(seen, run)
+        across = H[np.ix_(owned[1], owned[1])] - H[np.ix_(owned[1], owned[3])]
+        assert found["curvature/transverse", 1][run] == pytest.approx(np.linalg.eigvalsh(across)[0], rel=1e-4, abs=1e-6)
+    np.testing.assert_allclose(found["curvature/growth", 1][:2], 1 - 1.2 * found["curvature/transverse", 1][:2])
+    assert np.isnan(found["curvature/transverse", 1][2])  # no two units of run 2 are exchangeable
+    assert np.isnan(found["curvature/transverse", 2]).all()
+
+
+def test_large_networks_have_no_hessian() -> None:
+    assert ("curvature/largest", 0) in curved(snapshot(random_stack((2, 18, 18, 1))))
+    assert ("curvature/largest", 0) not in curved(snapshot(random_stack((2, 30, 30, 1))))
+
+
+def test_single_precision_is_differentiated_in_double() -> None:
+    double = random_stack((2, 4, 1))
+    double.flat[...] = double.flat.astype(np.float32)
+    single = Parameters(double.sizes, double.flat.astype(np.float32))
+    one, other = curved(snapshot(single)), curved(snapshot(double))
+    np.testing.assert_allclose(one["curvature/largest", 0], other["curvature/largest", 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_histograms_hold_every_logit_once(activation: str) -> None:
+    parameters = random_stack()
+    parameters.flat[2] *= 1e3
+    seen = snapshot(parameters, activation)
+    found = values(seen, "full")
+    for layer in (1, 2, 3):
+        shares = found["activity/histogram", layer]
+        np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+        expected = np.histogram(seen.Z[layer - 1][1], np.linspace(-10, 10, 41))[0] / seen.Z[layer - 1][1].size
+        np.testing.assert_allclose(shares[1, 1:-1], expected)
+
+
+def test_rasters_hold_every_unit() -> None:
+    parameters = random_stack()
+    parameters.theta[0][0, 3] = [0, 0, -1]
+    seen = snapshot(parameters, "relu")
+    found = values(seen, "full")
+    assert found["units/silent", 1].shape == (3, 6)
+    assert found["units/silent", 1][0, 3] == 1
+    np.testing.assert_array_equal(found["units/w2", 1], parameters.theta[0][:, :, 1])
+    assert found["activity/negative", 1][1] == pytest.approx(np.mean(seen.Z[0][1] <= 0))
