@@ -22,7 +22,7 @@ from nnlab.network.training import Snapshot, checkpoints, train
 from nnlab.record.history import History, Run
 from nnlab.seeding import legacy_stream, stream
 
-__all__ = ["layer_sizes", "run_stack"]
+__all__ = ["layer_sizes", "run_stack", "snapshots"]
 
 
 def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequence[str]) -> list[Run]:
@@ -35,7 +35,7 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
     history = History()
     # Two BLAS threads make the small products here 1.5 to 2 times slower.
     with threadpool_limits(limits=1):
-        for snapshot in _training(configs, data):
+        for snapshot in snapshots(configs, data, _schedule(shared)):
             history.add(snapshot.iteration, _measurements(snapshot, data, shared.diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
         references = function.references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
@@ -62,8 +62,9 @@ def layer_sizes(config: RunConfig, data: Dataset) -> list[int]:
     return [len(data.X), *hidden_sizes(config.model), len(data.Y)]
 
 
-def _training(configs: Sequence[RunConfig], data: Dataset) -> Iterator[Snapshot]:
-    training, diagnostics = configs[0].training, configs[0].diagnostics
+def snapshots(configs: Sequence[RunConfig], data: Dataset, schedule: Sequence[int]) -> Iterator[Snapshot]:
+    """Train like networks together; yield a snapshot at each iteration of `schedule`, and end with its last."""
+    training = configs[0].training
     return train(
         _initial_parameters(configs, data),
         data.X,
@@ -71,11 +72,15 @@ def _training(configs: Sequence[RunConfig], data: Dataset) -> Iterator[Snapshot]
         activation=ACTIVATIONS[configs[0].model.activation],
         cost=COSTS[data.task],
         learning_rate=np.array([config.training.learning_rate for config in configs]),
-        schedule=checkpoints(training.iterations, diagnostics.checkpoints, diagnostics.every),
+        schedule=schedule,
         batch_size=training.batch_size,
         rngs=[stream(config.seed, "batches") for config in configs],
         product=ARITHMETICS[training.arithmetic],
     )
+
+
+def _schedule(config: RunConfig) -> list[int]:
+    return checkpoints(config.training.iterations, config.diagnostics.checkpoints, config.diagnostics.every)
 
 
 def _initial_parameters(configs: Sequence[RunConfig], data: Dataset) -> Parameters:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
+from snapshots import random_stack, snapshot, values
 
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import backward, forward
 from nnlab.network.training import Snapshot
-from tests.diagnostics.snapshots import random_stack, snapshot, values
 
 
 def curved(seen: Snapshot) -> dict[tuple[str, int], Array]:

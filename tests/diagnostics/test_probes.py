@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from snapshots import random_stack, snapshot, values
 
 from nnlab.diagnostics import PRESETS, Measurement, function
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.parameters import Parameters
 from nnlab.network.training import Snapshot
-from tests.diagnostics.snapshots import random_stack, snapshot, values
 
 
 def test_distinct_units_counts_classes_of_equal_units() -> None:

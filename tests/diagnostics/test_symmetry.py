@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from snapshots import random_stack, snapshot, values
+from strategies import flower
 
 from nnlab.diagnostics.curvature import transverse
 from nnlab.diagnostics.equality import NEAR, classes
@@ -13,8 +15,6 @@ from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import product_in_order
 from nnlab.network.training import train
-from tests.diagnostics.snapshots import random_stack, snapshot, values
-from tests.strategies import flower
 
 DISGUISES = {"tanh": -1.0, "sigmoid": -1.0, "relu": 3.5, "leaky_relu": 3.5, "gelu": 1.0}
 """How a unit's incoming weights can be multiplied so that it stays the same unit."""

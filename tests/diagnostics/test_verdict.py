@@ -60,6 +60,37 @@ SICK: list[tuple[str, dict[str, object]]] = [
     ),
     ("linear", model(activation="identity", depth=2) | {"init": XAVIER, "training": Training(1000, 0.1)}),
     ("linear", {"training": Training(10)}),
+    ("linear", {"data": Data("moons"), **model(depth=0), "training": Training(300)}),
+    (
+        "saturated",
+        model(activation="tanh", depth=3, hidden_size=10)
+        | {"init": nnlab.InitConfig("normal", 40.0), "training": Training(300, 0.001)},
+    ),
+    (
+        "saturated",
+        model(activation="sigmoid", depth=2, hidden_size=16)
+        | {"init": nnlab.InitConfig("normal", 40.0), "data": Data("spiral"), "training": Training(300, 0.001)},
+    ),
+    (
+        "exploding",
+        model(activation="tanh", depth=12, hidden_size=50)
+        | {"init": nnlab.InitConfig("xavier", 8.0), "data": Data("moons", m=150), "training": Training(100, 1e-5)},
+    ),
+    (
+        "exploding",
+        model(activation="leaky_relu", depth=12, hidden_size=16)
+        | {"init": nnlab.InitConfig("he", 3.0), "data": Data("circles"), "training": Training(150, 1e-20)},
+    ),
+    (
+        "plateau",
+        model(activation="relu", hidden_size=10)
+        | {"init": nnlab.InitConfig("normal", 0.03), "data": Data("xor"), "training": Training(60, 0.03)},
+    ),
+    (
+        "plateau",
+        model(activation="leaky_relu", hidden_size=20)
+        | {"init": nnlab.InitConfig("normal", 0.1), "data": Data("spiral"), "training": Training(300, 0.001)},
+    ),
 ]
 
 HEALTHY: list[dict[str, object]] = [
@@ -75,6 +106,16 @@ HEALTHY: list[dict[str, object]] = [
         "training": Training(500, 0.1),
     },
     {"data": Data("breast_cancer"), "training": Training(1000)},
+    *(
+        {
+            "data": Data(name),
+            "init": HE,
+            **model(hidden_size=16, activation=activation),
+            "training": Training(2000, 0.1),
+        }
+        for name in ("circles", "xor")
+        for activation in ("leaky_relu", "gelu")
+    ),
     {
         "data": Data("moons"),
         "init": HE,
@@ -88,6 +129,11 @@ HEALTHY: list[dict[str, object]] = [
         "training": Training(5000, 0.5),
     },
 ]
+
+
+def test_there_are_twenty_of_each() -> None:
+    assert len(SICK) >= 20
+    assert len(HEALTHY) >= 20
 
 
 @pytest.mark.parametrize(("name", "parts"), SICK, ids=[f"{name}{place}" for place, (name, _) in enumerate(SICK)])
@@ -109,6 +155,55 @@ def test_a_verdict_carries_numbers_cause_cure_and_source(tmp_path: Path) -> None
     assert "1 distinct of 4 units" in finding.evidence
     assert all(finding)
     assert verdict.text.startswith("symmetric: layer 1 began with 1 and ended with 1 distinct of 4 units")
+
+
+def test_zero_weights_on_balanced_classes_cost_ln_2_to_the_last_bit(tmp_path: Path) -> None:
+    run = trained(tmp_path, init=FROZEN, training=Training(1000))
+    assert run.verdict.name == "frozen"
+    costs = run.history.loc[run.history["quantity"] == "cost/train", "value"]
+    assert set(costs) == {np.log(2)}
+
+
+def test_zero_weights_on_unequal_classes_cost_the_entropy_of_the_classes(tmp_path: Path) -> None:
+    run = trained(tmp_path, init=FROZEN, data=Data("breast_cancer"), training=Training(1000))
+    share = nnlab.load_dataset(Data("breast_cancer")).Y.mean()
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert run.verdict.name == "frozen"
+    assert run.metrics["cost/train"] == pytest.approx(entropy, abs=1e-9)
+
+
+def test_small_weights_in_ten_sigmoid_layers_vanish_from_iteration_0_on(tmp_path: Path) -> None:
+    """The ratio of ||dW|| that most texts look at is near 1 there: it sees nothing."""
+    run = trained(tmp_path, **model(activation="sigmoid", depth=10, hidden_size=16), training=Training(300))
+    assert run.verdict.name == "vanishing"
+    assert "since iteration 0" in run.verdict.text
+    start = run.history[run.history["iteration"] == 0].set_index(["quantity", "layer"])["value"]
+    assert start["signal/ratio", 0] < 1e-3
+    assert 0.1 < start["signal/norm_dW", 2] / start["signal/norm_dW", 10] < 10
+
+
+@pytest.mark.parametrize("h", [2, 5, 8, 33, 69])
+def test_constant_weights_stay_one_unit_with_exact_arithmetic(h: int, tmp_path: Path) -> None:
+    run = trained(tmp_path, init=SYMMETRIC, **model(hidden_size=h), training=Training(500, arithmetic="exact"))
+    assert run.verdict.name == "symmetric"
+    assert run.metrics["symmetry/distinct_units/layer1"] == 1
+    assert not run.verdict.events
+
+
+def test_rounding_breaks_constant_weights_and_is_named_with_its_iteration(tmp_path: Path) -> None:
+    """Which widths break depends on the BLAS; at least one must, and what is said of it must be true."""
+    runs = [
+        trained(tmp_path, init=SYMMETRIC, **model(hidden_size=h), training=Training(10_000)) for h in (5, 6, 7, 9, 17)
+    ]
+    broken = [run for run in runs if "symmetry/broken_at/layer1" in run.metrics]
+    assert broken, "no width parted: this machine's BLAS sums all rows alike"
+    for run in broken:
+        (event,) = run.verdict.events
+        assert (event.cause, event.layer) == ("rounding", 1)
+        deviation = run.history[run.history["quantity"] == "symmetry/deviation"].set_index("iteration")["value"]
+        assert deviation[0] == 0
+        assert deviation[deviation > 1e-3].index[0] == event.iteration == run.metrics["symmetry/broken_at/layer1"]
+        assert "rounding" in run.verdict.text
 
 
 def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None:

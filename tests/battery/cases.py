@@ -1,0 +1,237 @@
+"""The battery's candidates: for each state of a network, trainings that should end in it by construction.
+
+Two halves that share no data set, no depth of the deep ones and no seed: thresholds are tuned on "development" alone.
+Whether a candidate really ended in its state is checked in `outcomes.py`; those that did not are dropped and counted.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count, product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
+
+__all__ = ["HALVES", "LABELS", "Case", "cases"]
+
+HALVES = ("development", "held out")
+
+
+class Case(NamedTuple):
+    """One training and the state that it should end in."""
+
+    label: str
+    half: str
+    config: RunConfig
+
+
+class Half(NamedTuple):
+    """What a half draws its cases from."""
+
+    name: str
+    plane: tuple[str, ...]
+    real: tuple[str, ...]
+    regression: str
+    unbalanced: str
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    scales: tuple[float, ...]
+    first_seed: int
+
+
+DEVELOPMENT = Half(
+    HALVES[0], ("flower", "moons", "xor"), ("digits",), "friedman", "thinned", (6, 9, 12), (4, 10, 20), (0.1, 0.5), 0
+)
+HELD_OUT = Half(
+    HALVES[1],
+    ("circles", "spiral", "quantiles"),
+    ("breast_cancer",),
+    "diabetes",
+    "breast_cancer",
+    (7, 10, 14),
+    (5, 8, 16),
+    (0.2, 0.8),
+    1000,
+)
+
+Choice = tuple[str, ModelConfig, InitConfig, TrainingConfig]
+
+
+def cases(half: str, folder: Path) -> list[Case]:
+    """Return the candidates of a half; the data files that some of them read are written to `folder`."""
+    drawn_from = DEVELOPMENT if half == HALVES[0] else HELD_OUT
+    files = _files(folder)
+    seeds = count(drawn_from.first_seed)
+    found = []
+    for label, candidates in LABELS.items():
+        drawn = [Case(label, half, _config(choice, next(seeds), files)) for choice in candidates(drawn_from)]
+        # In an order that mixes what varies, since only as many are trained as are wanted.
+        found += [drawn[index] for index in np.random.default_rng(0).permutation(len(drawn))]
+    return found
+
+
+def _config(choice: Choice, seed: int, files: dict[str, Path]) -> RunConfig:
+    data, model, init, training = choice
+    read = {"path": str(files[data]), "target": "y"} if data in files else {}
+    return RunConfig(
+        seed=seed,
+        data=DataConfig("file" if read else data, seed=seed % 7, **read),  # type: ignore[arg-type]
+        model=model,
+        init=init,
+        training=training,
+        diagnostics=DiagnosticsConfig("standard"),
+    )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Write the two data sets of the development half that nnlab does not bring: a regression, and unequal classes."""
+    from sklearn.datasets import make_circles, make_friedman1
+
+    X, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
+    np.savetxt(folder / "friedman.csv", np.column_stack([X, y]), "%.6f", ",", header="a,b,c,d,e,f,y", comments="")
+    X, y = make_circles((240, 80), noise=0.05, factor=0.5, random_state=0)
+    table = np.column_stack([X, y])
+    np.savetxt(folder / "thinned.csv", table, ("%.6f", "%.6f", "%d"), ",", header="a,b,y", comments="")
+    return {"friedman": folder / "friedman.csv", "thinned": folder / "thinned.csv"}
+
+
+def _deep(depth: int, width: int, activation: str) -> ModelConfig:
+    return ModelConfig(hidden_size=width, depth=depth, activation=activation)
+
+
+def _diverged(half: Half) -> Iterator[Choice]:
+    for activation, depth, rate, dtype in product(
+        ("identity", "relu", "leaky_relu", "gelu", "tanh"), (1, 2, 3), (8.0, 40.0), ("float64", "float32")
+    ):
+        scheme = InitConfig("he" if "relu" in activation else "xavier", 1.0)
+        yield (
+            half.regression,
+            _deep(depth, half.widths[depth - 1], activation),
+            scheme,
+            TrainingConfig(400, rate, dtype=dtype),
+        )
+    for data, activation, rate in product(half.plane, ("relu", "gelu", "leaky_relu"), (30.0, 300.0)):
+        yield data, _deep(2, half.widths[1], activation), InitConfig("he", 1.0), TrainingConfig(300, rate)
+
+
+def _frozen(half: Half) -> Iterator[Choice]:
+    datasets = (*half.plane, *half.real, half.regression, half.unbalanced)
+    activations = ("tanh", "relu", "leaky_relu", "gelu", "identity")
+    for index, (activation, depth, data) in enumerate(product(activations, (1, 2, 4), datasets)):
+        init = InitConfig("zeros") if index % 2 else InitConfig("normal", 0.0)
+        yield data, _deep(depth, half.widths[index % 3], activation), init, TrainingConfig(150, 0.5)
+
+
+def _symmetric(half: Half) -> Iterator[Choice]:
+    datasets = (*half.plane, half.regression, half.unbalanced)
+    activations = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu")
+    for index, (activation, scale, data) in enumerate(product(activations, half.scales, datasets)):
+        training = TrainingConfig(600, 0.1, arithmetic="exact", batch_size=(None, 50)[index % 3 == 0])
+        yield data, _deep(1 + index % 3, half.widths[index % 3], activation), InitConfig("constant", scale), training
+    for data, width, rate in product((half.unbalanced, half.real[0]), half.widths, (0.1, 0.5)):
+        training = TrainingConfig(200, rate, arithmetic="exact")
+        yield data, _deep(1, width, "sigmoid"), InitConfig("zeros"), training
+
+
+def _dead(half: Half) -> Iterator[Choice]:
+    for depth, width, data, _ in product(half.depths, (2, 3), half.plane, range(4)):
+        yield data, _deep(2 * depth, width, "relu"), InitConfig("he", 1.0), TrainingConfig(300, 0.05)
+    for rate, data, width, depth in product((5.0, 20.0), half.plane, half.widths, (1, 2)):
+        yield data, _deep(depth, width, "relu"), InitConfig("he", 1.0), TrainingConfig(500, rate)
+    for rate, width, depth in product((1.0, 3.0), half.widths, (2, 3)):
+        yield half.regression, _deep(depth, width, "relu"), InitConfig("he", 1.0), TrainingConfig(500, rate)
+
+
+def _saturated(half: Half) -> Iterator[Choice]:
+    datasets = (*half.plane, half.regression, half.real[0])
+    for activation, scale, data, depth, rate in product(
+        ("tanh", "sigmoid"), (10.0, 40.0), datasets, (2, 4), (0.001, 0.03)
+    ):
+        yield (
+            data,
+            _deep(depth, half.widths[depth // 2], activation),
+            InitConfig("normal", scale),
+            TrainingConfig(400, rate),
+        )
+
+
+def _vanishing(half: Half) -> Iterator[Choice]:
+    for depth, data, (activation, init) in product(
+        half.depths,
+        (*half.plane, half.regression),
+        (
+            ("sigmoid", InitConfig("normal", 0.01)),
+            ("sigmoid", InitConfig("normal", 0.2)),
+            ("sigmoid", InitConfig("xavier", 1.0)),
+            ("tanh", InitConfig("normal", 0.01)),
+            ("tanh", InitConfig("uniform", 0.05)),
+            ("relu", InitConfig("normal", 0.02)),
+            ("gelu", InitConfig("normal", 0.03)),
+        ),
+    ):
+        yield data, _deep(depth, half.widths[depth % 3], activation), init, TrainingConfig(400, 0.3)
+
+
+def _exploding(half: Half) -> Iterator[Choice]:
+    for depth, scale, data in product(half.depths[1:], (8.0, 16.0), half.plane):
+        for rate in (1e-5, 1e-3):
+            yield data, _deep(depth, 50, "tanh"), InitConfig("xavier", scale), TrainingConfig(150, rate)
+    for depth, activation, data in product(
+        half.depths[1:], ("relu", "leaky_relu", "gelu", "identity"), (*half.plane, half.regression)
+    ):
+        yield data, _deep(depth, 16, activation), InitConfig("he", 3.0), TrainingConfig(150, 10.0 ** -(depth + 8))
+
+
+def _linear(half: Half) -> Iterator[Choice]:
+    datasets = (*half.plane, half.real[0], half.regression, half.unbalanced)
+    for index, (data, depth) in enumerate(product(datasets, (1, 2, 3, 4))):
+        init = (InitConfig("xavier", 1.0), InitConfig("orthogonal", 1.0))[index % 2]
+        yield data, _deep(depth, half.widths[index % 3], "identity"), init, TrainingConfig(400, 0.1)
+    for data, rate in product(datasets, (0.1, 0.5)):
+        yield data, ModelConfig(depth=0), InitConfig("normal", 0.01), TrainingConfig(300, rate)
+    for activation, data, iterations in product(("tanh", "gelu", "sigmoid"), datasets[:3], (30, 100)):
+        yield data, _deep(1, half.widths[1], activation), InitConfig("normal", 0.01), TrainingConfig(iterations, 0.1)
+
+
+def _plateau(half: Half) -> Iterator[Choice]:
+    balanced = [name for name in half.plane if name not in ("moons",)]
+    for activation, scale, data, depth, iterations in product(
+        ("relu", "leaky_relu"), (0.01, 0.03), balanced, (1, 2), (20, 60, 150)
+    ):
+        model = _deep(depth, half.widths[iterations % 3], activation)
+        yield data, model, InitConfig("normal", scale), TrainingConfig(iterations, 0.03)
+    for activation, data, width in product(("relu", "leaky_relu"), (*half.plane, half.unbalanced), half.widths):
+        yield data, _deep(1, width, activation), InitConfig("normal", 0.1), TrainingConfig(300, 0.001)
+
+
+def _healthy(half: Half) -> Iterator[Choice]:
+    datasets = (*half.plane, half.regression, half.unbalanced, half.real[0])
+    networks = (
+        ("tanh", InitConfig("xavier", 1.0), 0.5),
+        ("sigmoid", InitConfig("xavier", 2.0), 1.0),
+        ("relu", InitConfig("he", 1.0), 0.1),
+        ("leaky_relu", InitConfig("he", 1.0), 0.1),
+        ("gelu", InitConfig("he", 1.0), 0.1),
+    )
+    for data, (activation, init, rate), depth, width in product(datasets, networks, (1, 2, 3), half.widths[1:]):
+        speed = 0.2 if data == half.regression else 1.0
+        training = TrainingConfig(600 if data in half.real else 2500, rate * speed)
+        yield data, _deep(depth, 2 * width, activation), init, training
+    for data, activation in product(half.plane, ("tanh", "sigmoid", "relu", "leaky_relu")):
+        yield data, _deep(1, 20, activation), InitConfig("normal", 0.5), TrainingConfig(4000, 0.5, batch_size=100)
+
+
+LABELS: dict[str, Callable[[Half], Iterator[Choice]]] = {
+    "diverged": _diverged,
+    "frozen": _frozen,
+    "symmetric": _symmetric,
+    "dead": _dead,
+    "saturated": _saturated,
+    "vanishing": _vanishing,
+    "exploding": _exploding,
+    "linear": _linear,
+    "plateau": _plateau,
+    "healthy": _healthy,
+}
+"""The candidates of each state, in the order of the verdicts."""

@@ -1,0 +1,297 @@
+"""Four published rule sets, re-implemented from their thresholds, on the same trainings.
+
+A rule set looks at `Observation`s at a hundred evenly spaced iterations and says which symptoms it sees and when first.
+Each symptom is credited with every state of ours that it could mean (`MEANS`). Their authors tuned them on mini-batch
+image models, so the comparison is about small dense networks and full batches, not about theirs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.network.training import Snapshot
+
+__all__ = ["RIVALS", "Observation", "observe"]
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the rule sets ask of one network at one iteration; lists run over layers, arrays over units."""
+
+    iteration: int
+    cost: float
+    score: float
+    learning_rate: float
+    bounded: bool
+    finite_weights: bool
+    finite_gradients: bool
+    norm_dW: list[float]
+    mean_dW: list[float]
+    zero_dW: list[float]
+    spread_dW: list[float]
+    variance_W: list[float]
+    mean_W: list[float]
+    all_zero: bool
+    sum_A: list[float]
+    beyond_5: list[float]
+    not_positive: list[float]
+    inactive_units: list[float]
+    beyond_far: list[float]
+    weak_units: list[float]
+    index_units: list[float]
+    std_A: list[float]
+
+
+def observe(seen: Snapshot) -> Observation:
+    """Return what the rule sets want to know of a stack of one network."""
+    with np.errstate(all="ignore"):
+        dW = [gradient[0] for gradient in seen.gradient.W]
+        W = [weights[0] for weights in seen.parameters.W]
+        Z, A = [z[0] for z in seen.Z[:-1]], [a[0] for a in seen.A]
+        name = seen.activation.name
+        score = seen.cost_function.score(seen.Z[-1], seen.Y)[0]
+        return Observation(
+            iteration=seen.iteration,
+            cost=float(seen.cost[0]),
+            score=float(score),
+            learning_rate=float(seen.learning_rate[0]),
+            bounded=name in ("tanh", "sigmoid"),
+            finite_weights=bool(np.isfinite(seen.parameters.flat).all()),
+            finite_gradients=bool(np.isfinite(seen.gradient.flat).all()),
+            norm_dW=[float(np.linalg.norm(g)) for g in dW],
+            mean_dW=[float(np.abs(g).mean()) for g in dW],
+            zero_dW=[float((g == 0).mean()) for g in dW],
+            spread_dW=[float(np.ptp(np.nan_to_num(np.percentile(g, [5, 95])))) for g in dW],
+            variance_W=[float(w.var()) for w in W],
+            mean_W=[float(np.abs(w).mean()) for w in W],
+            all_zero=any(not w.any() for w in W) or any(not a.any() for a in A),
+            sum_A=[float(np.abs(a).sum()) for a in A],
+            beyond_5=[float((np.abs(z) >= 5).mean()) for z in Z],
+            not_positive=[float((a <= 0).mean()) for a in A],
+            inactive_units=[float(((a > 0).mean(axis=1) < 0.01).mean()) for a in A],
+            beyond_far=[_far(z, name) for z in Z],
+            weak_units=[float((np.percentile(np.abs(np.nan_to_num(a)), 95, axis=1) < 1e-5).mean()) for a in A],
+            index_units=[float((_saturation_index(a, name) > 0.85).mean()) for a in A],
+            std_A=[float(a.std()) for a in A],
+        )
+
+
+def _far(Z: Array, name: str) -> float:
+    """Return the share of units that SageMaker counts as saturated on more than half of the examples."""
+    if name == "tanh":
+        far = np.abs(Z) > 9.4999
+    elif name == "sigmoid":
+        far = (Z < -23) | (Z > 17)
+    else:
+        return 0.0
+    return float((far.mean(axis=1) > 0.5).mean())
+
+
+def _saturation_index(A: Array, name: str) -> Array:
+    """Return the range-independent index of each unit (Rakitianskaia & Engelbrecht 2015), ten bins on [-1, 1]."""
+    scaled = {"tanh": A, "sigmoid": 2 * A - 1}.get(name)
+    if scaled is None:
+        return np.zeros(len(A))
+    index = np.zeros(len(A))
+    bins = np.clip(np.floor((np.nan_to_num(scaled) + 1) * 5), 0, 9)
+    for number in range(10):
+        inside = bins == number
+        amount = inside.sum(axis=1)
+        mean = np.abs((scaled * inside).sum(axis=1) / np.maximum(amount, 1))
+        index += mean * amount / A.shape[1]
+    return index
+
+
+Alarms = dict[str, int]
+"""Symptom -> iteration at which it was first seen."""
+
+
+def _alarms(seen: Sequence[Observation], symptoms: Callable[[int], Sequence[str]]) -> Alarms:
+    first: Alarms = {}
+    with np.errstate(all="ignore"):
+        for index, observation in enumerate(seen):
+            for symptom in symptoms(index):
+                first.setdefault(symptom, observation.iteration)
+    return first
+
+
+def autotrainer(seen: Sequence[Observation]) -> Alarms:
+    """Zhang et al., ICSE 2021. One symptom at a time: dying, exploding, vanishing, slow, oscillating."""
+    scores = np.array([o.score for o in seen])
+    swings = np.abs(np.diff(scores, prepend=scores[0])) >= 0.03
+
+    def symptoms(index: int) -> Sequence[str]:
+        o, so_far = seen[index], scores[: index + 1]
+        if index < 0.3 * len(seen):
+            return ()
+        slow = np.diff(so_far).max(initial=-np.inf) < 0.01
+        if so_far.max() <= 0.7 or slow or not np.isfinite(o.cost):
+            if max(o.zero_dW) >= 0.7:
+                return ("dying ReLU",)
+            broken = not np.isfinite(o.cost) or o.cost >= 1e3
+            ratio = o.norm_dW[0] / o.norm_dW[-1] if o.norm_dW[-1] else np.nan
+            if ratio > 70 or (broken and not (o.finite_weights and o.finite_gradients)):
+                return ("exploding gradient",)
+            if ratio < 1e-3 and o.norm_dW[0] < 1e-4:
+                return ("vanishing gradient",)
+        if slow:
+            return ("slow convergence",)
+        return ("oscillating loss",) if swings[: index + 1].mean() >= 0.2 else ()
+
+    return _alarms(seen, symptoms)
+
+
+def deep_diagnosis(seen: Sequence[Observation]) -> Alarms:
+    """Wardat et al., ICSE 2022."""
+    costs, scores = [o.cost for o in seen], [o.score for o in seen]
+
+    def symptoms(index: int) -> Sequence[str]:
+        o = seen[index]
+        found = []
+        if not (np.isfinite(o.cost) and o.finite_weights and o.finite_gradients) or not all(o.sum_A):
+            found.append("numerical error")
+        for layer in range(len(o.mean_W)):
+            recent = [past.mean_W[layer] for past in seen[max(0, index - 4) : index + 1]]
+            if len(recent) == 5 and np.mean(recent) == max(recent):
+                found.append("unchanged weight")
+        if o.bounded and max(o.beyond_5, default=0) > 0.5:
+            found.append("saturated activation")
+        if index == len(seen) - 1 and max(o.not_positive, default=0) >= 0.7:
+            found.append("dead node")
+        if min(o.mean_dW) < 1e-7:
+            found.append("vanishing gradient")
+        if index >= 5 and costs[index] >= costs[index - 5]:
+            found.append("loss not decreasing")
+        if index >= 20 and scores[index] <= scores[index - 20]:
+            found.append("accuracy not increasing")
+        return found
+
+    return _alarms(seen, symptoms)
+
+
+def sagemaker(seen: Sequence[Observation]) -> Alarms:
+    """Amazon SageMaker Debugger's built-in rules at their defaults."""
+    costs = [o.cost for o in seen]
+
+    def symptoms(index: int) -> Sequence[str]:
+        o = seen[index]
+        found = []
+        if not o.bounded and max(o.inactive_units, default=0) > 0.5:
+            found.append("dead relu")
+        if max(o.beyond_far, default=0) > 0.5:
+            found.append("saturated activation")
+        if min(o.mean_dW) < 1e-7:
+            found.append("vanishing gradient")
+        steps = [o.learning_rate * g / w for g, w in zip(o.mean_dW, o.mean_W, strict=True) if w]
+        if any(step > 10 for step in steps) or not o.finite_weights:
+            found.append("update too large")
+        if any(step < 1e-8 for step in steps):
+            found.append("update too small")
+        unlike = max(o.variance_W) > 10 * min(o.variance_W)
+        if index <= 10 and (unlike or max(o.spread_dW) < 1e-3):
+            found.append("poor initialization")
+        if index >= 10 and not min(costs[index - 9 : index + 1]) < costs[index - 10]:
+            found.append("loss not decreasing")
+        if o.all_zero:
+            found.append("all zero")
+        return found
+
+    return _alarms(seen, symptoms)
+
+
+def deep_checker(seen: Sequence[Observation]) -> Alarms:
+    """Braiek & Khomh, TOSEM 2022: checks from the tenth observation on, with a patience of five."""
+    start = 10
+    streaks: dict[str, int] = {}
+
+    def symptoms(index: int) -> Sequence[str]:
+        o = seen[index]
+        if index == 0:
+            return ["symmetry"] if any(v < 1e-12 for v in o.variance_W) else []
+        if index < start:
+            return []
+        past = seen[index - 1]
+        shrinking = all(a.mean_dW[0] < 0.5 * b.mean_dW[0] for a, b in _pairs(seen[index - 4 : index + 1]))
+        growing = all(a.mean_dW[0] > 2 * b.mean_dW[0] for a, b in _pairs(seen[index - 4 : index + 1]))
+        with np.errstate(all="ignore"):
+            logs = [np.log10(o.learning_rate * g / w) for g, w in zip(o.mean_dW, o.mean_W, strict=True) if w]
+        slow = abs(past.cost - o.cost) < 0.05 * abs(past.cost)
+        now = {
+            "dead": not o.bounded and max(o.weak_units, default=0) > 0.5,
+            "saturated": max(o.index_units, default=0) > 0.5,
+            "vanishing gradient": min(o.mean_dW) < 1e-6 or shrinking,
+            "exploding gradient": max(o.mean_dW) > 1e6 or growing or not o.finite_gradients,
+            "activation range": any(not 0.5 <= s <= 2 for s in o.std_A),
+            "update too small": any(step < -4 for step in logs),
+            "update too large": any(step > -1 for step in logs),
+            "loss not decreasing": slow,
+            "loss not a number": not np.isfinite(o.cost),
+        }
+        for symptom, holds in now.items():
+            streaks[symptom] = streaks.get(symptom, 0) + 1 if holds else 0
+        return [symptom for symptom, streak in streaks.items() if streak >= 5 or (streak and "not a number" in symptom)]
+
+    return _alarms(seen, symptoms)
+
+
+def _pairs(seen: Sequence[Observation]) -> list[tuple[Observation, Observation]]:
+    return list(zip(seen[1:], seen[:-1], strict=True))
+
+
+RIVALS: dict[str, tuple[Callable[[Sequence[Observation]], Alarms], dict[str, tuple[str, ...]]]] = {
+    "AUTOTRAINER": (
+        autotrainer,
+        {
+            "dying ReLU": ("dead",),
+            "exploding gradient": ("exploding", "diverged"),
+            "vanishing gradient": ("vanishing",),
+            "slow convergence": ("plateau",),
+            "oscillating loss": (),
+        },
+    ),
+    "DeepDiagnosis": (
+        deep_diagnosis,
+        {
+            "numerical error": ("diverged",),
+            "unchanged weight": ("frozen",),
+            "saturated activation": ("saturated",),
+            "dead node": ("dead",),
+            "vanishing gradient": ("vanishing",),
+            "loss not decreasing": ("plateau",),
+            "accuracy not increasing": ("plateau",),
+        },
+    ),
+    "SageMaker Debugger": (
+        sagemaker,
+        {
+            "dead relu": ("dead",),
+            "saturated activation": ("saturated",),
+            "vanishing gradient": ("vanishing",),
+            "update too large": ("exploding", "diverged"),
+            "update too small": ("vanishing",),
+            "poor initialization": (),
+            "loss not decreasing": ("plateau",),
+            "all zero": ("frozen",),
+        },
+    ),
+    "TheDeepChecker": (
+        deep_checker,
+        {
+            "symmetry": ("symmetric", "frozen"),
+            "dead": ("dead",),
+            "saturated": ("saturated",),
+            "vanishing gradient": ("vanishing",),
+            "exploding gradient": ("exploding", "diverged"),
+            "activation range": (),
+            "update too small": ("vanishing",),
+            "update too large": ("exploding",),
+            "loss not decreasing": ("plateau",),
+            "loss not a number": ("diverged",),
+        },
+    ),
+}
+"""Rule set -> its function, and which of our states each of its symptoms could mean."""
