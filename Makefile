@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui test lint bench report notebook lock clean
+.PHONY: help setup sweep run ui test lint bench report notebook battery lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ lint: .venv/installed ## check style, types and the walls between rooms
 
 bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
 	@$(BIN)/python experiments/compare_speed.py $(ARGS)
+
+battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
+	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)
 
 lock: .venv/installed ## renew the pinned versions
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

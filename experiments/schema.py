@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import tempfile
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -11,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from nnlab.config import ConfigError, RunConfig, results_path
 
 __all__ = ["register", "to_run_config"]
+
+LONGEST_NAME = 255
+"""Bytes that common file systems allow for one name."""
 
 
 def register() -> None:
@@ -39,8 +43,14 @@ def _usable_results_path(results_dir: str) -> str:
     Hydra makes its log folder there before it calls anybody, and shows a traceback if it cannot. This resolver is
     the only one to see results_dir earlier, and nothing but SystemExit leaves a resolver as it was raised.
     """
-    path = results_path(results_dir)
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    try:
+        path = results_path(str(results_dir))
+        existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+        usable = bool(str(results_dir).strip()) and max(len(os.fsencode(part)) for part in path.parts) <= LONGEST_NAME
+    except (ConfigError, OSError, ValueError):
+        usable = False
+    if not usable:
         sys.exit(f"results_dir must be a folder that can be written to, got {results_dir!r}")
     return str(path)

@@ -1,5 +1,6 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ def task(cfg: DictConfig) -> float | None:
         )
         status = conduct(study)
     except ConfigError as error:
+        # Nothing was run, so Hydra's log folder says nothing.
+        shutil.rmtree(hydra_cfg.runtime.output_dir, ignore_errors=True)
         raise CompactHydraException(str(error)) from None
     if status:
         sys.exit(status)
@@ -73,7 +76,23 @@ def sweep_name(sweep_dir: str) -> str:
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"
-main = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)
+
+
+def main() -> None:
+    """Run the command line."""
+    check_presets(sys.argv[1:])
+    application()
+
+
+def check_presets(words: Sequence[str]) -> None:
+    """End the program if a word chooses a preset by a number or by null, where Hydra would show a traceback."""
+    for word in words:
+        group, _, name = word.partition("=")
+        presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group.isidentifier() else []
+        if presets and (name == "null" or name.replace(".", "", 1).isdigit()):
+            sys.exit(f"{group} must be one of {', '.join(presets)}, got {name}")
+
 
 if __name__ == "__main__":
     try:

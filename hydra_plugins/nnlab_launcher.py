@@ -96,6 +96,21 @@ class NnlabSweeper(BasicSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.check = getattr(task_function, "check", None)
 
+    @staticmethod
+    def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+        for override in overrides:
+            if override.is_sweep_override():
+                if not override.is_discrete_sweep():
+                    raise CompactHydraException(
+                        f"{override.get_key_element()} must be swept over values that can be listed, such as 1,2,3 or "
+                        f"range(3), got {override.input_line}"
+                    )
+                if next(iter(override.sweep_string_iterator()), None) is None:
+                    raise CompactHydraException(
+                        f"{override.get_key_element()} must be swept over at least one value, got {override.input_line}"
+                    )
+        return BasicSweeper.split_arguments(overrides, max_batch_size)
+
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         assert self.hydra_context is not None
         assert self.config is not None

@@ -1,16 +1,13 @@
-"""What can be chosen about a run: plain dataclasses, their legal values and the relations between them.
+"""What can be chosen about a run: plain dataclasses, and what their values stand for.
 
 No Hydra here: `conf/` and the command line fill these dataclasses, and so can Python. A value of None means "what
 the data set brings", or the full batch, or the default layout; `resolve` writes out what it stands for.
 """
 
-import copy
 import dataclasses
 import hashlib
 import json
-import math
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,9 +25,10 @@ __all__ = [
     "fingerprint",
     "flatten",
     "hidden_sizes",
+    "independent_keys",
+    "plain",
     "resolve",
     "results_path",
-    "validate",
 ]
 
 NUMERICAL_VERSION = 1
@@ -67,12 +65,6 @@ DATA: dict[str, DataTraits] = {
     "diabetes": DataTraits(m=None, standardize=True),
     "file": DataTraits(m=None, standardize=True),
 }
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity")
-SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal")
-GENERATORS = ("pcg64", "legacy")
-DTYPES = ("float64", "float32")
-ARITHMETICS = ("blas", "exact")
-PRESETS = ("none", "standard", "full")
 
 
 @dataclass
@@ -177,10 +169,28 @@ def results_path(results_dir: str) -> Path:
     """Return the results folder as an absolute path; a relative one is taken from the project root.
 
     Notebooks and Hydra jobs run in folders of their own: taken from the working folder, each would have its own
-    results.
+    results. Raises ConfigError if it begins with the home of a user who does not exist.
     """
     root = Path(__file__).resolve().parents[1]
-    return (root if (root / "conf" / "config.yaml").is_file() else Path.cwd()) / Path(results_dir).expanduser()
+    try:
+        folder = Path(results_dir).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"results_dir must be a folder, got {results_dir!r}: {error}") from None
+    return (root if (root / "conf" / "config.yaml").is_file() else Path.cwd()) / folder
+
+
+def plain(config: Any) -> Any:
+    """Return a copy of a config, or of a part of one, with NumPy's numbers and texts as Python's.
+
+    `np.logspace` and `np.arange` are how people write sweeps in Python; their numbers cannot be written to YAML.
+    """
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        values = {part.name: plain(getattr(config, part.name)) for part in dataclasses.fields(config)}
+        return dataclasses.replace(config, **values)
+    if isinstance(config, list | tuple):
+        return [plain(value) for value in config]
+    # NumPy's scalars have both; arrays, which stay what they are and are refused, have a shape.
+    return config.item() if getattr(config, "shape", None) == () and hasattr(config, "item") else config
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -188,7 +198,7 @@ def resolve(config: RunConfig) -> RunConfig:
 
     Two configs that mean the same run resolve to the same.
     """
-    config = copy.deepcopy(config)
+    config = plain(config)
     data, traits = config.data, DATA[config.data.name]
     if traits.drawn:
         data.m = traits.m if data.m is None else data.m
@@ -222,6 +232,16 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return dict(leaves("", dataclasses.asdict(config)))
 
 
+def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the columns that vary, without those that follow from a single earlier one."""
+    kept: list[str] = []
+    for key, values in columns.items():
+        follows = any(len({*zip(columns[other], values, strict=True)}) == len({*columns[other]}) for other in kept)
+        if len(set(values)) > 1 and not follows:
+            kept.append(key)
+    return kept
+
+
 def fingerprint(config: RunConfig, data_digest: str = "") -> str:
     """Return 16 hex digits that are equal for two configs if and only if they compute the same run.
 
@@ -233,112 +253,3 @@ def fingerprint(config: RunConfig, data_digest: str = "") -> str:
         science["data"]["path"] = data_digest
     text = json.dumps([NUMERICAL_VERSION, science], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def validate(config: RunConfig) -> None:
-    """Raise ConfigError, naming every key that is wrong, its legal values and what came."""
-    problems = [*_wrong_values(config)] or [*_wrong_relations(config)]
-    if problems:
-        raise ConfigError("\n".join(problems))
-
-
-def _wrong_values(config: RunConfig) -> Iterator[str]:
-    data, model, init, training = config.data, config.model, config.init, config.training
-    yield from _integer("seed", config.seed, 0, 2**32 - 1)
-    yield from _text("results_dir", config.results_dir)
-    yield from _one_of("data.name", data.name, DATA)
-    yield from _integer("data.m", data.m, 2, 10_000_000, optional=True)
-    yield from _number("data.noise", data.noise, optional=True)
-    yield from _integer("data.seed", data.seed, 0, 2**32 - 2)
-    yield from _integer("data.test_m", data.test_m, 1, 10_000_000, optional=True)
-    yield from _number("data.test_fraction", data.test_fraction, below_one=True, optional=True)
-    yield from _text("data.path", data.path, optional=True)
-    yield from _text("data.target", data.target, optional=True)
-    yield from _boolean("data.standardize", data.standardize, optional=True)
-    yield from _integer("model.hidden_size", model.hidden_size, 1, 100_000)
-    yield from _integer("model.depth", model.depth, 0, 1_000)
-    if model.layers is not None:
-        for position, width in enumerate(model.layers):
-            yield from _integer(f"model.layers[{position}]", width, 1, 100_000)
-    yield from _one_of("model.activation", model.activation, ACTIVATIONS)
-    yield from _one_of("init.scheme", init.scheme, SCHEMES)
-    yield from _number("init.scale", init.scale)
-    yield from _one_of("init.generator", init.generator, GENERATORS)
-    yield from _integer("training.iterations", training.iterations, 0, 10**9)
-    yield from _number("training.learning_rate", training.learning_rate)
-    yield from _integer("training.batch_size", training.batch_size, 1, 10_000_000, optional=True)
-    yield from _one_of("training.dtype", training.dtype, DTYPES)
-    yield from _one_of("training.arithmetic", training.arithmetic, ARITHMETICS)
-    yield from _one_of("diagnostics.preset", config.diagnostics.preset, PRESETS)
-    yield from _integer("diagnostics.checkpoints", config.diagnostics.checkpoints, 2, 10_000)
-    yield from _integer("diagnostics.every", config.diagnostics.every, 1, 10**9, optional=True)
-    yield from _boolean("tracking.enabled", config.tracking.enabled)
-    yield from _text("tracking.uri", config.tracking.uri, optional=True)
-    experiment = config.tracking.experiment
-    if not isinstance(experiment, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}", experiment):
-        yield (
-            "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
-            f"folder, got {experiment!r}"
-        )
-    yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 1_000, optional=True)
-
-
-def _wrong_relations(config: RunConfig) -> Iterator[str]:
-    data, traits = config.data, DATA[config.data.name]
-    if traits.drawn:
-        inapplicable: dict[str, object] = {"data.test_fraction": data.test_fraction}
-    else:
-        inapplicable = {"data.m": data.m, "data.test_m": data.test_m}
-    if traits.noise is None:
-        inapplicable["data.noise"] = data.noise
-    if data.name != "file":
-        inapplicable |= {"data.path": data.path, "data.target": data.target}
-    for key, value in inapplicable.items():
-        if value is not None:
-            yield f"{key} does not apply to data.name={data.name}: leave it out (null), got {value!r}"
-    if data.name == "file":
-        for key, value in {"data.path": data.path, "data.target": data.target}.items():
-            if value is None:
-                yield f"{key} must be given with data.name=file, got null"
-    m, batch_size = data.m or traits.m, config.training.batch_size
-    if m is not None and batch_size is not None and batch_size > m:
-        yield f"training.batch_size must be at most data.m = {m}, or null for the full batch, got {batch_size}"
-    every, iterations = config.diagnostics.every, config.training.iterations
-    if every is not None and iterations / every > 10_000:
-        yield f"diagnostics.every must be at least training.iterations / 10000 = {iterations / 10_000:g}, got {every}"
-
-
-def _integer(key: str, value: Any, low: int, high: int, *, optional: bool = False) -> Iterator[str]:
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        yield f"{key} must be an integer from {low} to {high}{' or null' * optional}, got {value!r}"
-
-
-def _number(key: str, value: Any, *, below_one: bool = False, optional: bool = False) -> Iterator[str]:
-    if optional and value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if below_one and not (number and 0 < value < 1):
-        yield f"{key} must be a number between 0 and 1{' or null' * optional}, got {value!r}"
-    elif not (number and math.isfinite(value) and value >= 0):
-        yield f"{key} must be a finite number >= 0{' or null' * optional}, got {value!r}"
-
-
-def _one_of(key: str, value: Any, legal: Collection[str]) -> Iterator[str]:
-    if not isinstance(value, str) or value not in legal:
-        yield f"{key} must be one of {', '.join(legal)}, got {value!r}"
-
-
-def _text(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
-    if optional and value is None:
-        return
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        yield f"{key} must be a non-empty text{' or null' * optional}, got {value!r}"
-
-
-def _boolean(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
-    if optional and value is None:
-        return
-    if not isinstance(value, bool):
-        yield f"{key} must be true or false{' or null' * optional}, got {value!r}"

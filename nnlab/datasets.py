@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnlab.config import ConfigError, DataConfig, RunConfig, resolve
 from nnlab.seeding import legacy_stream, stream
 from nnlab.tables import LARGEST, Table, file_digest, read_table
+from nnlab.validation import validate_data
 
 __all__ = ["DRAWN", "READ", "Dataset", "file_digest", "load_dataset"]
 
@@ -47,7 +48,7 @@ class Dataset:
 
 
 def load_dataset(data: DataConfig) -> Dataset:
-    """Return the data set of a validated config; None in it stands for what the data set brings.
+    """Return the data set of a config; None in it stands for what the data set brings.
 
     The test part of a drawn set is drawn the same way with seed + 1. Read ones are split, class by class, by
     data.seed and data.test_fraction; both parts keep the order of the file and have every class.
@@ -58,8 +59,9 @@ def load_dataset(data: DataConfig) -> Dataset:
 
     What makes a file's target classes or real numbers: see `nnlab.tables.read_table`.
 
-    Raises ConfigError for a file that cannot be used, and for fewer examples than classes.
+    Raises ConfigError for an illegal config, a file that cannot be used, and fewer examples than classes.
     """
+    validate_data(data)
     data = resolve(RunConfig(data=data)).data
     train, test = _drawn(data) if data.name in DRAWN else _split(READ[data.name](data), data)
     Y, Y_test = _encoded(train), _encoded(test)

@@ -5,14 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnlab
-from nnlab import config as module
-from nnlab.config import DATA, RunConfig, fingerprint, flatten, hidden_sizes, resolve, validate
+from nnlab import validation as module
+from nnlab.config import DATA, RunConfig, fingerprint, flatten, hidden_sizes, resolve
 from nnlab.datasets import DRAWN, READ
 from nnlab.diagnostics import PRESETS
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.initializers import INITIALIZERS
 from nnlab.network.propagation import ARITHMETICS
 from nnlab.seeding import GENERATORS
+from nnlab.validation import validate
 
 
 def changed(**parts: object) -> RunConfig:

@@ -1,10 +1,15 @@
 """Wrong configs and files: one clear error each, nothing written, no traceback."""
 
+import contextlib
 import gzip
+import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Train
+
+import nnlab
 
 WRONG_VALUES = {
     "seed=-1": "seed",
@@ -64,6 +69,11 @@ WRONG_VALUES = {
     "+model.dropout=0.5": "dropout",
     "experiment=initialisation": "experiment/initialisation",
     "model=": "model",
+    "data=null": "data",
+    "training=1": "training",
+    "model=2.5": "model",
+    "results_dir=''": "results_dir",
+    "tracking.experiment=Default": "tracking.experiment",
 }
 
 
@@ -100,6 +110,121 @@ def test_values_that_contradict_each_other(overrides: str, named: list[str], tra
     assert all(name in result.error for name in named), result.error
     assert "Traceback" not in result.error
     assert result.written == []
+
+
+WRONG_SWEEPS = {
+    "seed=range(0)": "at least one value",
+    "seed=range(3,0)": "at least one value",
+    "seed=interval(0,3)": "can be listed",
+    "tracking.experiment=one,two": "tracking.experiment must be the same",
+}
+
+
+@pytest.mark.parametrize(("override", "said"), WRONG_SWEEPS.items(), ids=str)
+def test_a_sweep_over_nothing_or_over_too_much(override: str, said: str, train: Train) -> None:
+    result = train("-m", override)
+    assert result.status == 1
+    assert said in result.error
+    assert override.split("=")[0] in result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+WRONG_STORES = {
+    "sqlite://": "file",
+    "sqlite:///{folder}": "folder that exists",
+    "sqlite:///{folder}/nowhere/mlflow.db": "folder that exists",
+    "sqlite:///{folder}/notes.txt": "something else",
+    "sqlite:///{folder}/other.db": "something else",
+    "sqlite:///{folder}/50%.db": "%",
+    "oracle+nodriver://nowhere/db": "tracking.uri",
+    "http//127.0.0.1": "tracking.uri",
+}
+
+
+@pytest.mark.parametrize(("uri", "said"), WRONG_STORES.items(), ids=WRONG_STORES.keys())
+def test_a_store_that_cannot_be_one(uri: str, said: str, train: Train, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 100)
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("CREATE TABLE notes (text)")
+    result = train(f"tracking.uri='{uri.format(folder=tmp_path)}'", "training.iterations=5")
+    assert result.status == 1
+    assert said in result.error
+    assert "tracking.uri" in result.error
+    assert "Traceback" not in result.error
+    assert result.written == []
+
+
+@pytest.mark.parametrize("name", ["50%", "what?", "a#b"])
+def test_a_results_folder_that_sqlite_would_misread(name: str, train: Train, tmp_path: Path) -> None:
+    result = train(f"results_dir='{tmp_path / name}'", "tracking.enabled=true", "training.iterations=5")
+    assert result.status == 1
+    assert "results_dir must not contain" in result.error
+    assert not (tmp_path / name / "runs").exists()
+
+
+def test_a_results_folder_may_have_spaces_quotes_and_accents(train: Train, results: Path) -> None:
+    odd = results.rename(results.with_name("my résults 'x'"))
+    result = train(f'results_dir="{odd}"', "tracking.enabled=true", "training.iterations=5")
+    assert result.status == 0, result.error
+    assert len(list(odd.glob("artifacts/playground/*/artifacts/run.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    "results_dir", ["~nobody_of_that_name/x", "x" * 300, "/proc/nowhere", "/dev/null/x"], ids=lambda text: text[:20]
+)
+def test_a_results_folder_that_cannot_be(results_dir: str, train: Train) -> None:
+    result = train(f"results_dir='{results_dir}'")
+    assert result.status == 1
+    assert "results_dir must be a folder that can be written to" in result.error
+    assert "Traceback" not in result.error
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "nnlab.RunConfig"),
+        (nnlab.RunConfig(model=None), "model must be a nnlab.ModelConfig"),  # type: ignore[arg-type]
+        (nnlab.RunConfig(model=nnlab.ModelConfig(layers=iter([4]))), "model.layers"),  # type: ignore[arg-type]
+        (nnlab.RunConfig(model=nnlab.ModelConfig(layers={4: 1})), "model.layers"),  # type: ignore[arg-type]
+        (nnlab.RunConfig(init=nnlab.InitConfig(scale=10**400)), "init.scale"),
+        (nnlab.RunConfig(init=nnlab.InitConfig(scale=np.array([1.0]))), "init.scale"),  # type: ignore[arg-type]
+        (nnlab.RunConfig(seed=np.float64(3)), "seed"),  # type: ignore[arg-type]
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_config_in_python(config: nnlab.RunConfig, said: str) -> None:
+    with pytest.raises(nnlab.ConfigError, match=said):
+        nnlab.run(config)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        nnlab.DataConfig("nope"),
+        nnlab.DataConfig(m="5"),  # type: ignore[arg-type]
+        nnlab.DataConfig(noise=-1.0),
+        nnlab.DataConfig(seed=-1),
+        nnlab.DataConfig("digits", m=5),
+        nnlab.DataConfig("digits", test_fraction=2.0),
+    ],
+    ids=str,
+)
+def test_a_wrong_data_set_in_python(data: nnlab.DataConfig) -> None:
+    with pytest.raises(nnlab.ConfigError, match="data"):
+        nnlab.load_dataset(data)
+
+
+@pytest.mark.parametrize("n_jobs", [0, -1, 1.5, "2", True])
+def test_a_wrong_number_of_workers(n_jobs: object, tmp_path: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match="n_jobs must be an integer"):
+        nnlab.sweep([nnlab.RunConfig(results_dir=str(tmp_path))], n_jobs=n_jobs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["../..", "a/b", "", "/", "nowhere"])
+def test_a_wrong_experiment_to_load(name: str, tmp_path: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match="experiment must be"):
+        nnlab.load_runs(name, str(tmp_path))
 
 
 def test_one_wrong_run_of_a_sweep_stops_it_before_the_first(train: Train) -> None:

@@ -141,11 +141,16 @@ def _diverged(case: Case) -> Finding | None:
         evidence = f"the cost went from {case.cost[0]:.4g} to {case.cost[-1]:.4g}, more than {limit:g} times as much"
     else:
         evidence = f"the cost was {case.cost[~finite][0]} from iteration {case.iterations[int((~finite).argmax())]} on"
+    if not finite[0]:
+        cause, cure = "The initial weights are too large for floating point.", "Lower init.scale."
+    else:
+        cause = "Steps that overshoot grow instead of shrinking."
+        cure = "Lower training.learning_rate, or the initial scale."
     return Finding(
         "diverged",
         evidence,
-        "Steps that overshoot grow instead of shrinking.",
-        "Lower training.learning_rate, or the initial scale.",
+        cause,
+        cure,
         "LeCun et al. 1998, Efficient BackProp",
     )
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nnlab.config import ConfigError, RunConfig, flatten, results_path
+from nnlab.config import ConfigError, RunConfig, flatten, independent_keys, results_path
 
 __all__ = ["load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
 
@@ -20,6 +21,8 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.D
     final metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
     """
     folder = results_path(results_dir) / "runs" / experiment
+    if folder.parent != results_path(results_dir) / "runs" or experiment in ("", ".", ".."):
+        raise ConfigError(f"experiment must be a name, not a path, got {experiment!r}")
     rows = [_row(path.parent) for path in sorted(folder.glob("[!.]*/run.json"))]
     if not rows:
         known = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
@@ -35,19 +38,25 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
 
     `runs` is a frame of `load_runs`, or some of its rows; `quantities` picks a few (None: all).
     """
-    filters = [("quantity", "in", list(quantities))] if quantities is not None else None
+    if isinstance(quantities, str):
+        quantities = [quantities]
+    filters = pc.field("quantity").isin(list(quantities)) if quantities is not None else None
     frames = []
     for fingerprint, folder in zip(runs["fingerprint"], runs["folder"], strict=True):
         frame = pq.read_table(Path(folder) / "history.parquet", filters=filters).to_pandas()
         frame.insert(0, "fingerprint", fingerprint)
         frames.append(frame)
+    if not frames:
+        return pd.DataFrame(columns=["fingerprint", "iteration", "layer", "quantity", "value"])
     return pd.concat(frames, ignore_index=True)
 
 
 def varied(runs: pd.DataFrame) -> list[str]:
-    """Return the config keys whose values differ between these runs, as they come in the config."""
-    keys = [key for key in flatten(RunConfig()) if key in runs]
-    return [key for key in keys if runs[key].astype(str).nunique() > 1]
+    """Return the config keys that were varied between these runs, as they come in the config.
+
+    What merely follows from another choice, as a data set's noise from its name, is left out.
+    """
+    return independent_keys({key: runs[key].astype(str).tolist() for key in flatten(RunConfig()) if key in runs})
 
 
 def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits: int = 3) -> pd.DataFrame:

@@ -34,9 +34,9 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
         name for name in ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train") if name in runs
     ]
     seeds = runs["seed"].nunique()
-    command = f"python experiments/train.py experiment={experiment}"
     parts = [
-        f"<p>{len(runs)} runs, {seeds} seed{'s' * (seeds > 1)}. Made by <code>{escape(command)}</code>.</p>",
+        f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, {seeds} seed{'s' * (seeds > 1)}, "
+        f"read from <code>runs/{escape(experiment)}</code> in the results folder.</p>",
         "<h2>What was varied</h2>" + _values(runs, swept),
         "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>" + _html(verdict_table(runs, swept)),
         "<h2>Curves</h2>" + _curves(runs, swept),

@@ -65,10 +65,13 @@ class Store:
         """Return the fingerprints of all complete runs, sorted."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        return sorted(path.parent.name for path in self.folder.glob("[!.]*/run.json"))
 
     def write(self, run: Run) -> Path:
-        """Write one run, whole or not at all; return its folder. A run that is there already is left alone."""
+        """Write one run, whole or not at all; return its folder. A run that is there already is left alone.
+
+        A folder of that name that is not a whole run, which somebody else must have left, is set aside.
+        """
         final = self.path(run.fingerprint)
         if run.fingerprint in self:
             return final
@@ -83,6 +86,8 @@ class Store:
             (partial / "run.json").write_text(_json(run), encoding="utf-8")
             for path in partial.iterdir():
                 _sync(path)
+            if final.is_dir() and run.fingerprint not in self and any(final.iterdir()):
+                final.rename(tempfile.mkdtemp(prefix=f".incomplete-{run.fingerprint}-", dir=self.folder))
             partial.rename(final)
         except OSError:
             if run.fingerprint not in self:  # else another process wrote the same run first

@@ -1,5 +1,6 @@
 """The mirror of runs in MLflow. The only module that imports mlflow, and only when it is needed."""
 
+import contextlib
 import json
 import logging
 import math
@@ -12,7 +13,7 @@ from typing import Any
 from nnlab.config import ConfigError, RunConfig, flatten, results_path
 from nnlab.record.history import Run, metric_name
 
-__all__ = ["Tracker", "create_sqlite", "import_mlflow", "store_uri"]
+__all__ = ["Tracker", "check_store", "create_sqlite", "import_mlflow", "store_uri"]
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
@@ -39,9 +40,50 @@ def import_mlflow() -> Any:
     return mlflow
 
 
+SQLITE = "sqlite:///"
+
+
 def store_uri(config: RunConfig) -> str:
-    """Return the tracking URI: the config's, or an SQLite file in the results folder, always absolute."""
-    return config.tracking.uri or f"sqlite:///{results_path(config.results_dir) / 'mlflow.db'}"
+    """Return the tracking URI: the config's, or an SQLite file in the results folder. SQLite paths are made absolute
+    as the results folder is."""
+    uri = config.tracking.uri
+    if uri is None:
+        return f"{SQLITE}{results_path(config.results_dir) / 'mlflow.db'}"
+    return f"{SQLITE}{results_path(uri.removeprefix(SQLITE))}" if uri.startswith(SQLITE) else uri
+
+
+def check_store(config: RunConfig) -> None:
+    """Raise ConfigError if the store cannot be what the config says, as far as that can be seen from outside.
+
+    MLflow tries a database that does not open for minutes, and then shows a traceback.
+    """
+    uri, own = store_uri(config), config.tracking.uri is None
+    key, given = ("results_dir", config.results_dir) if own else ("tracking.uri", config.tracking.uri)
+    if uri.startswith("sqlite:") and not uri.startswith(SQLITE):
+        raise ConfigError(f"{key} must name a file if it is SQLite, as in sqlite:///path/mlflow.db, got {given!r}")
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE))
+    confusing = [character for character in "%?#" if character in str(path)]
+    if confusing:
+        raise ConfigError(
+            f"{key} must not contain {' '.join(confusing)} where runs are tracked in SQLite, since its URI gives them "
+            f"another meaning (or tracking=off), got {given!r}"
+        )
+    if path.is_dir() or not (own or path.parent.is_dir()):
+        raise ConfigError(f"{key} must name a file in a folder that exists, got {given!r}")
+    if path.is_file() and path.stat().st_size and not _is_mlflow_database(path):
+        raise ConfigError(f"{key} must name a database of MLflow's, got {given!r}: {path} is something else")
+
+
+def _is_mlflow_database(path: Path) -> bool:
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall())
+    except sqlite3.DatabaseError:
+        return False
 
 
 class Tracker:
@@ -58,9 +100,11 @@ class Tracker:
             if config.tracking.uri is None:
                 create_sqlite(results / "mlflow.db")
             self.client = mlflow.MlflowClient(self.uri)
-            self.experiment_id = self._open_experiment(results, local=config.tracking.uri is None)
-        except (mlflow.exceptions.MlflowException, OSError) as error:
-            first_line = str(error).splitlines()[0]
+            self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever a driver, a proxy or a database raises
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise ConfigError(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
 
     def _open_experiment(self, results: Path, *, local: bool) -> str:
@@ -127,10 +171,10 @@ class Tracker:
 
     def close(self) -> None:
         """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
-        if self.uri.startswith("sqlite:///"):
+        if self.uri.startswith(SQLITE):
             import sqlite3
 
-            with sqlite3.connect(self.uri.removeprefix("sqlite:///")) as database:
+            with sqlite3.connect(self.uri.removeprefix(SQLITE)) as database:
                 database.execute("ANALYZE")
             database.close()
 
@@ -142,7 +186,7 @@ def create_sqlite(path: Path) -> None:
     mlflow = import_mlflow()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    mlflow.MlflowClient(f"sqlite:///{partial}").search_experiments()
+    mlflow.MlflowClient(f"{SQLITE}{partial}").search_experiments()
     try:
         os.link(partial, path)
     except FileExistsError:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnlab.config import RunConfig, results_path
+from nnlab.config import ConfigError, RunConfig, results_path
 from nnlab.record.history import Run
 from nnlab.record.store import Store
-from nnlab.record.tracking import Tracker, store_uri
+from nnlab.record.tracking import Tracker, check_store, store_uri
 from nnlab.study.plan import Job, Stack, plan_stacks, prepare, swept_keys
 from nnlab.study.run import run_stack
 
@@ -67,8 +67,12 @@ class Study:
 
         `sweep` and `swept` name the launch and the keys that it varies, where these runs are only a part of it.
         """
+        if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1):
+            raise ConfigError(f"n_jobs must be an integer of at least 1, or None for one per core, got {n_jobs!r}")
         jobs = prepare(configs, swept)
         shared = jobs[0].config
+        if tracking and shared.tracking.enabled:
+            check_store(shared)
         store = Store(results_path(shared.results_dir), shared.tracking.experiment)
         done = set(store.fingerprints())
         return cls(
@@ -136,11 +140,12 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 
     Like networks are trained together as stacks, in `n_jobs` worker processes (None: one per core). Every run is
     kept in the results folder; one that is there already is read, not made again. With `tracking` it is recorded
-    in MLflow as well. All configs share the results folder and experiment of the first.
+    in MLflow as well.
 
     Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
     failed; the others are kept.
     """
+    configs = list(configs)
     if not configs:
         return []
     study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)

@@ -10,11 +10,12 @@ from math import ceil
 
 import numpy as np
 
-from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, resolve, validate
+from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, independent_keys, resolve
 from nnlab.datasets import Dataset, file_digest, load_dataset
 from nnlab.network.inplace import working_set
 from nnlab.network.parameters import parameter_count
 from nnlab.study.run import layer_sizes
+from nnlab.validation import validate
 
 __all__ = ["Job", "Stack", "plan_stacks", "prepare", "run_name", "seconds", "swept_keys"]
 
@@ -76,6 +77,7 @@ def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) ->
             problems.update([str(error)])
     if problems:
         raise ConfigError(_report(problems, len(configs)))
+    _check_agreement(resolved)
     swept = swept_keys(resolved) if swept is None else swept
     jobs = []
     for index, config in enumerate(resolved):
@@ -86,13 +88,20 @@ def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) ->
     return jobs
 
 
+def _check_agreement(configs: Sequence[RunConfig]) -> None:
+    for key in ("results_dir", "tracking.enabled", "tracking.uri", "tracking.experiment"):
+        values = sorted({repr(flatten(config)[key]) for config in configs})
+        if len(values) > 1:
+            raise ConfigError(f"{key} must be the same in all runs of a sweep, got {', '.join(values)}")
+
+
 def swept_keys(configs: Iterable[RunConfig]) -> list[str]:
-    """Return the keys whose values differ between runs, in the order of the config."""
-    values: dict[str, set[str]] = {}
-    for config in configs:
-        for key, value in flatten(config).items():
-            values.setdefault(key, set()).add(repr(value))
-    return [key for key, seen in values.items() if len(seen) > 1]
+    """Return the keys whose values differ between runs, in the order of the config.
+
+    What merely follows from another choice, as a data set's noise from its name, is not swept.
+    """
+    rows = [flatten(config) for config in configs]
+    return independent_keys({key: [repr(row[key]) for row in rows] for key in rows[0]})
 
 
 _NAMED_ALWAYS = ("model.activation", "model.hidden_size", "init.scale", "seed")

@@ -195,11 +195,11 @@ def _linear(half: Half) -> Iterator[Choice]:
 
 
 def _plateau(half: Half) -> Iterator[Choice]:
-    balanced = [name for name in half.plane if name not in ("moons",)]
-    for activation, scale, data, depth, iterations in product(
-        ("relu", "leaky_relu"), (0.01, 0.03), balanced, (1, 2), (20, 60, 150)
+    balanced = [name for name in half.plane if name != "moons"]
+    for activation, scale, data, width, iterations in product(
+        ("relu", "leaky_relu"), (0.01, 0.03, 0.1), balanced, half.widths[:2], (20, 60, 150)
     ):
-        model = _deep(depth, half.widths[iterations % 3], activation)
+        model = _deep(1, width, activation)
         yield data, model, InitConfig("normal", scale), TrainingConfig(iterations, 0.03)
     for activation, data, width in product(("relu", "leaky_relu"), (*half.plane, half.unbalanced), half.widths):
         yield data, _deep(1, width, activation), InitConfig("normal", 0.1), TrainingConfig(300, 0.001)

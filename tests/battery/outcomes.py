@@ -205,8 +205,10 @@ def _saturated(outcome: Outcome) -> bool:
 
 
 def _vanishing(outcome: Outcome) -> bool:
-    """Layer 1 has hardly moved, nothing was learned, and better weights or slopes learn in the same time."""
-    if len(outcome.end) == 1 or not outcome.calm or not outcome.misses_affine or not outcome.moved[0] < 0.03:
+    """Little of the error arrives at layer 1, which hardly moves; nothing is learned that better weights could."""
+    if len(outcome.end) < 4 or not outcome.calm or not outcome.misses_affine:
+        return False
+    if not outcome.signal(outcome.end) < 0.02 or not outcome.moved[0] < 0.03:
         return False
     iterations = outcome.config.training.iterations
     cured = min(
@@ -227,7 +229,7 @@ def _linear(outcome: Outcome) -> bool:
 
 
 def _plateau(outcome: Outcome) -> bool:
-    """The cost is where it knows nothing or what a line knows, though not as a line, and a longer training gets away."""
+    """The cost is that of knowing nothing, or of a line, though it is none; and a longer training gets away."""
     final, (affine, prior) = outcome.cost(outcome.end), affine_and_prior_cost(outcome.config)
     stuck = min(abs(final / reference - 1) for reference in (prior, affine)) < 0.01
     if not outcome.calm or not stuck or outcome.nonlinearity < 0.02:

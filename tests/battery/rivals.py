@@ -29,21 +29,21 @@ class Observation:
     bounded: bool
     finite_weights: bool
     finite_gradients: bool
-    norm_dW: list[float]
-    mean_dW: list[float]
-    zero_dW: list[float]
-    spread_dW: list[float]
-    variance_W: list[float]
-    mean_W: list[float]
+    gradient_norm: list[float]
+    gradient_mean: list[float]
+    gradient_zeros: list[float]
+    gradient_spread: list[float]
+    weight_variance: list[float]
+    weight_mean: list[float]
     all_zero: bool
-    sum_A: list[float]
+    activation_sum: list[float]
     beyond_5: list[float]
     not_positive: list[float]
     inactive_units: list[float]
     beyond_far: list[float]
     weak_units: list[float]
     index_units: list[float]
-    std_A: list[float]
+    activation_std: list[float]
 
 
 def observe(seen: Snapshot) -> Observation:
@@ -62,21 +62,21 @@ def observe(seen: Snapshot) -> Observation:
             bounded=name in ("tanh", "sigmoid"),
             finite_weights=bool(np.isfinite(seen.parameters.flat).all()),
             finite_gradients=bool(np.isfinite(seen.gradient.flat).all()),
-            norm_dW=[float(np.linalg.norm(g)) for g in dW],
-            mean_dW=[float(np.abs(g).mean()) for g in dW],
-            zero_dW=[float((g == 0).mean()) for g in dW],
-            spread_dW=[float(np.ptp(np.nan_to_num(np.percentile(g, [5, 95])))) for g in dW],
-            variance_W=[float(w.var()) for w in W],
-            mean_W=[float(np.abs(w).mean()) for w in W],
+            gradient_norm=[float(np.linalg.norm(g)) for g in dW],
+            gradient_mean=[float(np.abs(g).mean()) for g in dW],
+            gradient_zeros=[float((g == 0).mean()) for g in dW],
+            gradient_spread=[float(np.ptp(np.nan_to_num(np.percentile(g, [5, 95])))) for g in dW],
+            weight_variance=[float(w.var()) for w in W],
+            weight_mean=[float(np.abs(w).mean()) for w in W],
             all_zero=any(not w.any() for w in W) or any(not a.any() for a in A),
-            sum_A=[float(np.abs(a).sum()) for a in A],
+            activation_sum=[float(np.abs(a).sum()) for a in A],
             beyond_5=[float((np.abs(z) >= 5).mean()) for z in Z],
             not_positive=[float((a <= 0).mean()) for a in A],
             inactive_units=[float(((a > 0).mean(axis=1) < 0.01).mean()) for a in A],
             beyond_far=[_far(z, name) for z in Z],
             weak_units=[float((np.percentile(np.abs(np.nan_to_num(a)), 95, axis=1) < 1e-5).mean()) for a in A],
             index_units=[float((_saturation_index(a, name) > 0.85).mean()) for a in A],
-            std_A=[float(a.std()) for a in A],
+            activation_std=[float(a.std()) for a in A],
         )
 
 
@@ -130,13 +130,13 @@ def autotrainer(seen: Sequence[Observation]) -> Alarms:
             return ()
         slow = np.diff(so_far).max(initial=-np.inf) < 0.01
         if so_far.max() <= 0.7 or slow or not np.isfinite(o.cost):
-            if max(o.zero_dW) >= 0.7:
+            if max(o.gradient_zeros) >= 0.7:
                 return ("dying ReLU",)
             broken = not np.isfinite(o.cost) or o.cost >= 1e3
-            ratio = o.norm_dW[0] / o.norm_dW[-1] if o.norm_dW[-1] else np.nan
+            ratio = o.gradient_norm[0] / o.gradient_norm[-1] if o.gradient_norm[-1] else np.nan
             if ratio > 70 or (broken and not (o.finite_weights and o.finite_gradients)):
                 return ("exploding gradient",)
-            if ratio < 1e-3 and o.norm_dW[0] < 1e-4:
+            if ratio < 1e-3 and o.gradient_norm[0] < 1e-4:
                 return ("vanishing gradient",)
         if slow:
             return ("slow convergence",)
@@ -152,17 +152,17 @@ def deep_diagnosis(seen: Sequence[Observation]) -> Alarms:
     def symptoms(index: int) -> Sequence[str]:
         o = seen[index]
         found = []
-        if not (np.isfinite(o.cost) and o.finite_weights and o.finite_gradients) or not all(o.sum_A):
+        if not (np.isfinite(o.cost) and o.finite_weights and o.finite_gradients) or not all(o.activation_sum):
             found.append("numerical error")
-        for layer in range(len(o.mean_W)):
-            recent = [past.mean_W[layer] for past in seen[max(0, index - 4) : index + 1]]
+        for layer in range(len(o.weight_mean)):
+            recent = [past.weight_mean[layer] for past in seen[max(0, index - 4) : index + 1]]
             if len(recent) == 5 and np.mean(recent) == max(recent):
                 found.append("unchanged weight")
         if o.bounded and max(o.beyond_5, default=0) > 0.5:
             found.append("saturated activation")
         if index == len(seen) - 1 and max(o.not_positive, default=0) >= 0.7:
             found.append("dead node")
-        if min(o.mean_dW) < 1e-7:
+        if min(o.gradient_mean) < 1e-7:
             found.append("vanishing gradient")
         if index >= 5 and costs[index] >= costs[index - 5]:
             found.append("loss not decreasing")
@@ -184,15 +184,15 @@ def sagemaker(seen: Sequence[Observation]) -> Alarms:
             found.append("dead relu")
         if max(o.beyond_far, default=0) > 0.5:
             found.append("saturated activation")
-        if min(o.mean_dW) < 1e-7:
+        if min(o.gradient_mean) < 1e-7:
             found.append("vanishing gradient")
-        steps = [o.learning_rate * g / w for g, w in zip(o.mean_dW, o.mean_W, strict=True) if w]
+        steps = [o.learning_rate * g / w for g, w in zip(o.gradient_mean, o.weight_mean, strict=True) if w]
         if any(step > 10 for step in steps) or not o.finite_weights:
             found.append("update too large")
         if any(step < 1e-8 for step in steps):
             found.append("update too small")
-        unlike = max(o.variance_W) > 10 * min(o.variance_W)
-        if index <= 10 and (unlike or max(o.spread_dW) < 1e-3):
+        unlike = max(o.weight_variance) > 10 * min(o.weight_variance)
+        if index <= 10 and (unlike or max(o.gradient_spread) < 1e-3):
             found.append("poor initialization")
         if index >= 10 and not min(costs[index - 9 : index + 1]) < costs[index - 10]:
             found.append("loss not decreasing")
@@ -211,21 +211,21 @@ def deep_checker(seen: Sequence[Observation]) -> Alarms:
     def symptoms(index: int) -> Sequence[str]:
         o = seen[index]
         if index == 0:
-            return ["symmetry"] if any(v < 1e-12 for v in o.variance_W) else []
+            return ["symmetry"] if any(v < 1e-12 for v in o.weight_variance) else []
         if index < start:
             return []
         past = seen[index - 1]
-        shrinking = all(a.mean_dW[0] < 0.5 * b.mean_dW[0] for a, b in _pairs(seen[index - 4 : index + 1]))
-        growing = all(a.mean_dW[0] > 2 * b.mean_dW[0] for a, b in _pairs(seen[index - 4 : index + 1]))
+        shrinking = all(a.gradient_mean[0] < 0.5 * b.gradient_mean[0] for a, b in _pairs(seen[index - 4 : index + 1]))
+        growing = all(a.gradient_mean[0] > 2 * b.gradient_mean[0] for a, b in _pairs(seen[index - 4 : index + 1]))
         with np.errstate(all="ignore"):
-            logs = [np.log10(o.learning_rate * g / w) for g, w in zip(o.mean_dW, o.mean_W, strict=True) if w]
+            logs = [np.log10(o.learning_rate * g / w) for g, w in zip(o.gradient_mean, o.weight_mean, strict=True) if w]
         slow = abs(past.cost - o.cost) < 0.05 * abs(past.cost)
         now = {
             "dead": not o.bounded and max(o.weak_units, default=0) > 0.5,
             "saturated": max(o.index_units, default=0) > 0.5,
-            "vanishing gradient": min(o.mean_dW) < 1e-6 or shrinking,
-            "exploding gradient": max(o.mean_dW) > 1e6 or growing or not o.finite_gradients,
-            "activation range": any(not 0.5 <= s <= 2 for s in o.std_A),
+            "vanishing gradient": min(o.gradient_mean) < 1e-6 or shrinking,
+            "exploding gradient": max(o.gradient_mean) > 1e6 or growing or not o.finite_gradients,
+            "activation range": any(not 0.5 <= s <= 2 for s in o.activation_std),
             "update too small": any(step < -4 for step in logs),
             "update too large": any(step > -1 for step in logs),
             "loss not decreasing": slow,

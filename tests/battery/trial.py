@@ -10,6 +10,9 @@ from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
+from battery.cases import Case, cases
+from battery.outcomes import Outcome, Weights, really
+from battery.rivals import RIVALS, observe
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -19,9 +22,6 @@ from nnlab.network.parameters import Parameters
 from nnlab.record.history import Run
 from nnlab.study.plan import prepare
 from nnlab.study.run import run_stack, snapshots
-from tests.battery.cases import Case, cases
-from tests.battery.outcomes import Outcome, Weights, really
-from tests.battery.rivals import RIVALS, observe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "battery.md"
 OURS = "nnlab"

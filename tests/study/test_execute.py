@@ -147,6 +147,32 @@ def test_accuracy_is_that_of_the_predictions(tmp_path: Path) -> None:
     assert np.mean(run.predict(data.X_test) == data.Y_test) == run.metrics["accuracy/test"]
 
 
+def test_numbers_may_be_numpys(tmp_path: Path) -> None:
+    scales = np.logspace(-2, 0, 2)
+    seeds = np.arange(2)
+    runs = nnlab.sweep(
+        [
+            RunConfig(seed=seed, init=nnlab.InitConfig(scale=scale), training=SMALL, results_dir=str(tmp_path))
+            for scale in scales
+            for seed in seeds
+        ],
+        n_jobs=1,
+    )
+    assert [run.config.init.scale for run in runs] == [0.01, 0.01, 1.0, 1.0]
+    assert [type(run.config.seed) for run in runs] == [int] * 4
+
+
+def test_a_folder_that_is_no_whole_run_is_set_aside_and_the_run_made(tmp_path: Path) -> None:
+    (run,) = nnlab.sweep(configs_in(tmp_path)[:1], n_jobs=1)
+    folder = tmp_path / "runs" / "playground" / run.fingerprint
+    (folder / "run.json").unlink()
+    (again,) = nnlab.sweep(configs_in(tmp_path)[:1], n_jobs=1)
+    assert_same_bits([run], [again])
+    assert (folder / "run.json").is_file()
+    (aside,) = folder.parent.glob(".incomplete-*")
+    assert (aside / "history.parquet").is_file()
+
+
 def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
     run = nnlab.run(RunConfig(training=SMALL, results_dir=str(tmp_path)))
     with pytest.raises(ValueError, match=r"X must have shape \(2, m\), examples as columns, got \(400, 2\)"):

@@ -24,6 +24,16 @@ def configs_of(seeds: range, scales: list[float], activations: list[str], sizes:
     ]
 
 
+def test_what_follows_from_another_choice_is_not_swept() -> None:
+    configs = [
+        nnlab.RunConfig(seed=seed, data=nnlab.DataConfig(name), init=init)
+        for name in ("moons", "spiral", "quantiles")
+        for init in (nnlab.InitConfig("he", 1.0), nnlab.InitConfig("zeros"))
+        for seed in range(2)
+    ]
+    assert swept_keys(job.config for job in prepare(configs)) == ["seed", "data.name", "init.scheme"]
+
+
 @given(
     st.integers(1, 6),
     st.lists(st.sampled_from([0.0, 0.01, 1.0]), min_size=1, max_size=3, unique=True),

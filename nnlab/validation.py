@@ -1,0 +1,163 @@
+"""What is wrong with a config: one line for each key, with its legal values and what came."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from nnlab.config import DATA, ConfigError, DataConfig, RunConfig, plain
+
+__all__ = ["validate", "validate_data"]
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity")
+SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal")
+GENERATORS = ("pcg64", "legacy")
+DTYPES = ("float64", "float32")
+ARITHMETICS = ("blas", "exact")
+PRESETS = ("none", "standard", "full")
+
+
+def validate(config: RunConfig) -> None:
+    """Raise ConfigError, naming every key that is wrong, its legal values and what came."""
+    if not isinstance(config, RunConfig):
+        raise ConfigError(f"a config must be a nnlab.RunConfig, got {config!r}")
+    config = plain(config)
+    _raise([*_wrong_parts(config)])
+    _raise([*_wrong_values(config)])
+    _raise([*_wrong_relations(config)])
+
+
+def validate_data(data: DataConfig) -> None:
+    """Raise ConfigError, like `validate`, for the part of a config that says what is learned."""
+    validate(RunConfig(data=data))
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _wrong_parts(config: RunConfig) -> Iterator[str]:
+    for part in dataclasses.fields(RunConfig):
+        wanted, found = part.default_factory, getattr(config, part.name)
+        if isinstance(wanted, type) and not isinstance(found, wanted):
+            yield f"{part.name} must be a nnlab.{wanted.__name__}, got {found!r}"
+
+
+def _wrong_values(config: RunConfig) -> Iterator[str]:
+    yield from _integer("seed", config.seed, 0, 2**32 - 1)
+    yield from _text("results_dir", config.results_dir)
+    yield from _wrong_data(config.data)
+    yield from _wrong_network(config)
+    yield from _wrong_edges(config)
+
+
+def _wrong_data(data: DataConfig) -> Iterator[str]:
+    yield from _one_of("data.name", data.name, DATA)
+    yield from _integer("data.m", data.m, 2, 10_000_000, optional=True)
+    yield from _number("data.noise", data.noise, optional=True)
+    yield from _integer("data.seed", data.seed, 0, 2**32 - 2)
+    yield from _integer("data.test_m", data.test_m, 1, 10_000_000, optional=True)
+    yield from _number("data.test_fraction", data.test_fraction, below_one=True, optional=True)
+    yield from _text("data.path", data.path, optional=True)
+    yield from _text("data.target", data.target, optional=True)
+    yield from _boolean("data.standardize", data.standardize, optional=True)
+
+
+def _wrong_network(config: RunConfig) -> Iterator[str]:
+    model, init, training = config.model, config.init, config.training
+    yield from _integer("model.hidden_size", model.hidden_size, 1, 100_000)
+    yield from _integer("model.depth", model.depth, 0, 1_000)
+    if model.layers is not None and not isinstance(model.layers, list):
+        yield f"model.layers must be a list of widths, such as [16, 8], or null, got {model.layers!r}"
+    elif model.layers is not None:
+        for position, width in enumerate(model.layers):
+            yield from _integer(f"model.layers[{position}]", width, 1, 100_000)
+    yield from _one_of("model.activation", model.activation, ACTIVATIONS)
+    yield from _one_of("init.scheme", init.scheme, SCHEMES)
+    yield from _number("init.scale", init.scale)
+    yield from _one_of("init.generator", init.generator, GENERATORS)
+    yield from _integer("training.iterations", training.iterations, 0, 10**9)
+    yield from _number("training.learning_rate", training.learning_rate)
+    yield from _integer("training.batch_size", training.batch_size, 1, 10_000_000, optional=True)
+    yield from _one_of("training.dtype", training.dtype, DTYPES)
+    yield from _one_of("training.arithmetic", training.arithmetic, ARITHMETICS)
+
+
+def _wrong_edges(config: RunConfig) -> Iterator[str]:
+    yield from _one_of("diagnostics.preset", config.diagnostics.preset, PRESETS)
+    yield from _integer("diagnostics.checkpoints", config.diagnostics.checkpoints, 2, 10_000)
+    yield from _integer("diagnostics.every", config.diagnostics.every, 1, 10**9, optional=True)
+    yield from _boolean("tracking.enabled", config.tracking.enabled)
+    yield from _text("tracking.uri", config.tracking.uri, optional=True)
+    experiment = config.tracking.experiment
+    legal = isinstance(experiment, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}", experiment)
+    if not legal or experiment == "Default":
+        yield (
+            "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
+            f"folder, and not MLflow's own Default, got {experiment!r}"
+        )
+    yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 1_000, optional=True)
+
+
+def _wrong_relations(config: RunConfig) -> Iterator[str]:
+    data, traits = config.data, DATA[config.data.name]
+    if traits.drawn:
+        inapplicable: dict[str, object] = {"data.test_fraction": data.test_fraction}
+    else:
+        inapplicable = {"data.m": data.m, "data.test_m": data.test_m}
+    if traits.noise is None:
+        inapplicable["data.noise"] = data.noise
+    if data.name != "file":
+        inapplicable |= {"data.path": data.path, "data.target": data.target}
+    for key, value in inapplicable.items():
+        if value is not None:
+            yield f"{key} does not apply to data.name={data.name}: leave it out (null), got {value!r}"
+    if data.name == "file":
+        for key, value in {"data.path": data.path, "data.target": data.target}.items():
+            if value is None:
+                yield f"{key} must be given with data.name=file, got null"
+    m, batch_size = data.m or traits.m, config.training.batch_size
+    if m is not None and batch_size is not None and batch_size > m:
+        yield f"training.batch_size must be at most data.m = {m}, or null for the full batch, got {batch_size}"
+    every, iterations = config.diagnostics.every, config.training.iterations
+    if every is not None and iterations / every > 10_000:
+        yield f"diagnostics.every must be at least training.iterations / 10000 = {iterations / 10_000:g}, got {every}"
+
+
+def _integer(key: str, value: Any, low: int, high: int, *, optional: bool = False) -> Iterator[str]:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        yield f"{key} must be an integer from {low} to {high}{' or null' * optional}, got {value!r}"
+
+
+def _number(key: str, value: Any, *, below_one: bool = False, optional: bool = False) -> Iterator[str]:
+    if optional and value is None:
+        return
+    # Integers beyond the largest float would overflow wherever they meet one.
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if below_one and not (number and 0 < value < 1):
+        yield f"{key} must be a number between 0 and 1{' or null' * optional}, got {value!r}"
+    elif not (number and value >= 0):
+        yield f"{key} must be a finite number >= 0{' or null' * optional}, got {value!r}"
+
+
+def _one_of(key: str, value: Any, legal: Collection[str]) -> Iterator[str]:
+    if not isinstance(value, str) or value not in legal:
+        yield f"{key} must be one of {', '.join(legal)}, got {value!r}"
+
+
+def _text(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
+    if optional and value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        yield f"{key} must be a non-empty text{' or null' * optional}, got {value!r}"
+
+
+def _boolean(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
+    if optional and value is None:
+        return
+    if not isinstance(value, bool):
+        yield f"{key} must be true or false{' or null' * optional}, got {value!r}"
