@@ -21,8 +21,11 @@ def main(arguments: list[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(str(error))
     path = results_path(options.results_dir) / "reports" / f"{options.experiment}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"{path} cannot be written: {error.strerror}")
     print(path)
 
 

@@ -1,5 +1,6 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -33,12 +34,19 @@ def task(cfg: DictConfig) -> float | None:
         )
         status = conduct(study)
     except ConfigError as error:
-        # Nothing was run, so Hydra's log folder says nothing.
-        shutil.rmtree(hydra_cfg.runtime.output_dir, ignore_errors=True)
+        discard(Path(hydra_cfg.runtime.output_dir))
         raise CompactHydraException(str(error)) from None
     if status:
         sys.exit(status)
     return study.objectives()[0]
+
+
+def discard(log_folder: Path) -> None:
+    """Remove Hydra's log folder of a launch that was refused, and what it stands in if nothing else does."""
+    shutil.rmtree(log_folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # raised by the first folder that holds something
+        for _, folder in zip(range(4), log_folder.parents, strict=False):
+            folder.rmdir()
 
 
 def batch(cfgs: Sequence[DictConfig], sweep_dir: str) -> list[float | None]:
@@ -57,7 +65,7 @@ def batch(cfgs: Sequence[DictConfig], sweep_dir: str) -> list[float | None]:
     return study.objectives()
 
 
-def check(cfgs: Sequence[DictConfig]) -> None:
+def check(cfgs: Sequence[DictConfig], sweep_dir: str) -> None:
     """Check all configs of a sweep, whoever will launch it."""
     from nnlab.config import ConfigError
     from nnlab.study.plan import prepare
@@ -65,6 +73,7 @@ def check(cfgs: Sequence[DictConfig]) -> None:
     try:
         prepare([to_run_config(cfg) for cfg in cfgs])
     except ConfigError as error:
+        discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None
 
 
@@ -86,12 +95,14 @@ def main() -> None:
 
 
 def check_presets(words: Sequence[str]) -> None:
-    """End the program if a word chooses a preset by a number or by null, where Hydra would show a traceback."""
+    """End the program if a word chooses presets in a way that Hydra answers with a traceback, or with half of them."""
     for word in words:
         group, _, name = word.partition("=")
         presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group.isidentifier() else []
         if presets and (name == "null" or name.replace(".", "", 1).isdigit()):
             sys.exit(f"{group} must be one of {', '.join(presets)}, got {name}")
+        if group == "experiment" and "," in name:
+            sys.exit(f"experiment must be one of {', '.join(presets)}, since each brings its own grid, got {name}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
     parser.add_argument("--port", type=int, default=5000, help="first port to try (5000)")
     options = parser.parse_args(arguments)
+    if not 1 <= options.port <= 65535:
+        sys.exit(f"--port must be from 1 to 65535, got {options.port}")
     database = results_path(options.results_dir) / "mlflow.db"
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")

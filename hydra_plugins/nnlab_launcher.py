@@ -116,7 +116,7 @@ class NnlabSweeper(BasicSweeper):
         assert self.config is not None
         configs = compose(self.hydra_context.config_loader, self.config, batch)
         if self.check is not None:
-            self.check([_task_part(config) for config in configs])
+            self.check([_task_part(config) for config in configs], str(self.config.hydra.sweep.dir))
 
 
 def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[str]]) -> list[DictConfig]:

@@ -233,13 +233,13 @@ def flatten(config: RunConfig) -> dict[str, Any]:
 
 
 def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the columns that vary, without those that follow from a single earlier one."""
+    """Return the columns that vary, without those that follow from a single earlier one (or from model.layers)."""
     kept: list[str] = []
-    for key, values in columns.items():
+    for key, values in sorted(columns.items(), key=lambda column: column[0] != "model.layers"):
         follows = any(len({*zip(columns[other], values, strict=True)}) == len({*columns[other]}) for other in kept)
         if len(set(values)) > 1 and not follows:
             kept.append(key)
-    return kept
+    return [key for key in columns if key in kept]
 
 
 def fingerprint(config: RunConfig, data_digest: str = "") -> str:

@@ -36,6 +36,10 @@ THRESHOLDS = {
 (Glorot & Bengio 2010 for the quantity); the shares are what is left of a layer when half of it does not answer."""
 
 
+OVERFITTED = 0.05
+"""A network whose score beats the affine model's by more than this in training, and not at all on test data."""
+
+
 class Finding(NamedTuple):
     """What one rule objects to: the numbers that decided it, why it happens, what helps, who says so."""
 
@@ -57,6 +61,7 @@ class Verdict:
 
     findings: tuple[Finding, ...]
     events: tuple[Event, ...] = ()
+    warning: str = ""
 
     @property
     def name(self) -> str:
@@ -77,7 +82,8 @@ class Verdict:
     def notes(self) -> tuple[str, ...]:
         """What happened on the way that the final state does not show, a sentence each."""
         expected = ("symmetry/broken_at", "init")
-        return tuple(f"note: {event.text}" for event in self.events if (event.name, event.cause) != expected)
+        told = [event.text for event in self.events if (event.name, event.cause) != expected]
+        return tuple(f"note: {text}" for text in [*told, self.warning] if text)
 
 
 class Case(NamedTuple):
@@ -129,7 +135,22 @@ def judge(
     rules = RULES if np.isfinite(case.cost[-1]) else (_diverged,)
     found = tuple(finding for rule in rules if (finding := rule(case)) is not None)
     final = _unfinished(case) if case.misses_goal else _healthy(case)
-    return Verdict(found or (final,), find_events(iterations, curves, widths))
+    return Verdict(found or (final,), find_events(iterations, curves, widths), _overfitted(case))
+
+
+def _overfitted(case: Case) -> str:
+    """Return what there is to say of test data: a verdict is about training, where fitting noise is learning too."""
+    for score in ("accuracy", "r2"):
+        train, test = (case.curves.get((f"{score}/{part}", 0)) for part in ("train", "test"))
+        if train is not None and test is not None:
+            known = case.references
+            if train[-1] - known.score_train > OVERFITTED > 0 >= test[-1] - known.score_test:
+                return (
+                    f"{score} is {train[-1]:.3g} on the training data and {test[-1]:.3g} on test data, where the best "
+                    f"affine model has {known.score_test:.3g}: what was learned beyond a line holds for the training "
+                    "data only (overfitting; more examples, fewer units or fewer iterations help)"
+                )
+    return ""
 
 
 def _diverged(case: Case) -> Finding | None:

@@ -17,8 +17,8 @@ __all__ = ["load_curves", "load_runs", "summary_table", "varied", "verdict_table
 def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
     """Return one row for each recorded run of an experiment.
 
-    Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types, `verdict`, and the
-    final metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
+    Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types (lists as text, so
+    that runs can be grouped by them), `verdict`, and the final metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
     """
     folder = results_path(results_dir) / "runs" / experiment
     if folder.parent != results_path(results_dir) / "runs" or experiment in ("", ".", ".."):
@@ -105,7 +105,7 @@ def _row(folder: Path) -> dict[str, Any]:
     return {
         "fingerprint": facts["fingerprint"],
         "folder": str(folder),
-        **facts["config"],
+        **{key: str(value) if isinstance(value, list) else value for key, value in facts["config"].items()},
         "verdict": verdict,
         **metrics,
     }

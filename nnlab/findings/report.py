@@ -35,8 +35,7 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     ]
     seeds = runs["seed"].nunique()
     parts = [
-        f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, {seeds} seed{'s' * (seeds > 1)}, "
-        f"read from <code>runs/{escape(experiment)}</code> in the results folder.</p>",
+        f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, {seeds} seed{'s' * (seeds > 1)}.</p>",
         "<h2>What was varied</h2>" + _values(runs, swept),
         "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>" + _html(verdict_table(runs, swept)),
         "<h2>Curves</h2>" + _curves(runs, swept),

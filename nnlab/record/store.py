@@ -114,6 +114,7 @@ class Store:
             verdict=Verdict(
                 tuple(Finding(**finding) for finding in facts["verdict"]),
                 tuple(Event(**event) for event in facts["events"]),
+                facts["warning"],
             ),
             references=References(**facts["references"]),
             fingerprint=facts["fingerprint"],
@@ -141,6 +142,7 @@ def _json(run: Run) -> str:
         "metrics": metrics,
         "verdict": [finding._asdict() for finding in run.verdict.findings],
         "events": [event._asdict() for event in run.verdict.events],
+        "warning": run.verdict.warning,
         "references": run.references._asdict(),
         "facts": run.facts,
     }

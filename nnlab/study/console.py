@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -21,14 +22,15 @@ def conduct(study: Study) -> int:
     print(_preflight(study))
     started = time.perf_counter()
     failures: list[Failure] = []
-    kept = len(study.jobs) - len(study.todo)
+    copies = Counter(job.fingerprint for job in study.jobs)
+    kept = len(study.jobs) - sum(copies[job.fingerprint] for job in study.todo)
     try:
         with _bar(len(study.todo)) as bar:
             for result in study.execute():
                 if isinstance(result, Failure):
                     failures.append(result)
                 else:
-                    kept += 1
+                    kept += copies[result.fingerprint]
                 bar.update()
     except KeyboardInterrupt:
         print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
@@ -44,8 +46,11 @@ def conduct(study: Study) -> int:
 
 def _preflight(study: Study) -> str:
     runs = f"{len(study.jobs)} run{'s' * (len(study.jobs) > 1)}"
-    done = len(study.jobs) - len(study.todo)
+    different = len({job.fingerprint for job in study.jobs})
+    done = different - len(study.todo)
     parts = [f"{runs} of experiment {study.store.folder.name}"]
+    if different < len(study.jobs):
+        parts.append(f"{different} of them different")
     if done:
         parts.append(f"{done} done already")
     parts.append(f"folders in {_short(study.store.folder)}")

@@ -89,7 +89,7 @@ def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) ->
 
 
 def _check_agreement(configs: Sequence[RunConfig]) -> None:
-    for key in ("results_dir", "tracking.enabled", "tracking.uri", "tracking.experiment"):
+    for key in ("results_dir", "tracking.enabled", "tracking.uri", "tracking.experiment", "launcher.n_jobs"):
         values = sorted({repr(flatten(config)[key]) for config in configs})
         if len(values) > 1:
             raise ConfigError(f"{key} must be the same in all runs of a sweep, got {', '.join(values)}")

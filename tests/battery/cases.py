@@ -13,23 +13,24 @@ import numpy as np
 
 from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
 
-__all__ = ["HALVES", "LABELS", "Case", "cases"]
+__all__ = ["ANY", "LABELS", "PARTS", "RANDOM", "Case", "cases"]
 
-HALVES = ("development", "held out")
+ANY = "any"
+"""The label of a training that was not built to end in a state."""
+RANDOM = "random trainings"
+PARTS = ("development", "held out", RANDOM)
 
 
 class Case(NamedTuple):
     """One training and the state that it should end in."""
 
     label: str
-    half: str
     config: RunConfig
 
 
 class Half(NamedTuple):
     """What a half draws its cases from."""
 
-    name: str
     plane: tuple[str, ...]
     real: tuple[str, ...]
     regression: str
@@ -41,10 +42,16 @@ class Half(NamedTuple):
 
 
 DEVELOPMENT = Half(
-    HALVES[0], ("flower", "moons", "xor"), ("digits",), "friedman", "thinned", (6, 9, 12), (4, 10, 20), (0.1, 0.5), 0
+    ("flower", "moons", "xor"),
+    ("digits",),
+    "friedman",
+    "thinned",
+    (6, 9, 12),
+    (4, 10, 20),
+    (0.1, 0.5),
+    0,
 )
 HELD_OUT = Half(
-    HALVES[1],
     ("circles", "spiral", "quantiles"),
     ("breast_cancer",),
     "diabetes",
@@ -58,14 +65,16 @@ HELD_OUT = Half(
 Choice = tuple[str, ModelConfig, InitConfig, TrainingConfig]
 
 
-def cases(half: str, folder: Path) -> list[Case]:
-    """Return the candidates of a half; the data files that some of them read are written to `folder`."""
-    drawn_from = DEVELOPMENT if half == HALVES[0] else HELD_OUT
+def cases(part: str, folder: Path) -> list[Case]:
+    """Return the candidates of a part; the data files that some of them read are written to `folder`."""
     files = _files(folder)
-    seeds = count(drawn_from.first_seed)
+    if part == RANDOM:
+        return [Case(ANY, _config(choice, seed, files)) for seed, choice in enumerate(_random(), start=5000)]
+    half = DEVELOPMENT if part == "development" else HELD_OUT
+    seeds = count(half.first_seed)
     found = []
     for label, candidates in LABELS.items():
-        drawn = [Case(label, half, _config(choice, next(seeds), files)) for choice in candidates(drawn_from)]
+        drawn = [Case(label, _config(choice, next(seeds), files)) for choice in candidates(half)]
         # In an order that mixes what varies, since only as many are trained as are wanted.
         found += [drawn[index] for index in np.random.default_rng(0).permutation(len(drawn))]
     return found
@@ -220,6 +229,39 @@ def _healthy(half: Half) -> Iterator[Choice]:
         yield data, _deep(depth, 2 * width, activation), init, training
     for data, activation in product(half.plane, ("tanh", "sigmoid", "relu", "leaky_relu")):
         yield data, _deep(1, 20, activation), InitConfig("normal", 0.5), TrainingConfig(4000, 0.5, batch_size=100)
+
+
+def _random(number: int = 600) -> Iterator[Choice]:
+    """Draw trainings over all that can be chosen, on log scales where it is a scale."""
+    rng = np.random.default_rng(2026)
+    datasets = sorted({*DEVELOPMENT.plane, *HELD_OUT.plane, "breast_cancer", "diabetes", "friedman", "thinned"})
+    schemes = {
+        "normal": (1e-3, 3.0),
+        "uniform": (1e-2, 3.0),
+        "xavier": (0.2, 4.0),
+        "he": (0.2, 4.0),
+        "constant": (0.1, 1.0),
+    }
+    for _ in range(number):
+        scheme = str(rng.choice([*schemes, "orthogonal", "zeros"]))
+        low, high = schemes.get(scheme, (1.0, 1.0))
+        depth = int(rng.choice([1, 1, 1, 2, 2, 3, 5, 8, 12]))
+        activation = str(
+            rng.choice(
+                ["tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity"], p=[0.22, 0.2, 0.22, 0.16, 0.14, 0.06]
+            )
+        )
+        yield (
+            str(rng.choice(datasets)),
+            _deep(depth, int(rng.choice([2, 4, 8, 16, 32])), activation),
+            InitConfig(scheme, float(np.exp(rng.uniform(np.log(low), np.log(high))))),
+            TrainingConfig(
+                int(rng.choice([200, 1000, 3000])),
+                float(np.exp(rng.uniform(np.log(1e-3), np.log(5.0)))),
+                batch_size=(None, None, 50)[int(rng.integers(3))],
+                arithmetic="exact" if scheme == "constant" else "blas",
+            ),
+        )
 
 
 LABELS: dict[str, Callable[[Half], Iterator[Choice]]] = {

@@ -14,7 +14,7 @@ import nnlab
 from nnlab import InitConfig, RunConfig
 from nnlab.datasets import Dataset
 
-__all__ = ["Outcome", "really"]
+__all__ = ["Outcome", "Weights", "state_of"]
 
 Array = NDArray[np.float64]
 Weights = list[tuple[Array, Array]]
@@ -255,10 +255,7 @@ CHECKS: dict[str, Callable[[Outcome], bool]] = {
 }
 
 
-def really(label: str, outcome: Outcome) -> bool:
-    """Return whether the training ended in the state that its label says, and in none that comes before it."""
+def state_of(outcome: Outcome) -> str | None:
+    """Return the first state, in the order of the verdicts, that the training ended in; None if in no clear one."""
     with np.errstate(all="ignore"):
-        if not CHECKS[label](outcome):
-            return False
-        before = list(CHECKS)[: list(CHECKS).index(label)]
-        return not any(CHECKS[other](outcome) for other in before)
+        return next((state for state, holds in CHECKS.items() if holds(outcome)), None)

@@ -10,8 +10,8 @@ from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
-from battery.cases import Case, cases
-from battery.outcomes import Outcome, Weights, really
+from battery.cases import ANY, Case, cases
+from battery.outcomes import Outcome, Weights, state_of
 from battery.rivals import RIVALS, observe
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
@@ -29,17 +29,19 @@ OBSERVATIONS = 100
 WANTED = 40
 """Cases of a state in each half; candidates beyond them are not tried."""
 WANTED_HEALTHY = 120
+WANTED_ANY = 400
 
 
 @dataclass(frozen=True)
 class Result:
-    """One training whose outcome is what its label says, and what each rule set said of it.
+    """One training, the state that it ended in, and what each rule set said of it.
 
     `named` are the states that a rule set named and `first` the share of the training after which it named the right
     one; `alarmed` says whether it raised any alarm.
     """
 
     case: Case
+    state: str
     headline: str
     named: dict[str, frozenset[str]]
     first: dict[str, float | None]
@@ -47,7 +49,7 @@ class Result:
 
 
 def examine(case: Case) -> Result | None:
-    """Train one candidate and ask everybody; None if it did not end in the state that its label says."""
+    """Train one candidate and ask everybody; None if it ended in no clear state, or not in the one of its label."""
     (job,) = prepare([case.config])
     iterations = job.config.training.iterations
     evenly = sorted({round(t) for t in np.linspace(0, iterations, OBSERVATIONS + 1)})
@@ -57,19 +59,20 @@ def examine(case: Case) -> Result | None:
             observations.append(observe(seen))
             weights.append(seen.parameters)
         outcome = Outcome(job.config, job.data, _layers(weights[0]), _layers(weights[-1]))
-        if not really(case.label, outcome):
+        state = state_of(outcome)
+        if state is None or case.label not in (state, ANY):
             return None
         (run,) = run_stack([job.config], job.data, [job.fingerprint])
     named = {OURS: frozenset(run.verdict.all)}
-    first = {OURS: _first_named(run, case.label)}
+    first = {OURS: _named_for_good(run, state)}
     alarmed = {OURS: run.verdict.name != "healthy"}
     for rival, (rules, means) in RIVALS.items():
         alarms = rules(observations)
         named[rival] = frozenset(state for symptom in alarms for state in means[symptom])
-        right = [at / iterations for symptom, at in alarms.items() if case.label in means[symptom]]
+        right = [at / iterations for symptom, at in alarms.items() if state in means[symptom]]
         first[rival] = min(right, default=None)
         alarmed[rival] = bool(alarms)
-    return Result(case, run.verdict.name, named, first, alarmed)
+    return Result(case, state, run.verdict.name, named, first, alarmed)
 
 
 def _layers(parameters: Parameters) -> Weights:
@@ -77,17 +80,19 @@ def _layers(parameters: Parameters) -> Weights:
     return [(named[f"W{layer}"], named[f"b{layer}"]) for layer in range(1, len(parameters.sizes))]
 
 
-def _first_named(run: Run, label: str) -> float | None:
-    """Return the share of the training after which the verdict on what was seen so far names the state."""
+def _named_for_good(run: Run, state: str) -> float | None:
+    """Return the share of the training after which the headline, judged on what was seen so far, stays the state."""
     model = run.config.model
     checkpoints = sorted(run.history["iteration"].unique())
     curves = {key: group["value"].to_numpy() for key, group in run.history.groupby(["quantity", "layer"])}
-    for count in range(1, len(checkpoints) + 1):
+    since = None
+    for count in range(len(checkpoints), 0, -1):
         known = {key: curve[:count] for key, curve in curves.items()}
         verdict = judge(checkpoints[:count], known, hidden_sizes(model), model.activation, run.references)
-        if label in verdict.all:
-            return float(checkpoints[count - 1]) / max(run.config.training.iterations, 1)
-    return None
+        if verdict.name != state:
+            break
+        since = float(checkpoints[count - 1]) / max(run.config.training.iterations, 1)
+    return since
 
 
 def collect(half: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:
@@ -96,7 +101,7 @@ def collect(half: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:
     dropped: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, Parallel(n_jobs=n_jobs, batch_size=1) as workers:
         for label, candidates in groupby(cases(half, Path(folder)), key=lambda case: case.label):
-            wanted = WANTED_HEALTHY if label == "healthy" else WANTED
+            wanted = {"healthy": WANTED_HEALTHY, ANY: WANTED_ANY}.get(label, WANTED)
             good: list[Result] = []
             while len(good) < wanted and (batch := list(islice(candidates, wanted - len(good)))):
                 results = workers(delayed(examine)(case) for case in batch)

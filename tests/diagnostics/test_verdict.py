@@ -222,6 +222,20 @@ def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None
     assert sorted(found, key=order.index) == list(found)
 
 
+def test_fitted_noise_is_healthy_training_and_named_as_overfitting(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "noise.csv"
+    rows = [
+        f"{a},{b},{label}" for a, b, label in zip(*rng.standard_normal((2, 80)), rng.integers(0, 2, 80), strict=True)
+    ]
+    path.write_text("\n".join(["a,b,y", *rows]))
+    noise = Data("file", path=str(path), target="y")
+    run = trained(tmp_path, data=noise, init=XAVIER, **model(hidden_size=50), training=Training(5000, 0.5))
+    assert run.verdict.name == "healthy"
+    assert "overfitting" in run.verdict.text
+    assert not trained(tmp_path, init=XAVIER, **model(hidden_size=20), training=Training(3000, 0.5)).verdict.notes
+
+
 def test_without_probes_only_the_cost_speaks(tmp_path: Path) -> None:
     run = trained(tmp_path, init=FROZEN, diagnostics=nnlab.DiagnosticsConfig("none"), training=Training(20))
     assert run.verdict.all == ("plateau",)

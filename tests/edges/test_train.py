@@ -190,3 +190,17 @@ def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, mon
     assert "FAILED seed 0" in result.output
     assert "planted" in result.output
     assert "0 of 2 runs" in result.output
+
+
+def test_lists_can_be_swept(train: Train) -> None:
+    result = train("-m", "model.layers=[4,3],[8,4]", "seed=1,2", "training.iterations=20")
+    assert result.status == 0, result.error
+    assert "[8, 4]" in result.output
+    assert "4 of 4 runs" in result.output
+
+
+def test_runs_asked_for_twice_are_counted_once(train: Train) -> None:
+    result = train("-m", "init.scale=0,0.0", "training.iterations=20")
+    assert result.status == 0, result.error
+    assert "1 of them different" in result.output
+    assert "done already" not in result.output
