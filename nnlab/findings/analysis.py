@@ -18,7 +18,8 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.D
     """Return one row for each recorded run of an experiment.
 
     Columns: `fingerprint`, `folder`, the config keys (`model.hidden_size`, ...) with their types (lists as text, so
-    that runs can be grouped by them), `verdict`, and the final metrics (`cost/train`, ...). Raises ConfigError if nothing is recorded under that name.
+    that runs can be grouped by them), `verdict`, and the final metrics (`cost/train`, ...). Raises ConfigError if
+    nothing is recorded under that name.
     """
     folder = results_path(results_dir) / "runs" / experiment
     if folder.parent != results_path(results_dir) / "runs" or experiment in ("", ".", ".."):
