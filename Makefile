@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui test lint bench report notebook battery lock clean
+.PHONY: help setup sweep run ui test lint bench report notebook battery atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: .venv/installed ## time the core beside its peers, one core, one BLAS thr
 
 battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
 	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)
+
+atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
+	@$(BIN)/python -m experiments.atlas
 
 lock: .venv/installed ## renew the pinned versions
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

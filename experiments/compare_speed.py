@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_info
 
+from experiments import probe_price
 from experiments.peers import (
     FLOOR,
     JAX,
@@ -307,7 +308,8 @@ def bench(effort: Effort, command: str, tell: Callable[[str], None]) -> str:
         parts.append(section(activation, double))
         tell(parts[-1])
     single = {key: time_cell(key[1], key[0], "float32", _single_precision, effort) for key in double}
-    for part in (single_section(single), sizes_section(double), targets_section(double)):
+    watching = probe_price.section(probe_price.prices(effort.shorter))
+    for part in (single_section(single), sizes_section(double), watching, targets_section(double)):
         parts.append(part)
         tell(part)
     return "\n\n".join(parts) + "\n"

@@ -225,9 +225,9 @@ def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None
 def test_fitted_noise_is_healthy_training_and_named_as_overfitting(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "noise.csv"
-    table = np.column_stack([rng.standard_normal((80, 2)), rng.integers(0, 2, 80)])
+    table = np.column_stack([rng.standard_normal((400, 2)), rng.integers(0, 2, 400)])
     np.savetxt(path, table, ("%.6f", "%.6f", "%d"), ",", header="a,b,y", comments="")
-    noise = Data("file", path=str(path), target="y")
+    noise = Data("file", path=str(path), target="y", test_fraction=0.8)
     run = trained(tmp_path, data=noise, init=XAVIER, **model(hidden_size=50), training=Training(5000, 0.5))
     assert run.verdict.name == "healthy"
     assert "overfitting" in run.verdict.text

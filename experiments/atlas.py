@@ -1,0 +1,320 @@
+"""Draw the pictures of docs/diagnostics.md: every diagnostic on a healthy network and on a sick one (`make atlas`)."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import nnlab
+from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
+from nnlab.diagnostics.activity import HISTOGRAM_EDGES
+from nnlab.diagnostics.events import BROKEN
+from nnlab.diagnostics.verdict import THRESHOLDS
+from nnlab.network import theory
+from nnlab.record.history import Run
+
+__all__ = ["PICTURES", "main"]
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "diagnostics"
+BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7"
+"""Okabe & Ito's colours, told apart by colour-blind readers: healthy is blue, sick is vermilion."""
+
+SMALL, XAVIER, HE = InitConfig("normal", 0.01), InitConfig("xavier", 1.0), InitConfig("he", 1.0)
+
+
+def trained(preset: str = "standard", every: int | None = None, **parts: object) -> Run:
+    """Train one network in a results folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        diagnostics = DiagnosticsConfig(preset, every=every)
+        return nnlab.run(RunConfig(results_dir=folder, diagnostics=diagnostics, **parts))  # type: ignore[arg-type]
+
+
+def curve(run: Run, quantity: str, layer: int = 1) -> pd.Series:
+    """Return one quantity by iteration."""
+    chosen = run.history[(run.history["quantity"] == quantity) & (run.history["layer"] == layer)]
+    return chosen.set_index("iteration")["value"]
+
+
+def by_layer(run: Run, quantity: str, iteration: int = 0) -> pd.Series:
+    """Return one quantity at one iteration by layer."""
+    chosen = run.history[(run.history["quantity"] == quantity) & (run.history["iteration"] == iteration)]
+    return chosen.set_index("layer")["value"]
+
+
+def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-") -> None:
+    """Draw a line and write its name at its end."""
+    ax.plot(series.index, series.to_numpy(), style, color=colour, linewidth=1.8)
+    shown = series[np.isfinite(series)]
+    if len(shown):
+        ax.annotate(
+            label,
+            (shown.index[-1], shown.iloc[-1]),
+            (4, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            fontsize=8,
+        )
+
+
+def limit(ax: Axes, value: float, text: str) -> None:
+    """Draw where a rule begins to object."""
+    ax.axhline(value, color=GREY, linestyle=":", linewidth=1)
+    ax.annotate(text, (0.01, value), xycoords=("axes fraction", "data"), color=GREY, fontsize=7, va="bottom")
+
+
+def panels(titles: Iterable[str]) -> tuple[Figure, list[Axes]]:
+    """Return a row of panels with room on the right for the names of the lines."""
+    titles = list(titles)
+    figure, row = plt.subplots(1, len(titles), figsize=(4.6 * len(titles), 3.2), layout="constrained", squeeze=False)
+    for ax, title in zip(row[0], titles, strict=True):
+        ax.set_title(title, fontsize=10, loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    return figure, list(row[0])
+
+
+def over_iterations(ax: Axes) -> None:
+    """Put iterations on an axis that shows 0 and the early ones; leave room for the names."""
+    ax.set_xscale("symlog", linthresh=1)
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right * 12)
+    ax.set_xlabel("iteration", fontsize=8)
+
+
+def symmetry() -> Figure:
+    """Equal units: kept by exact arithmetic, parted by rounding at the predicted rate, and drawn different."""
+    constant, five = InitConfig("constant", 0.5), ModelConfig(hidden_size=7)
+    exact = trained(model=five, init=constant, training=TrainingConfig(arithmetic="exact"))
+    blas = trained("full", model=five, init=constant)
+    drawn = trained(model=five, init=SMALL)
+    figure, (left, right) = panels(["symmetry/near_units (of 7)", "symmetry/deviation"])
+    for run, colour, label in (
+        (drawn, BLUE, "normal 0.01"),
+        (exact, GREEN, "constant, exact"),
+        (blas, ORANGE, "constant, blas"),
+    ):
+        draw(left, curve(run, "symmetry/near_units"), colour, label)
+        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label)
+    deviation, growth = curve(blas, "symmetry/deviation"), curve(blas, "curvature/growth")
+    start = deviation[deviation > 0].index[0]
+    steps = growth[growth.notna() & (growth.index >= start)]
+    rate = np.log(steps.to_numpy())
+    gaps = np.diff(steps.index)
+    predicted = deviation[start] * np.exp(np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * gaps)]))
+    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--")
+    right.set_yscale("log")
+    limit(right, BROKEN, "broken")
+    for ax in (left, right):
+        over_iterations(ax)
+    return figure
+
+
+def ranks() -> Figure:
+    """How many directions the activations of a layer use."""
+    wide = ModelConfig(hidden_size=20)
+    runs = [
+        (trained(model=wide, init=XAVIER), BLUE, "xavier"),
+        (trained(model=wide, init=SMALL), GREEN, "normal 0.01"),
+        (
+            trained(model=wide, init=InitConfig("constant", 0.5), training=TrainingConfig(arithmetic="exact")),
+            ORANGE,
+            "constant",
+        ),
+    ]
+    names = ("symmetry/effective_rank", "symmetry/stable_rank", "symmetry/cosine")
+    figure, axes = panels(f"{name}" for name in names)
+    for ax, name in zip(axes, names, strict=True):
+        for run, colour, label in runs:
+            draw(ax, curve(run, name), colour, label)
+        over_iterations(ax)
+    return figure
+
+
+DEEP = ModelConfig(hidden_size=100, depth=10)
+
+
+def deep(activation: str, init: InitConfig) -> Run:
+    """Train ten layers of 100 for a moment."""
+    model = ModelConfig(DEEP.hidden_size, DEEP.depth, activation=activation)
+    return trained(model=model, init=init, data=DataConfig(m=200), training=TrainingConfig(1))
+
+
+def signal() -> Figure:
+    """What arrives of the error at each of ten layers, beside the theory; and what ||dW|| shows of it."""
+    figure, (left, middle, right) = panels(
+        ["signal/rms_dZ at iteration 0 (dashed: theory)", "signal/gain at iteration 0", "signal/norm_dW: sees little"]
+    )
+    cases = (
+        ("tanh", XAVIER, BLUE, "tanh xavier", 1.0),
+        ("tanh", SMALL, ORANGE, "tanh 0.01", 100 * 1e-4),
+        ("relu", HE, GREEN, "relu he", 2.0),
+    )
+    for activation, init, colour, label, weight_variance in cases:
+        run = deep(activation, init)
+        rms = by_layer(run, "signal/rms_dZ")
+        draw(left, rms.iloc[::-1], colour, label)
+        gain = theory.signal_gain(activation, weight_variance)
+        top = rms.loc[10]
+        draw(
+            left,
+            pd.Series([top * gain ** (10 - layer) for layer in range(10, 0, -1)], range(10, 0, -1)),
+            colour,
+            "",
+            "--",
+        )
+        draw(middle, by_layer(run, "signal/gain").iloc[:-1].iloc[::-1], colour, label)
+        middle.axhline(gain, color=colour, linestyle="--", linewidth=1)
+        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label)
+    for ax in (left, middle, right):
+        ax.set_yscale("log")
+        ax.set_xlabel("layer", fontsize=8)
+        ax.set_xlim(11.5, -3)
+        ax.set_xticks(range(1, 12, 2))
+    return figure
+
+
+def ratio_and_update() -> Figure:
+    """The two numbers that a vanished signal is judged by."""
+    figure, (left, right) = panels(["signal/ratio", "update (layer 1)"])
+    for activation, init, colour, label in (
+        ("tanh", XAVIER, BLUE, "tanh xavier"),
+        ("sigmoid", InitConfig("normal", 0.1), ORANGE, "sigmoid 0.1"),
+    ):
+        model = ModelConfig(16, 10, activation=activation)
+        run = trained(model=model, init=init, training=TrainingConfig(1000, 0.1))
+        draw(left, curve(run, "signal/ratio", 0), colour, label)
+        draw(right, curve(run, "update"), colour, label)
+    limit(left, THRESHOLDS["vanishing: signal ratio"], "vanishing")
+    limit(right, THRESHOLDS["vanishing: update ratio of layer 1"], "vanishing")
+    for ax in (left, right):
+        ax.set_yscale("log")
+        over_iterations(ax)
+    return figure
+
+
+def activity() -> Figure:
+    """Saturated and dead units, and the moments of the activations."""
+    figure, axes = panels(
+        ["activity/saturated (layer 2)", "activity/dead", "activity/negative", "activity/std (layer 2)"]
+    )
+    two = ModelConfig(20, 2)
+    for init, colour, label in ((XAVIER, BLUE, "xavier"), (InitConfig("normal", 10.0), ORANGE, "normal 10")):
+        run = trained(model=two, init=init, training=TrainingConfig(2000, 0.1))
+        draw(axes[0], curve(run, "activity/saturated", 2), colour, label)
+        draw(axes[3], curve(run, "activity/std", 2), colour, label)
+    for rate, colour, label in ((0.1, BLUE, "rate 0.1"), (8.0, ORANGE, "rate 8")):
+        run = trained(model=ModelConfig(20, activation="relu"), init=HE, training=TrainingConfig(2000, rate), seed=1)
+        draw(axes[1], curve(run, "activity/dead"), colour, label)
+        draw(axes[2], curve(run, "activity/negative"), colour, label)
+    limit(axes[0], THRESHOLDS["saturated: share of a layer's units"], "saturated")
+    limit(axes[1], THRESHOLDS["dead: share of a layer's units"], "dead")
+    for ax in axes:
+        ax.set_ylim(-0.05, 1.05)
+        over_iterations(ax)
+    return figure
+
+
+def function() -> Figure:
+    """How far the network is from a line, and its cost beside what simpler models reach."""
+    figure, (left, right) = panels(["function/affine_residual", "cost/train and the reference costs"])
+    for activation, colour, label in (("tanh", BLUE, "tanh"), ("identity", ORANGE, "identity")):
+        run = trained(
+            model=ModelConfig(activation=activation), data=DataConfig("moons"), training=TrainingConfig(10_000, 0.3)
+        )
+        draw(left, curve(run, "function/affine_residual", 0).clip(lower=1e-33), colour, label)
+        draw(right, curve(run, "cost/train", 0), colour, label)
+    limit(left, THRESHOLDS["linear: affine residual"], "linear")
+    left.set_yscale("log")
+    limit(right, run.references.prior, "reference/nothing = reference/prior: ln 2")
+    limit(right, run.references.affine, "reference/affine")
+    right.set_ylim(0, 0.75)
+    for ax in (left, right):
+        over_iterations(ax)
+    return figure
+
+
+def curvature() -> Figure:
+    """The edge of stability, the way out of a symmetric state, and the growth that it predicts."""
+    figure, axes = panels(["curvature/sharpness", "curvature/smallest", "curvature/growth (constant init)"])
+    for rate, colour, label in ((0.3, BLUE, "rate 0.3"), (1.2, ORANGE, "rate 1.2")):
+        run = trained("full", model=ModelConfig(8), init=XAVIER, training=TrainingConfig(10_000, rate))
+        draw(axes[0], curve(run, "curvature/sharpness", 0), colour, label)
+        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label)
+        constant = InitConfig("constant", 0.5)
+        training = TrainingConfig(10_000, rate, arithmetic="exact")
+        symmetric = trained("full", model=ModelConfig(8), init=constant, training=training)
+        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label)
+    limit(axes[0], 1.0, "2 / learning rate")
+    limit(axes[2], 1.0, "stable below")
+    for ax in axes:
+        over_iterations(ax)
+    return figure
+
+
+def profiles() -> Figure:
+    """One value for each unit or bin: the full preset's histograms, rasters and trajectories."""
+    run = trained("full", model=ModelConfig(12, activation="relu"), init=HE, training=TrainingConfig(3000, 6.0), seed=2)
+    figure, (left, middle, right) = panels(
+        ["activity/histogram (layer 1)", "units/silent: dark is dead", "units/w1, units/w2"]
+    )
+    for ax, quantity in ((left, "activity/histogram"), (middle, "units/silent")):
+        chosen = run.profiles[(run.profiles["quantity"] == quantity) & (run.profiles["layer"] == 1)]
+        table = chosen.pivot_table(index="index", columns="iteration", values="value")
+        image = ax.pcolormesh(
+            range(table.shape[1] + 1),
+            range(len(table) + 1),
+            table.to_numpy(),
+            cmap="viridis_r" if ax is left else "Greys",
+        )
+        figure.colorbar(image, ax=ax, label="share of examples")
+        ticks = np.linspace(0, table.shape[1] - 1, 5).astype(int)
+        ax.set_xticks(ticks + 0.5, [str(table.columns[tick]) for tick in ticks], fontsize=7)
+        ax.set_xlabel("iteration of the checkpoint", fontsize=8)
+    edges = [*range(1, len(HISTOGRAM_EDGES) + 1, 10)]
+    left.set_yticks(edges, [f"{HISTOGRAM_EDGES[edge - 1]:g}" for edge in edges], fontsize=7)
+    left.set_ylabel("logit z", fontsize=8)
+    middle.set_ylabel("unit", fontsize=8)
+    paths = run.profiles[run.profiles["quantity"].isin(["units/w1", "units/w2"])]
+    table = paths.pivot_table(index="iteration", columns=["quantity", "index"], values="value")
+    for unit in range(12):
+        w1, w2 = table["units/w1"][unit], table["units/w2"][unit]
+        right.plot(w1, w2, linewidth=1, color=BLUE, alpha=0.6)
+        right.plot(w1.iloc[-1], w2.iloc[-1], "o", color=BLUE, markersize=4)
+    right.set_xlabel("w1", fontsize=8)
+    right.set_ylabel("w2", fontsize=8)
+    return figure
+
+
+PICTURES: dict[str, Callable[[], Figure]] = {
+    "symmetry": symmetry,
+    "ranks": ranks,
+    "signal": signal,
+    "ratio_and_update": ratio_and_update,
+    "activity": activity,
+    "function": function,
+    "curvature": curvature,
+    "profiles": profiles,
+}
+
+
+def main() -> None:
+    """Write every picture."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, picture in PICTURES.items():
+        figure = picture()
+        figure.savefig(FOLDER / f"{name}.png", dpi=110)
+        plt.close(figure)
+        print(FOLDER / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

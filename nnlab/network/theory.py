@@ -1,0 +1,260 @@
+"""Closed forms that measurements are drawn against.
+
+Random layers are described by their *weight variance* sigma_w^2 = n_in Var(W), the variance that a layer's weights give
+to a logit per unit of mean squared input, and by the variance of their biases, here sigma_b^2.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nnlab.network.activations import ACTIVATIONS, LEAK, Array
+from nnlab.network.parameters import Parameters
+
+__all__ = [
+    "born_dead",
+    "chi",
+    "depth_scale",
+    "equivalent_unit",
+    "fixed_point",
+    "growth",
+    "largest_stable_curvature",
+    "mean_singular_value",
+    "next_variance",
+    "rectifier_gain",
+    "saxe_mode",
+    "second_moment",
+    "signal_gain",
+    "variances",
+    "weight_variance",
+]
+
+
+def weight_variance(scheme: str, scale: float, n_in: int, n_out: int) -> float:
+    """Return n_in Var(W) of a layer drawn by one of `nnlab.network.initializers`.
+
+    By this factor the variance of a signal changes in a linear layer (Glorot & Bengio 2010, eq. 5): uniform weights
+    in +-1 / sqrt(n_in) give 1/3, a third of the variance is left in each layer. Raises ValueError for schemes that
+    draw nothing at random.
+    """
+    variances_of = {
+        "normal": scale**2,
+        "uniform": scale**2 / 3,
+        "xavier": scale**2 * 2 / (n_in + n_out),
+        "he": scale**2 * 2 / n_in,
+        "orthogonal": scale**2 / max(n_in, n_out),
+    }
+    if scheme not in variances_of:
+        raise ValueError(f"scheme must be one of {', '.join(variances_of)}, got {scheme!r}")
+    return n_in * variances_of[scheme]
+
+
+def mean_singular_value(weight_variance: float) -> float:
+    """Return the mean singular value of a wide, square, linear layer: 8 / (3 pi) sigma_w.
+
+    0.4901 for uniform weights in +-1 / sqrt(n), 0.8488 for normalised initialization (Glorot & Bengio 2010, Fig. 7).
+    """
+    return 8 / (3 * np.pi) * float(np.sqrt(_at_least_0("weight_variance", weight_variance)))
+
+
+def rectifier_gain(weight_variance: float, slope: float = 0.0) -> float:
+    """Return by what factor a relu layer changes the variance of a signal, forwards and backwards.
+
+    1/2 (1 + slope^2) sigma_w^2, with `slope` that of leaky relu below 0 (He et al. 2015, eq. 14); 1 keeps signals.
+    """
+    return 0.5 * (1 + slope**2) * _at_least_0("weight_variance", weight_variance)
+
+
+# ---- mean field: wide layers (Poole et al. 2016, Schoenholz et al. 2017)
+
+
+def next_variance(activation: str, weight_variance: float, bias_variance: float, q: float) -> float:
+    """Return the variance of a layer's logits when that of the layer below is q.
+
+    sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (Poole et al. 2016, eq. 3).
+    """
+    value = ACTIVATIONS[activation].value
+    return weight_variance * _expectation(lambda z: np.square(value(z)), q) + bias_variance
+
+
+def variances(activation: str, weight_variance: float, bias_variance: float, q: float, depth: int) -> list[float]:
+    """Return the variance of the logits of `depth` layers, the first of which has q."""
+    found = [q]
+    while len(found) < depth:
+        found.append(next_variance(activation, weight_variance, bias_variance, found[-1]))
+    return found
+
+
+def fixed_point(activation: str, weight_variance: float, bias_variance: float = 0.0) -> float:
+    """Return q*, the variance of the logits deep in a wide network: where layers of variance 1 lead to.
+
+    0 if signals die out, inf if they grow without bound. NaN where every variance stays what it is, as for relu with
+    sigma_w^2 = 2 and no biases. Raises ValueError for an unknown activation or a negative variance.
+    """
+    _known(activation)
+    _at_least_0("weight_variance", weight_variance)
+    _at_least_0("bias_variance", bias_variance)
+    gain = _homogeneous_gain(activation, weight_variance)
+    if gain is not None:
+        if gain < 1:
+            return bias_variance / (1 - gain)
+        return float("nan") if gain == 1 and bias_variance == 0 else float("inf")
+
+    def excess(q: float) -> float:
+        return next_variance(activation, weight_variance, bias_variance, q) - q
+
+    from scipy.optimize import brentq
+
+    low, high = 1e-12, 1.0
+    if excess(high) < 0:
+        return float(brentq(excess, low, high, xtol=1e-15)) if excess(low) > 0 else 0.0
+    while excess(high) >= 0:
+        low, high = high, 2 * high
+        if high > 1e12:
+            return float("inf")
+    return float(brentq(excess, low, high, xtol=1e-13))
+
+
+def chi(activation: str, weight_variance: float, q: float) -> float:
+    """Return by what factor the variance of the back-propagated signal changes where logits have variance q.
+
+    sigma_w^2 E[g'(sqrt(q) z)^2] with z standard normal. At q = q* it is chi_1: below 1 signals vanish, above 1 they
+    explode (Schoenholz et al. 2017, eq. 5).
+    """
+    derivative = ACTIVATIONS[activation].derivative
+    return weight_variance * _expectation(lambda z: np.square(derivative(z)), q)
+
+
+def signal_gain(activation: str, weight_variance: float, bias_variance: float = 0.0, q: float | None = None) -> float:
+    """Return sqrt(chi): what `signal/gain` is at initialization, in a layer whose logits have variance q (None: q*)."""
+    if _homogeneous_gain(activation, weight_variance) is not None:
+        q = 1.0  # the slope does not depend on how large the logits are
+    elif q is None:
+        q = fixed_point(activation, weight_variance, bias_variance)
+    return float(np.sqrt(chi(activation, weight_variance, q)))
+
+
+def depth_scale(activation: str, weight_variance: float, bias_variance: float = 0.0) -> float:
+    """Return over how many layers the back-propagated variance changes by e: 1 / |ln chi_1| (Schoenholz et al. 2017).
+
+    Networks much deeper than a few of it cannot be trained. inf at the edge, where chi_1 = 1.
+    """
+    with np.errstate(divide="ignore"):
+        return float(1 / np.abs(np.log(np.float64(signal_gain(activation, weight_variance, bias_variance) ** 2))))
+
+
+# ---- finite width
+
+
+def second_moment(activation: str, widths: Sequence[int]) -> float:
+    """Return E[r^2] of r = ||h_L||^2 n_0 / (n_L ||x||^2), whose mean is 1, over random networks without biases.
+
+    prod (1 + 5 / n_l) for relu with He weights, prod (1 + 2 / n_l) for identity with sigma_w^2 = 1, over the layers of
+    the widths n_1, ..., n_L: how much networks differ from each other, which wide layers hide and depth brings back
+    (Hanin & Rolnick 2018, Theorem 5). Raises ValueError for other activations.
+    """
+    excess = {"relu": 5.0, "identity": 2.0}
+    if activation not in excess:
+        raise ValueError(f"activation must be relu or identity, got {activation!r}")
+    return float(np.prod([1 + excess[activation] / n for n in _widths(widths)]))
+
+
+def born_dead(widths: Sequence[int]) -> float:
+    """Return how likely a relu network with zero biases answers one input with 0: 1 - prod (1 - 2^-n_l).
+
+    A layer is dead if none of its n_l units is positive. Over a data set it is an upper bound, since all examples have
+    to meet a dead layer (Lu et al. 2019; Rister & Rubin 2017).
+    """
+    return float(-np.expm1(np.sum(np.log1p([-(2.0**-n) for n in _widths(widths)]))))
+
+
+# ---- training
+
+
+def saxe_mode(t: Array, s: float, u0: float, tau: float) -> Array:
+    """Return the strength u(t) of one mode of a linear network of depth 1 that learns from whitened inputs.
+
+    u = s e^{2st/tau} / (e^{2st/tau} - 1 + s / u0) rises from u0 to the mode's strength s in the data in a time of about
+    tau / (2s) ln(s / u0); tau = 1 / learning rate in iterations (Saxe et al. 2013, eq. 8). Raises ValueError unless s,
+    u0 and tau are positive.
+    """
+    for name, value in (("s", s), ("u0", u0), ("tau", tau)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    return np.asarray(s / (1 + (s / u0 - 1) * np.exp(-2 * s * np.asarray(t, dtype=float) / tau)))
+
+
+def equivalent_unit(parameters: Parameters) -> tuple[Parameters, Parameters]:
+    """Return the network of one hidden unit that n equal units are, and the factors on its learning rate.
+
+    n units with the same w, b and v behave exactly as one with w, b and n v, if that trains w and b with 1/n of the
+    learning rate and the outgoing weights with n times of it: constant initialization buys no width, only steps of
+    another size. Raises ValueError unless there is one hidden layer of units that are equal bit by bit.
+    """
+    if len(parameters.sizes) != 3:
+        raise ValueError(f"parameters must be of a network with one hidden layer, got layer sizes {parameters.sizes}")
+    theta, V = parameters.theta[0], parameters.W[1]
+    if (theta != theta[:, :1]).any() or (V != V[:, :, :1]).any():
+        raise ValueError("parameters must be of hidden units that are all equal")
+    n_x, n, n_y = parameters.sizes
+    one = Parameters.zeros((n_x, 1, n_y), len(parameters.flat), parameters.flat.dtype)
+    one.theta[0][...] = theta[:, :1]
+    one.W[1][...] = n * V[:, :, :1]
+    one.b[1][...] = parameters.b[1]
+    factors = Parameters(one.sizes, np.ones_like(one.flat))
+    factors.theta[0][...] = 1 / n
+    factors.W[1][...] = n
+    return one, factors
+
+
+def growth(learning_rate: float, curvature: float) -> float:
+    """Return by what factor a deviation grows in one iteration of gradient descent: 1 - learning rate * curvature."""
+    return 1 - learning_rate * curvature
+
+
+def largest_stable_curvature(learning_rate: float) -> float:
+    """Return 2 / learning rate: along directions that bend more, gradient descent overshoots ever further."""
+    return 2 / learning_rate
+
+
+def _expectation(function: Callable[[Array], Array], q: float) -> float:
+    """Return E[function(sqrt(q) z)], z standard normal, by Gauss-Legendre between breaks.
+
+    The breaks stand at 0, where activations have their kinks, and around it both on the scale of z and on that of the
+    activation, which for large q is a step.
+    """
+    width = np.sqrt(q)
+    steps = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
+    reach = 13.0  # beyond, the density is below 1e-37
+    breaks = np.unique(np.concatenate([[0.0, reach], steps[steps < reach], steps / max(width, 1e-300)]))
+    breaks = breaks[breaks <= reach]
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    half = np.diff(breaks)[:, None] / 2
+    z = breaks[:-1, None] + half * (nodes + 1)
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    return float((half * weights * density * (function(width * z) + function(-width * z))).sum())
+
+
+def _homogeneous_gain(activation: str, weight_variance: float) -> float | None:
+    """Return the factor on the variance where it is the same for all variances, else None."""
+    if activation == "identity":
+        return weight_variance
+    slopes = {"relu": 0.0, "leaky_relu": LEAK}
+    return rectifier_gain(weight_variance, slopes[activation]) if activation in slopes else None
+
+
+def _known(activation: str) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+
+
+def _at_least_0(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+    return value
+
+
+def _widths(widths: Sequence[int]) -> Sequence[int]:
+    if any(n < 1 for n in widths):
+        raise ValueError(f"widths must be at least 1, got {list(widths)}")
+    return widths

@@ -1,0 +1,248 @@
+"""Closed forms against published numbers, Monte Carlo with its standard error, and the networks of this project."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from strategies import flower
+
+from nnlab.network import theory
+from nnlab.network.activations import ACTIVATIONS, LEAK, Array
+from nnlab.network.costs import COSTS
+from nnlab.network.initializers import initialize
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import backward, forward, product_in_order
+from nnlab.network.training import train
+
+
+def stack(sizes: tuple[int, ...], scheme: str, scale: float, R: int, seed: int = 0) -> Parameters:
+    """R networks drawn one after the other from one stream."""
+    rng = np.random.default_rng(seed)
+    return Parameters(sizes, np.concatenate([initialize(sizes, scheme, scale, rng).flat for _ in range(R)]))
+
+
+def assert_within(measured: Array, expected: float, errors: float = 3.0) -> None:
+    """The mean of independent draws lies within so many standard errors of what is expected."""
+    standard_error = np.std(measured, ddof=1) / np.sqrt(len(measured))
+    assert abs(np.mean(measured) - expected) <= errors * standard_error, (np.mean(measured), expected, standard_error)
+
+
+@pytest.mark.parametrize("scheme", ["normal", "uniform", "xavier", "he", "orthogonal"])
+@pytest.mark.parametrize(("n_in", "n_out"), [(40, 40), (20, 60)])
+def test_weight_variance_is_that_of_the_draws(scheme: str, n_in: int, n_out: int) -> None:
+    W = stack((n_in, n_out), scheme, 0.7, 400).W[0]
+    expected = theory.weight_variance(scheme, 0.7, n_in, n_out)
+    if scheme == "orthogonal":  # Frobenius norms are exact
+        np.testing.assert_allclose(n_in * np.square(W).mean(axis=(1, 2)), expected, rtol=1e-12)
+    else:
+        assert_within(n_in * np.square(W).mean(axis=(1, 2)), expected)
+
+
+def test_standard_uniform_weights_leave_a_third_of_the_variance() -> None:
+    assert theory.weight_variance("uniform", 1 / np.sqrt(250), 250, 250) == pytest.approx(1 / 3, rel=1e-12)
+
+
+def test_mean_singular_values_are_the_published_ones_and_those_of_wide_layers() -> None:
+    assert theory.mean_singular_value(1 / 3) == pytest.approx(0.4901, abs=5e-5)
+    assert theory.mean_singular_value(1.0) == pytest.approx(0.8488, abs=5e-5)
+    W = stack((300, 300), "uniform", 1 / np.sqrt(300), 5).W[0]
+    measured = np.linalg.svd(W, compute_uv=False).mean(axis=1)
+    np.testing.assert_allclose(measured, theory.mean_singular_value(1 / 3), rtol=0.01)  # finite width
+
+
+def test_rectifiers_keep_signals_where_he_says() -> None:
+    assert theory.rectifier_gain(2.0) == 1
+    assert theory.rectifier_gain(2 / (1 + LEAK**2), LEAK) == pytest.approx(1)
+    for activation, slope in (("relu", 0.0), ("leaky_relu", LEAK)):
+        expected = theory.rectifier_gain(1.7, slope)
+        assert theory.next_variance(activation, 1.7, 0.0, 1.0) == pytest.approx(expected, rel=1e-12)
+        assert theory.chi(activation, 1.7, 3.0) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("q", [1e-6, 0.3, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_expectations_are_those_of_adaptive_integration(activation: str, q: float) -> None:
+    chosen = ACTIVATIONS[activation]
+
+    def integrate(function: object) -> float:
+        scale = np.sqrt(q)
+        breaks = [0.0, *(sign * step / scale for sign in (-1, 1) for step in (1, 5, 20) if step / scale < 12)]
+        return quad(
+            lambda z: float(np.square(function(np.array([scale * z]))[0]) * norm.pdf(z)),  # type: ignore[operator]
+            *(-12, 12),
+            points=sorted(breaks),
+            limit=400,
+            epsabs=0,
+            epsrel=1e-10,
+        )[0]
+
+    assert theory.next_variance(activation, 1.3, 0.2, q) == pytest.approx(1.3 * integrate(chosen.value) + 0.2, rel=1e-8)
+    assert theory.chi(activation, 1.3, q) == pytest.approx(1.3 * integrate(chosen.derivative), rel=1e-8)
+
+
+@pytest.mark.parametrize("weights", [0.3, 1.5, 4.0, 30.0])
+@pytest.mark.parametrize("biases", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "relu", "identity"])
+def test_fixed_points_stay_and_draw_others_in(activation: str, weights: float, biases: float) -> None:
+    q = theory.fixed_point(activation, weights, biases)
+    if np.isfinite(q):
+        assert theory.next_variance(activation, weights, biases, q) == pytest.approx(q, rel=1e-9, abs=1e-12)
+        assert theory.variances(activation, weights, biases, 1.0, 400)[-1] == pytest.approx(q, rel=1e-3, abs=1e-3)
+    else:
+        assert theory.variances(activation, weights, biases, 1.0, 100)[-1] > 10
+
+
+def test_edges_between_vanishing_and_exploding_are_the_published_ones() -> None:
+    assert theory.fixed_point("tanh", 1.0) == 0
+    assert theory.signal_gain("tanh", 1.0) == pytest.approx(1, rel=1e-12)
+    assert theory.depth_scale("tanh", 1.0) > 1e12
+    assert theory.signal_gain("relu", 2.0) == pytest.approx(1, rel=1e-12)
+    assert np.isnan(theory.fixed_point("relu", 2.0))
+    assert theory.fixed_point("relu", 2.5) == np.inf
+    assert theory.signal_gain("tanh", 0.5) < 1 < theory.signal_gain("tanh", 1.5)
+    # chi_1 = 1 at (sigma_w^2, sigma_b^2) = (1.7603, 0.05): Schoenholz et al. 2017 put their networks near it.
+    assert theory.chi("tanh", 1.7603, theory.fixed_point("tanh", 1.7603, 0.05)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_depth_scale_is_how_far_signals_reach(activation: str) -> None:
+    gain = theory.signal_gain(activation, 0.8)
+    assert gain ** (2 * theory.depth_scale(activation, 0.8)) == pytest.approx(np.exp(-1), rel=1e-9)
+
+
+GAINS = [
+    ("tanh", "normal", 0.01),
+    ("tanh", "xavier", 1.0),
+    ("tanh", "he", 1.0),
+    ("relu", "he", 1.0),
+    ("sigmoid", "xavier", 1.0),
+    ("leaky_relu", "he", 1.0),
+    ("gelu", "he", 1.0),
+    ("identity", "orthogonal", 1.0),
+]
+
+
+@pytest.mark.parametrize(("activation", "scheme", "scale"), GAINS)
+def test_measured_gains_are_those_of_mean_field_theory(activation: str, scheme: str, scale: float) -> None:
+    """Width 100, depth 10, 12 networks, inputs of one length: the mean gain over the layers within 5 %."""
+    n, depth, R = 100, 10, 12
+    angles = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    X = 2.0 * np.array([np.cos(angles), np.sin(angles)])
+    Y = (angles > np.pi).astype(float)[None]
+    networks = stack((2, *[n] * depth, 1), scheme, scale, R)
+    cost = COSTS["binary"]
+    Z, A = forward(networks, X, ACTIVATIONS[activation])
+    dZ, _ = backward(networks, X, cost.encode(Y), Z, A, ACTIVATIONS[activation], cost)
+    rms = np.array([np.sqrt(np.square(signal).mean(axis=(1, 2))) for signal in dZ[:-1]])
+    measured = np.exp(np.log(rms[:-1] / rms[1:]).mean(axis=1))
+    first = theory.weight_variance(scheme, scale, 2, n) * np.square(X).sum(axis=0)[0] / 2
+    weights = theory.weight_variance(scheme, scale, n, n)
+    q = theory.variances(activation, weights, 0.0, first, depth - 1)
+    predicted = np.array([theory.signal_gain(activation, weights, q=variance) for variance in q])
+    np.testing.assert_allclose(measured.mean(), predicted.mean(), rtol=0.05)
+
+
+@pytest.mark.parametrize(("activation", "scheme"), [("relu", "he"), ("identity", "normal")])
+@pytest.mark.parametrize("widths", [(5, 5), (10, 20, 30), (8, 8, 8, 8)])
+def test_finite_networks_differ_from_each_other_as_predicted(
+    activation: str, scheme: str, widths: tuple[int, ...]
+) -> None:
+    """20,000 networks, one input each; the mean of r is 1 and that of r^2 the closed form, within 3 standard errors."""
+    rng = np.random.default_rng(4)
+    R, n_in = 20_000, 3
+    h = rng.standard_normal((1, n_in, 1)).repeat(R, axis=0)
+    length = np.square(h[0]).sum()
+    variance = 2.0 if activation == "relu" else 1.0
+    for n in widths:
+        W = rng.standard_normal((R, n, h.shape[1])) * np.sqrt(variance / h.shape[1])
+        h = ACTIVATIONS[activation].value(W @ h)
+    r = np.square(h).sum(axis=(1, 2)) * n_in / (widths[-1] * length)
+    assert_within(r, 1.0)
+    assert_within(r**2, theory.second_moment(activation, widths))
+
+
+@pytest.mark.parametrize("width", [2, 3, 5, 10])
+def test_networks_are_born_dead_as_often_as_predicted(width: int) -> None:
+    """Depth 9, 2,000 draws, one input: the frequency within three standard errors of the closed form."""
+    draws, widths = 2000, [width] * 9
+    networks = stack((2, *widths, 1), "he", 1.0, draws)
+    _, A = forward(networks, np.array([[0.7], [-1.1]]), ACTIVATIONS["relu"])
+    frequency = (A[-1] == 0).all(axis=(1, 2)).mean()
+    expected = theory.born_dead(widths)
+    assert abs(frequency - expected) <= 3 * np.sqrt(expected * (1 - expected) / draws)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_born_dead_bounds_what_happens_over_a_data_set(width: int) -> None:
+    X, _ = flower(50)
+    _, A = forward(stack((2, *[width] * 9, 1), "he", 1.0, 2000), X, ACTIVATIONS["relu"])
+    assert (A[-1] == 0).all(axis=(1, 2)).mean() <= theory.born_dead([width] * 9)
+
+
+def test_linear_networks_learn_modes_along_saxes_curve() -> None:
+    """Two modes of a 2-2-2 identity network with small, balanced weights and a small learning rate.
+
+    nnlab's cost is the mean over both outputs, so the gradient is that of 1/2 ||.||^2 and tau is 1 / learning rate.
+    The curve is that of infinitely small steps: hence 1 %.
+    """
+    s, u0, rate = np.array([2.0, 0.7]), 1e-3, 2e-3
+    X = np.sqrt(2) * np.concatenate([np.eye(2), -np.eye(2)], axis=1)  # mean 0, covariance 1
+    Y = np.diag(s) @ X
+    start = Parameters.zeros((2, 2, 2))
+    start.W[0][0] = start.W[1][0] = np.sqrt(u0) * np.eye(2)
+    schedule = range(0, 6001, 300)
+    choices = {"activation": ACTIVATIONS["identity"], "cost": COSTS["regression"], "learning_rate": rate}
+    snapshots = train(start, X, Y, schedule=schedule, **choices)  # type: ignore[arg-type]
+    measured = np.array([np.diag(seen.parameters.W[1][0] @ seen.parameters.W[0][0]) for seen in snapshots])
+    for mode in (0, 1):
+        predicted = theory.saxe_mode(np.array(schedule), s[mode], u0, 1 / rate)
+        np.testing.assert_allclose(measured[:, mode], predicted, rtol=0.01)
+    assert theory.saxe_mode(np.array([1e9]), 2.0, 1e-3, 1.0) == 2.0
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "gelu"])
+@pytest.mark.parametrize("n", [2, 7, 50])
+def test_equal_units_are_one_unit_with_other_learning_rates(activation: str, n: int) -> None:
+    X, Y = flower()
+    many = initialize((2, n, 1), "constant", 0.3, np.random.default_rng(0))
+    one, factors = theory.equivalent_unit(many)
+    cost, rate = COSTS["binary"], 0.5 / n
+    choices = {"activation": ACTIVATIONS[activation], "cost": cost, "learning_rate": rate, "product": product_in_order}
+    *_, last = train(many, X, Y, schedule=[300], **choices)  # type: ignore[arg-type]
+    for _ in range(300):
+        Z, A = forward(one, X, ACTIVATIONS[activation])
+        _, gradient = backward(one, X, cost.encode(Y), Z, A, ACTIVATIONS[activation], cost)
+        one.flat -= rate * factors.flat * gradient.flat
+    reduced, _ = theory.equivalent_unit(last.parameters)
+    assert not np.allclose(one.flat, factors.flat)
+    np.testing.assert_allclose(one.flat, reduced.flat, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(forward(one, X, ACTIVATIONS[activation])[0][-1], last.Z[-1], rtol=1e-9, atol=1e-9)
+
+
+def test_gradient_descent_on_a_parabola_grows_as_predicted() -> None:
+    curvature, rate = 3.0, 0.1
+    x = np.array([1.0])
+    for _ in range(20):
+        x = x - rate * curvature * x
+    assert x[0] == pytest.approx(theory.growth(rate, curvature) ** 20, rel=1e-12)
+    assert abs(theory.growth(rate, theory.largest_stable_curvature(rate))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: theory.weight_variance("constant", 1.0, 2, 2), "scheme"),
+        (lambda: theory.mean_singular_value(-1.0), "weight_variance"),
+        (lambda: theory.fixed_point("softplus", 1.0), "activation"),
+        (lambda: theory.fixed_point("tanh", -1.0), "weight_variance"),
+        (lambda: theory.fixed_point("tanh", 1.0, -1.0), "bias_variance"),
+        (lambda: theory.second_moment("tanh", [3]), "activation"),
+        (lambda: theory.born_dead([3, 0]), "widths"),
+        (lambda: theory.saxe_mode(np.zeros(1), 1.0, 0.0, 1.0), "u0"),
+        (lambda: theory.equivalent_unit(Parameters.zeros((2, 3, 3, 1))), "one hidden layer"),
+        (lambda: theory.equivalent_unit(stack((2, 3, 1), "normal", 1.0, 1)), "equal"),
+    ],
+)
+def test_bad_arguments_are_named(call, named: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=named):
+        call()
