@@ -49,20 +49,13 @@ def by_layer(run: Run, quantity: str, iteration: int = 0) -> pd.Series:
     return chosen.set_index("layer")["value"]
 
 
-def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-") -> None:
-    """Draw a line and write its name at its end."""
+def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-", up: int = 0) -> None:
+    """Draw a line and write its name at its end, `up` points higher than the line."""
     ax.plot(series.index, series.to_numpy(), style, color=colour, linewidth=1.8)
     shown = series[np.isfinite(series)]
     if len(shown):
-        ax.annotate(
-            label,
-            (shown.index[-1], shown.iloc[-1]),
-            (4, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            fontsize=8,
-        )
+        end = (shown.index[-1], shown.iloc[-1])
+        ax.annotate(label, end, (4, up), textcoords="offset points", color=colour, va="center", fontsize=8)
 
 
 def limit(ax: Axes, value: float, text: str) -> None:
@@ -85,32 +78,34 @@ def panels(titles: Iterable[str]) -> tuple[Figure, list[Axes]]:
 def over_iterations(ax: Axes) -> None:
     """Put iterations on an axis that shows 0 and the early ones; leave room for the names."""
     ax.set_xscale("symlog", linthresh=1)
-    left, right = ax.get_xlim()
-    ax.set_xlim(left, right * 12)
+    last = max(line.get_xdata()[-1] for line in ax.lines if len(line.get_xdata()) > 2)
+    ax.set_xlim(-0.1, last * 20)
+    ax.set_xticks([0, *(10**power for power in range(int(np.log10(last)) + 1))])
     ax.set_xlabel("iteration", fontsize=8)
 
 
 def symmetry() -> Figure:
     """Equal units: kept by exact arithmetic, parted by rounding at the predicted rate, and drawn different."""
-    constant, five = InitConfig("constant", 0.5), ModelConfig(hidden_size=7)
-    exact = trained(model=five, init=constant, training=TrainingConfig(arithmetic="exact"))
-    blas = trained("full", model=five, init=constant)
-    drawn = trained(model=five, init=SMALL)
-    figure, (left, right) = panels(["symmetry/near_units (of 7)", "symmetry/deviation"])
+    constant, nine = InitConfig("constant", 0.5), ModelConfig(hidden_size=9)
+    exact = trained(model=nine, init=constant, training=TrainingConfig(arithmetic="exact"))
+    blas = trained("full", model=nine, init=constant)
+    drawn = trained(model=nine, init=SMALL)
+    figure, (left, right) = panels(["symmetry/near_units (of 9)", "symmetry/deviation"])
     for run, colour, label in (
         (drawn, BLUE, "normal 0.01"),
         (exact, GREEN, "constant, exact"),
         (blas, ORANGE, "constant, blas"),
     ):
         draw(left, curve(run, "symmetry/near_units"), colour, label)
-        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label)
+        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label, up=-8 * (colour == ORANGE))
     deviation, growth = curve(blas, "symmetry/deviation"), curve(blas, "curvature/growth")
     start = deviation[deviation > 0].index[0]
-    steps = growth[growth.notna() & (growth.index >= start)]
+    visible = deviation.index[deviation > BROKEN][0]
+    steps = growth[growth.notna() & (growth.index >= start) & (growth.index <= visible)]
     rate = np.log(steps.to_numpy())
     gaps = np.diff(steps.index)
     predicted = deviation[start] * np.exp(np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * gaps)]))
-    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--")
+    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--", up=-14)
     right.set_yscale("log")
     limit(right, BROKEN, "broken")
     for ax in (left, right):
@@ -161,7 +156,7 @@ def signal() -> Figure:
     for activation, init, colour, label, weight_variance in cases:
         run = deep(activation, init)
         rms = by_layer(run, "signal/rms_dZ")
-        draw(left, rms.iloc[::-1], colour, label)
+        draw(left, rms.iloc[::-1], colour, label, up=6 * (colour == GREEN))
         gain = theory.signal_gain(activation, weight_variance)
         top = rms.loc[10]
         draw(
@@ -173,7 +168,7 @@ def signal() -> Figure:
         )
         draw(middle, by_layer(run, "signal/gain").iloc[:-1].iloc[::-1], colour, label)
         middle.axhline(gain, color=colour, linestyle="--", linewidth=1)
-        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label)
+        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label, up=6 * (colour == GREEN))
     for ax in (left, middle, right):
         ax.set_yscale("log")
         ax.set_xlabel("layer", fontsize=8)
@@ -248,13 +243,13 @@ def curvature() -> Figure:
     for rate, colour, label in ((0.3, BLUE, "rate 0.3"), (1.2, ORANGE, "rate 1.2")):
         run = trained("full", model=ModelConfig(8), init=XAVIER, training=TrainingConfig(10_000, rate))
         draw(axes[0], curve(run, "curvature/sharpness", 0), colour, label)
-        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label)
+        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label, up=-8 * (colour == ORANGE))
         constant = InitConfig("constant", 0.5)
         training = TrainingConfig(10_000, rate, arithmetic="exact")
         symmetric = trained("full", model=ModelConfig(8), init=constant, training=training)
-        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label)
+        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label, up=8 * (colour == ORANGE))
     limit(axes[0], 1.0, "2 / learning rate")
-    limit(axes[2], 1.0, "stable below")
+    limit(axes[2], 1.0, "above: units drift apart")
     for ax in axes:
         over_iterations(ax)
     return figure
@@ -273,7 +268,7 @@ def profiles() -> Figure:
             range(table.shape[1] + 1),
             range(len(table) + 1),
             table.to_numpy(),
-            cmap="viridis_r" if ax is left else "Greys",
+            cmap="Blues" if ax is left else "Greys",
         )
         figure.colorbar(image, ax=ax, label="share of examples")
         ticks = np.linspace(0, table.shape[1] - 1, 5).astype(int)

@@ -56,7 +56,11 @@ def tables(results: Sequence[Result]) -> str:
         lines.append(f"| {state} | {counts[state]} | {' | '.join(cells)} |")
     alarms = [f"{false_alarms(results, judge):.1%}" for judge in JUDGES]
     lines.append(f"| false alarms on healthy | {counts['healthy']} | {' | '.join(alarms)} |")
-    lines += ["", "After which share of the training the state was named (median over those named):", ""]
+    lines += [
+        "",
+        "Iteration at which the state was named (median over those named; trainings are 30 to 4,000 iterations long):",
+        "",
+    ]
     lines += [f"| state | {' | '.join(JUDGES)} |", f"|---|{'---|' * len(JUDGES)}"]
     for state in states:
         lines.append(f"| {state} | {' | '.join(_first(results, judge, state) for judge in JUDGES)} |")
@@ -72,7 +76,7 @@ def _cell(results: Sequence[Result], judge: str, state: str) -> str:
 
 def _first(results: Sequence[Result], judge: str, state: str) -> str:
     firsts = [r.first[judge] for r in results if r.state == state and r.first[judge] is not None]
-    return f"{median(firsts):.2f}" if firsts else "-"  # type: ignore[type-var]
+    return f"{median(firsts):.0f}" if firsts else "-"  # type: ignore[type-var]
 
 
 def confusions(results: Sequence[Result]) -> str:

@@ -183,7 +183,7 @@ def _vanishing(half: Half) -> Iterator[Choice]:
 
 
 def _exploding(half: Half) -> Iterator[Choice]:
-    for depth, scale, data in product(half.depths[1:], (8.0, 16.0), half.plane):
+    for depth, scale, data in product(half.depths[1:], (8.0, 12.0, 16.0), half.plane):
         for rate in (1e-5, 1e-3):
             yield data, _deep(depth, 50, "tanh"), InitConfig("xavier", scale), TrainingConfig(150, rate)
     for depth, activation, data in product(

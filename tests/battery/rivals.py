@@ -122,7 +122,8 @@ def _alarms(seen: Sequence[Observation], symptoms: Callable[[int], Sequence[str]
 def autotrainer(seen: Sequence[Observation]) -> Alarms:
     """Zhang et al., ICSE 2021. One symptom at a time: dying, exploding, vanishing, slow, oscillating."""
     scores = np.array([o.score for o in seen])
-    swings = np.abs(np.diff(scores, prepend=scores[0])) >= 0.03
+    with np.errstate(all="ignore"):
+        swings = np.abs(np.diff(scores, prepend=scores[0])) >= 0.03
 
     def symptoms(index: int) -> Sequence[str]:
         o, so_far = seen[index], scores[: index + 1]

@@ -36,7 +36,7 @@ WANTED_ANY = 400
 class Result:
     """One training, the state that it ended in, and what each rule set said of it.
 
-    `named` are the states that a rule set named and `first` the share of the training after which it named the right
+    `named` are the states that a rule set named and `first` the iteration at which it named the right
     one; `alarmed` says whether it raised any alarm.
     """
 
@@ -44,7 +44,7 @@ class Result:
     state: str
     headline: str
     named: dict[str, frozenset[str]]
-    first: dict[str, float | None]
+    first: dict[str, int | None]
     alarmed: dict[str, bool]
 
 
@@ -69,7 +69,7 @@ def examine(case: Case) -> Result | None:
     for rival, (rules, means) in RIVALS.items():
         alarms = rules(observations)
         named[rival] = frozenset(state for symptom in alarms for state in means[symptom])
-        right = [at / iterations for symptom, at in alarms.items() if state in means[symptom]]
+        right = [at for symptom, at in alarms.items() if state in means[symptom]]
         first[rival] = min(right, default=None)
         alarmed[rival] = bool(alarms)
     return Result(case, state, run.verdict.name, named, first, alarmed)
@@ -80,8 +80,8 @@ def _layers(parameters: Parameters) -> Weights:
     return [(named[f"W{layer}"], named[f"b{layer}"]) for layer in range(1, len(parameters.sizes))]
 
 
-def _named_for_good(run: Run, state: str) -> float | None:
-    """Return the share of the training after which the headline, judged on what was seen so far, stays the state."""
+def _named_for_good(run: Run, state: str) -> int | None:
+    """Return the iteration from which on the headline, judged on what was seen so far, stays the state."""
     model = run.config.model
     checkpoints = sorted(run.history["iteration"].unique())
     curves = {key: group["value"].to_numpy() for key, group in run.history.groupby(["quantity", "layer"])}
@@ -91,7 +91,7 @@ def _named_for_good(run: Run, state: str) -> float | None:
         verdict = judge(checkpoints[:count], known, hidden_sizes(model), model.activation, run.references)
         if verdict.name != state:
             break
-        since = float(checkpoints[count - 1]) / max(run.config.training.iterations, 1)
+        since = int(checkpoints[count - 1])
     return since
 
 
