@@ -78,7 +78,8 @@ def panels(titles: Iterable[str]) -> tuple[Figure, list[Axes]]:
 def over_iterations(ax: Axes) -> None:
     """Put iterations on an axis that shows 0 and the early ones; leave room for the names."""
     ax.set_xscale("symlog", linthresh=1)
-    last = max(line.get_xdata()[-1] for line in ax.lines if len(line.get_xdata()) > 2)
+    drawn = [np.asarray(line.get_xdata(), dtype=float) for line in ax.lines]
+    last = max(float(x[-1]) for x in drawn if len(x) > 2)
     ax.set_xlim(-0.1, last * 20)
     ax.set_xticks([0, *(10**power for power in range(int(np.log10(last)) + 1))])
     ax.set_xlabel("iteration", fontsize=8)

@@ -3,23 +3,24 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from experiments.schema import register, to_run_config
+from experiments.schema import register
 
 register()
 
 
 def task(cfg: DictConfig) -> float | None:
     """Train one network. Hydra calls this for a single run, and its stock launchers call it for each job."""
-    from nnlab.config import ConfigError
+    from nnlab.config import ConfigError, from_dict
     from nnlab.study.console import conduct
     from nnlab.study.execute import Study
 
@@ -27,7 +28,7 @@ def task(cfg: DictConfig) -> float | None:
     part_of_sweep = hydra_cfg.mode == RunMode.MULTIRUN
     try:
         study = Study.plan(
-            [to_run_config(cfg)],
+            [from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))],
             n_jobs=1,
             sweep=sweep_name(hydra_cfg.sweep.dir) if part_of_sweep else None,
             swept=[override.split("=")[0] for override in hydra_cfg.overrides.task] if part_of_sweep else None,
@@ -49,29 +50,35 @@ def discard(log_folder: Path) -> None:
             folder.rmdir()
 
 
-def batch(cfgs: Sequence[DictConfig], sweep_dir: str) -> list[float | None]:
-    """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job."""
-    from nnlab.config import ConfigError
-    from nnlab.study.console import conduct
+def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> list[float | SystemExit]:
+    """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
+
+    Returns the final test cost of each run, or how the program is to end on account of a run that failed. `first`
+    says that this is the first batch of the sweep, so that its folder can go if the batch is refused.
+    """
+    from nnlab.config import ConfigError, from_dict
+    from nnlab.study.console import INTERRUPTED, conduct
     from nnlab.study.execute import Study
 
     try:
-        study = Study.plan([to_run_config(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir))
+        study = Study.plan([from_dict(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir))
         status = conduct(study)
     except ConfigError as error:
+        if first:
+            discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None
-    if status:
+    if status == INTERRUPTED:
         sys.exit(status)
-    return study.objectives()
+    return [SystemExit(status) if value is None else value for value in study.objectives()]
 
 
-def check(cfgs: Sequence[DictConfig], sweep_dir: str) -> None:
+def check(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str) -> None:
     """Check all configs of a sweep, whoever will launch it."""
-    from nnlab.config import ConfigError
+    from nnlab.config import ConfigError, from_dict
     from nnlab.study.plan import prepare
 
     try:
-        prepare([to_run_config(cfg) for cfg in cfgs])
+        prepare([from_dict(cfg) for cfg in cfgs])
     except ConfigError as error:
         discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None

@@ -24,6 +24,7 @@ __all__ = [
     "TrainingConfig",
     "fingerprint",
     "flatten",
+    "from_dict",
     "hidden_sizes",
     "independent_keys",
     "plain",
@@ -217,6 +218,28 @@ def resolve(config: RunConfig) -> RunConfig:
     if config.init.scheme == "zeros":
         config.init.scale = 0.0
     return config
+
+
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """Return the config that nested plain values stand for; what is left out has its default.
+
+    Raises ConfigError for keys that there are not.
+    """
+    unknown = [*_unknown_keys("", RunConfig(), values)]
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)}: there is no such key; --help lists those there are")
+    parts = {part.name: part.default_factory for part in dataclasses.fields(RunConfig)}
+    return RunConfig(
+        **{key: parts[key](**value) if isinstance(value, dict) else value for key, value in values.items()}  # type: ignore[operator]
+    )
+
+
+def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        if not hasattr(known, key):
+            yield f"{prefix}{key}"
+        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, key)):
+            yield from _unknown_keys(f"{prefix}{key}.", getattr(known, key), value)
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

@@ -17,13 +17,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from nnlab.config import ConfigError, RunConfig, flatten
+from nnlab.config import ConfigError, flatten, from_dict
 from nnlab.diagnostics.events import Event
 from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Finding, Verdict
@@ -101,7 +100,7 @@ class Store:
         """Return one run as it was written. Raises FileNotFoundError if it is not there."""
         folder = self.path(fingerprint)
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        config = _from_dict(RunConfig, yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        config = from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
         with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
             numbers = dict(arrays)
         return Run(
@@ -147,17 +146,6 @@ def _json(run: Run) -> str:
         "facts": run.facts,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _from_dict(kind: type, values: dict[str, Any]) -> Any:
-    """Build a config dataclass from plain dicts."""
-    hints = get_type_hints(kind)
-    return kind(
-        **{
-            key: _from_dict(hints[key], value) if dataclasses.is_dataclass(hints[key]) else value
-            for key, value in values.items()
-        }
-    )
 
 
 def _sync(path: Path) -> None:

@@ -65,7 +65,7 @@ def test_fast_composition_gives_what_hydra_gives() -> None:
     from omegaconf import OmegaConf
 
     from experiments.schema import register
-    from hydra_plugins.nnlab_launcher import compose
+    from hydra_plugins.nnlab_composition import compose
 
     register()
     batch = [
@@ -78,12 +78,17 @@ def test_fast_composition_gives_what_hydra_gives() -> None:
         loader = ConfigLoaderImpl(create_config_search_path(str(ROOT / "conf")))
         master = loader.load_configuration("config", ["seed=1"], RunMode.MULTIRUN)
         HydraConfig.instance().set_config(master)
-        quick = compose(loader, master, batch)
+        composed = compose(loader, master, batch)
+        quick = [job.config() for job in composed]
         slow = [loader.load_sweep_config(master, list(words)) for words in batch]
         for one, other in zip(quick, slow, strict=True):
             for config in (one, other):
                 config.hydra.job.override_dirname = ""  # Hydra's own is going away in 1.4
             assert OmegaConf.to_container(one) == OmegaConf.to_container(other)
+        for job, other in zip(composed, slow, strict=True):
+            task = OmegaConf.to_container(other, resolve=False)
+            assert isinstance(task, dict)
+            assert job.task == {key: value for key, value in task.items() if key != "hydra"}
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
@@ -204,3 +209,114 @@ def test_runs_asked_for_twice_are_counted_once(train: Train) -> None:
     assert result.status == 0, result.error
     assert "1 of them different" in result.output
     assert "done already" not in result.output
+
+
+def test_paired_keys_go_side_by_side(train: Train) -> None:
+    words = ("init.scheme=he,normal,zeros", "init.scale=1.0,0.01,0", "seed=1,2", *FAST)
+    result = train("-m", "hydra.sweeper.paired=[init.scheme,init.scale]", *words)
+    assert result.status == 0, result.error
+    assert "6 of 6 runs" in result.output
+    runs = nnlab.load_runs("playground", str(result.results))
+    pairs = set(zip(runs["init.scheme"], runs["init.scale"], runs["seed"], strict=True))
+    settings = (("he", 1.0), ("normal", 0.01), ("zeros", 0.0))
+    assert pairs == {(scheme, scale, seed) for scheme, scale in settings for seed in (1, 2)}
+
+
+def test_several_groups_of_paired_keys(train: Train) -> None:
+    paired = "hydra.sweeper.paired=[[init,init.scale],[seed,data.seed]]"
+    result = train("-m", paired, "init=he,normal", "init.scale=1.0,0.1", "seed=1,2", "data.seed=5,6", *FAST)
+    assert result.status == 0, result.error
+    runs = nnlab.load_runs("playground", str(result.results))
+    assert set(zip(runs["seed"], runs["data.seed"], strict=True)) == {(1, 5), (2, 6)}
+    assert set(zip(runs["init.scheme"], runs["init.scale"], strict=True)) == {("he", 1.0), ("normal", 0.1)}
+    assert len(runs) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("init.scale=1,2,3", "seed=1,2"), "init.scale has 3, seed has 2"),
+        (("seed=1,2",), "training.iterations), got init.scale"),
+    ],
+)
+def test_wrong_pairs_are_refused(words: tuple[str, ...], said: str, train: Train) -> None:
+    result = train("-m", "hydra.sweeper.paired=[init.scale,seed]", *words, "training.iterations=5")
+    assert result.status == 1
+    assert said in result.error
+    assert "Traceback" not in result.error
+    assert not result.results.exists()
+
+
+def job_files(results: Path) -> dict[str, Any]:
+    (sweep,) = (results / "hydra" / "sweeps").glob("*/*")
+    files = {str(path.relative_to(sweep)): path.read_text() for path in sweep.glob("*/.hydra/*.yaml")}
+    return {
+        name: yaml.safe_load(text.replace(str(sweep), "SWEEP").replace(str(results), "R"))
+        for name, text in files.items()
+    }
+
+
+def test_the_files_of_a_job_are_those_that_hydra_writes(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hydra_plugins.nnlab_launcher import NnlabLauncher
+
+    words = ("-m", "seed=3,4", "init=he", "model.layers=[4,3],null", *FAST)
+    ours = train(*words, results=tmp_path / "ours")
+    monkeypatch.setattr(NnlabLauncher, "_nothing_to_call", lambda _: False)
+    hydras = train(*words, results=tmp_path / "hydras")
+    assert ours.status == hydras.status == 0, hydras.error
+    written, expected = job_files(tmp_path / "ours"), job_files(tmp_path / "hydras")
+    assert len(written) == 12
+    for name, content in expected.items():
+        if name.endswith("hydra.yaml"):
+            for part in (content, written[name]):
+                del part["hydra"]["job"]["override_dirname"]  # computed by Hydra when asked; going away in 1.4
+                del part["hydra"]["sweep"]["dir"]
+        assert written[name] == content, name
+
+
+def test_callbacks_are_called_for_every_job(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = tmp_path / "calls.txt"
+    module = tmp_path / "planted_callback.py"
+    module.write_text(
+        "from hydra.experimental.callback import Callback\n"
+        "class Note(Callback):\n"
+        "    def on_job_end(self, config, job_return, **kwargs):\n"
+        f"        with open({str(calls)!r}, 'a') as file:\n"
+        "            file.write(f'{job_return.status.name} {job_return.return_value:.3f}\\n')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = train("-m", "seed=1,2", "+hydra.callbacks.note._target_=planted_callback.Note", *FAST)
+    assert result.status == 0, result.error
+    assert [line.split()[0] for line in calls.read_text().splitlines()] == ["COMPLETED", "COMPLETED"]
+
+
+def test_one_failing_job_among_many_ends_the_others_and_the_status_says_so(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnlab.study import execute
+
+    real = execute.run_stack
+
+    def sometimes(configs: Any, *rest: Any) -> Any:
+        if configs[0].model.hidden_size == 3:
+            raise RuntimeError("planted")
+        return real(configs, *rest)
+
+    monkeypatch.setattr(execute, "run_stack", sometimes)
+    result = train("-m", "model.hidden_size=2,3,4", *FAST, "launcher.n_jobs=1")
+    assert result.status == 1
+    assert "2 of 3 runs" in result.output
+    assert "FAILED h3" in result.output
+    (sweep,) = (result.results / "hydra" / "sweeps").glob("*/*")
+    assert len(list(sweep.glob("*/.hydra/config.yaml"))) == 3
+
+
+def test_batches_of_a_sweep_are_made_one_after_the_other(train: Train) -> None:
+    result = train("-m", "seed=range(5)", "hydra.sweeper.max_batch_size=2", *FAST)
+    assert result.status == 0, result.error
+    assert [line for line in result.output.splitlines() if " of " in line and "runs in" in line][-1].startswith(
+        "1 of 1"
+    )
+    assert len(nnlab.load_runs("playground", str(result.results))) == 5
