@@ -137,9 +137,15 @@ class TrackingConfig:
 
 @dataclass
 class LauncherConfig:
-    """How many worker processes train; None is one per core."""
+    """Where stacks are trained.
+
+    `backend` is processes (of this machine) or dask (the workers of the scheduler at `address`). `n_jobs` is how many
+    stacks are trained at once; None is one per core, or one per thread of the cluster's workers.
+    """
 
     n_jobs: int | None = None
+    backend: str = "processes"
+    address: str | None = None
 
 
 @dataclass

@@ -16,6 +16,7 @@ GENERATORS = ("pcg64", "legacy")
 DTYPES = ("float64", "float32")
 ARITHMETICS = ("blas", "exact")
 PRESETS = ("none", "standard", "full")
+BACKENDS = ("processes", "dask")
 
 
 def validate(config: RunConfig) -> None:
@@ -98,7 +99,9 @@ def _wrong_edges(config: RunConfig) -> Iterator[str]:
             "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
             f"folder, and not MLflow's own Default, got {experiment!r}"
         )
-    yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 1_000, optional=True)
+    yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 100_000, optional=True)
+    yield from _one_of("launcher.backend", config.launcher.backend, BACKENDS)
+    yield from _text("launcher.address", config.launcher.address, optional=True)
 
 
 def _wrong_relations(config: RunConfig) -> Iterator[str]:
@@ -118,6 +121,12 @@ def _wrong_relations(config: RunConfig) -> Iterator[str]:
         for key, value in {"data.path": data.path, "data.target": data.target}.items():
             if value is None:
                 yield f"{key} must be given with data.name=file, got null"
+    launcher = config.launcher
+    if (launcher.backend == "dask") != (launcher.address is not None):
+        yield (
+            "launcher.address must be given with launcher.backend=dask, as in tcp://127.0.0.1:8786, and only then, "
+            f"got {launcher.address!r} with {launcher.backend}"
+        )
     m, batch_size = data.m or traits.m, config.training.batch_size
     if m is not None and batch_size is not None and batch_size > m:
         yield f"training.batch_size must be at most data.m = {m}, or null for the full batch, got {batch_size}"

@@ -9,7 +9,8 @@ import pandas as pd
 
 from nnlab.findings.analysis import load_runs, summary_table, verdict_table
 from nnlab.record.history import Run
-from nnlab.study.execute import Failure, Study
+from nnlab.study.execute import Study
+from nnlab.study.workers import Failure
 
 __all__ = ["conduct"]
 

@@ -1,11 +1,7 @@
-"""Workers that train, one writer that keeps: a study from its configs to its runs."""
+"""A study from its configs to its runs: workers train, one writer keeps."""
 
 import datetime
-import os
-import signal
 import subprocess
-import threading
-import traceback
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,21 +11,13 @@ from nnlab.config import ConfigError, RunConfig, results_path
 from nnlab.record.history import Run
 from nnlab.record.store import Store
 from nnlab.record.tracking import Tracker, check_store, store_uri
-from nnlab.study.plan import Job, Stack, plan_stacks, prepare, swept_keys
-from nnlab.study.run import run_stack
+from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
+from nnlab.study.workers import Failure, cores, train_stacks
 
-__all__ = ["Failure", "Study", "StudyError", "run", "sweep"]
+__all__ = ["Study", "StudyError", "run", "sweep"]
 
 LOGGING_SECONDS = 0.15
 """About what one run costs the writer with MLflow on SQLite (`make bench`)."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that raised: which one, and the traceback."""
-
-    job: Job
-    text: str
 
 
 class StudyError(RuntimeError):
@@ -80,7 +68,7 @@ class Study:
             swept=list(swept) if swept is not None else swept_keys(job.config for job in jobs),
             store=store,
             tracking=tracking and shared.tracking.enabled,
-            n_jobs=n_jobs or shared.launcher.n_jobs or _cores(),
+            n_jobs=n_jobs or shared.launcher.n_jobs or cores(shared.launcher),
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
             todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
         )
@@ -113,7 +101,7 @@ class Study:
                 for fingerprint in by_fingerprint.keys() - {job.fingerprint for job in self.todo} - logged:
                     # On disk, but MLflow has not heard of it: the last sweep was cut off between the two.
                     self._log(tracker, self.store.read(fingerprint), by_fingerprint[fingerprint], tags)
-            for result in _train(plan_stacks(self.todo, self.n_jobs), self.n_jobs):
+            for result in train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher):
                 if isinstance(result, Run):
                     self.store.write(result)
                     if tracker:
@@ -162,34 +150,6 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:
     """Train one network: a sweep of one."""
     return sweep([config], n_jobs=1, tracking=tracking)[0]
-
-
-def _train(stacks: Sequence[Stack], n_jobs: int) -> Iterator[Run | Failure]:
-    """Yield results as stacks finish, whichever comes first."""
-    from joblib import Parallel, delayed
-
-    if not stacks:
-        return
-    workers = min(n_jobs, len(stacks))
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, max_nbytes=None)
-    for results in parallel(delayed(_attempt)(stack) for stack in stacks):
-        yield from results
-
-
-def _attempt(stack: Stack) -> list[Run | Failure]:
-    """Train one stack; what raises becomes a Failure of its runs, and the rest of the study goes on."""
-    if threading.current_thread() is threading.main_thread() and os.environ.get("LOKY_PARENT"):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    jobs = stack.jobs
-    try:
-        return [*run_stack([job.config for job in jobs], jobs[0].data, [job.fingerprint for job in jobs])]
-    except Exception:
-        text = traceback.format_exc()
-        return [Failure(job, text) for job in jobs]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _git() -> dict[str, str]:

@@ -89,8 +89,9 @@ def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) ->
 
 
 def _check_agreement(configs: Sequence[RunConfig]) -> None:
-    for key in ("results_dir", "tracking.enabled", "tracking.uri", "tracking.experiment", "launcher.n_jobs"):
-        values = sorted({repr(flatten(config)[key]) for config in configs})
+    rows = [flatten(config) for config in configs]
+    for key in (key for key in rows[0] if key == "results_dir" or key.startswith(("tracking.", "launcher."))):
+        values = sorted({repr(row[key]) for row in rows})
         if len(values) > 1:
             raise ConfigError(f"{key} must be the same in all runs of a sweep, got {', '.join(values)}")
 

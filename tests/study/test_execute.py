@@ -8,7 +8,7 @@ import pytest
 import nnlab
 from nnlab.config import RunConfig
 from nnlab.record.history import Run
-from nnlab.study import execute
+from nnlab.study import workers
 from nnlab.study.execute import Study
 
 SMALL = nnlab.TrainingConfig(iterations=50)
@@ -55,9 +55,9 @@ def test_runs_come_back_in_the_order_given(tmp_path: Path) -> None:
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = nnlab.sweep(configs_in(tmp_path, 2), n_jobs=1)
     trained: list[int] = []
-    real = execute.run_stack
+    real = workers.run_stack
     monkeypatch.setattr(
-        execute, "run_stack", lambda configs, *rest: trained.append(len(configs)) or real(configs, *rest)
+        workers, "run_stack", lambda configs, *rest: trained.append(len(configs)) or real(configs, *rest)
     )
     again = nnlab.sweep(configs_in(tmp_path, 3), n_jobs=1)
     assert sum(trained) == 2
@@ -76,14 +76,14 @@ def test_an_empty_sweep_is_no_runs() -> None:
 
 
 def test_a_failing_stack_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = execute.run_stack
+    real = workers.run_stack
 
     def sometimes(configs: list[RunConfig], *rest: object) -> list[Run]:
         if configs[0].model.hidden_size == 2:
             raise RuntimeError("planted")
         return real(configs, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(execute, "run_stack", sometimes)
+    monkeypatch.setattr(workers, "run_stack", sometimes)
     with pytest.raises(nnlab.StudyError, match=r"(?s)3 of 6 runs failed.*planted"):
         nnlab.sweep(configs_in(tmp_path), n_jobs=1)
     assert len(nnlab.load_runs("playground", str(tmp_path))) == 3
