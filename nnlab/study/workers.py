@@ -64,7 +64,7 @@ def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[R
             client.submit(_attempt, stack, pure=False, retries=RETRIES, priority=-place): stack
             for place, stack in enumerate(stacks)
         }
-        for task in as_completed(list(tasks)):
+        for task in as_completed(list(tasks), loop=client.loop):
             try:
                 yield from task.result()
             except KilledWorker:

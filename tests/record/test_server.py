@@ -1,17 +1,13 @@
 """Runs recorded on an MLflow server of one's own, over HTTP on loopback."""
 
-import os
 import shutil
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import mlflow_server
 
 import nnlab
-from experiments.ui import command, free_port
 from nnlab.record.tracking import import_mlflow
 
 
@@ -20,32 +16,8 @@ def server(tmp_path: Path, empty_database: Path) -> Iterator[str]:
     folder = tmp_path / "server"
     folder.mkdir()
     shutil.copy(empty_database, folder / "mlflow.db")
-    # Test processes that start at once must not choose the same port.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    port = free_port(15000 + 200 * worker)
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command(folder / "mlflow.db", port), env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{url}/health", process)
-        yield url
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
+    with mlflow_server(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts") as uri:
+        yield uri
 
 
 def test_runs_are_recorded_on_a_server(server: str, tmp_path: Path) -> None:
