@@ -63,7 +63,7 @@ RATIOS = {
 
 ACTIVATIONS_TIMED = ("tanh", "relu", "sigmoid")
 LEARNING_RATE = 0.1
-LARGEST = 32
+LARGEST = 64
 
 
 class Column(NamedTuple):
@@ -88,7 +88,7 @@ class Effort(NamedTuple):
 
     rounds: int = 11
     size_rounds: int = 5
-    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, LARGEST)
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, LARGEST)
     shorter: int = 1
 
 

@@ -5,6 +5,7 @@ to a logit per unit of mean squared input, and by the variance of their biases, 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -35,8 +36,11 @@ def weight_variance(scheme: str, scale: float, n_in: int, n_out: int) -> float:
 
     By this factor the variance of a signal changes in a linear layer (Glorot & Bengio 2010, eq. 5): uniform weights
     in +-1 / sqrt(n_in) give 1/3, a third of the variance is left in each layer. Raises ValueError for schemes that
-    draw nothing at random.
+    draw nothing at random and for layers without units.
     """
+    for name, n in (("n_in", n_in), ("n_out", n_out)):
+        if n < 1:
+            raise ValueError(f"{name} must be at least 1, got {n}")
     variances_of = {
         "normal": scale**2,
         "uniform": scale**2 / 3,
@@ -71,14 +75,24 @@ def rectifier_gain(weight_variance: float, slope: float = 0.0) -> float:
 def next_variance(activation: str, weight_variance: float, bias_variance: float, q: float) -> float:
     """Return the variance of a layer's logits when that of the layer below is q.
 
-    sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (Poole et al. 2016, eq. 3).
+    sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (Poole et al. 2016, eq. 3). Raises ValueError for an
+    unknown activation or a negative variance.
     """
+    _known(activation)
+    _at_least_0("weight_variance", weight_variance)
+    _at_least_0("bias_variance", bias_variance)
+    _at_least_0("q", q)
     value = ACTIVATIONS[activation].value
     return weight_variance * _expectation(lambda z: np.square(value(z)), q) + bias_variance
 
 
 def variances(activation: str, weight_variance: float, bias_variance: float, q: float, depth: int) -> list[float]:
-    """Return the variance of the logits of `depth` layers, the first of which has q."""
+    """Return the variance of the logits of `depth` layers, the first of which has q.
+
+    Raises ValueError for a depth below 1 and whatever `next_variance` does not take.
+    """
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, got {depth}")
     found = [q]
     while len(found) < depth:
         found.append(next_variance(activation, weight_variance, bias_variance, found[-1]))
@@ -119,17 +133,22 @@ def chi(activation: str, weight_variance: float, q: float) -> float:
     """Return by what factor the variance of the back-propagated signal changes where logits have variance q.
 
     sigma_w^2 E[g'(sqrt(q) z)^2] with z standard normal. At q = q* it is chi_1: below 1 signals vanish, above 1 they
-    explode (Schoenholz et al. 2017, eq. 5).
+    explode (Schoenholz et al. 2017, eq. 5). For relu, leaky relu and identity it is the same at every q, also where q*
+    is no number. Raises ValueError for an unknown activation or a negative variance.
     """
+    _known(activation)
+    _at_least_0("weight_variance", weight_variance)
+    gain = _homogeneous_gain(activation, weight_variance)
+    if gain is not None:
+        return gain
     derivative = ACTIVATIONS[activation].derivative
-    return weight_variance * _expectation(lambda z: np.square(derivative(z)), q)
+    finite = min(_at_least_0("q", q), 1e200)  # no slope changes any more, and gelu' has no value at inf
+    return weight_variance * _expectation(lambda z: np.square(derivative(z)), finite)
 
 
 def signal_gain(activation: str, weight_variance: float, bias_variance: float = 0.0, q: float | None = None) -> float:
     """Return sqrt(chi): what `signal/gain` is at initialization, in a layer whose logits have variance q (None: q*)."""
-    if _homogeneous_gain(activation, weight_variance) is not None:
-        q = 1.0  # the slope does not depend on how large the logits are
-    elif q is None:
+    if q is None:
         q = fixed_point(activation, weight_variance, bias_variance)
     return float(np.sqrt(chi(activation, weight_variance, q)))
 
@@ -213,7 +232,12 @@ def growth(learning_rate: float, curvature: float) -> float:
 
 
 def largest_stable_curvature(learning_rate: float) -> float:
-    """Return 2 / learning rate: along directions that bend more, gradient descent overshoots ever further."""
+    """Return 2 / learning rate: along directions that bend more, gradient descent overshoots ever further.
+
+    Raises ValueError unless the learning rate is positive.
+    """
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
     return 2 / learning_rate
 
 
@@ -228,11 +252,18 @@ def _expectation(function: Callable[[Array], Array], q: float) -> float:
     reach = 13.0  # beyond, the density is below 1e-37
     breaks = np.unique(np.concatenate([[0.0, reach], steps[steps < reach], steps / max(width, 1e-300)]))
     breaks = breaks[breaks <= reach]
-    nodes, weights = np.polynomial.legendre.leggauss(40)
+    nodes, weights = _legendre()
     half = np.diff(breaks)[:, None] / 2
     z = breaks[:-1, None] + half * (nodes + 1)
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     return float((half * weights * density * (function(width * z) + function(-width * z))).sum())
+
+
+@cache
+def _legendre() -> tuple[Array, Array]:
+    """The nodes and weights, kept: finding them costs more than an integral."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    return nodes, weights
 
 
 def _homogeneous_gain(activation: str, weight_variance: float) -> float | None:

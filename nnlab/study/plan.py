@@ -21,7 +21,7 @@ __all__ = ["Job", "Stack", "plan_stacks", "prepare", "run_name", "seconds", "swe
 
 CACHE = 1 << 20
 """Bytes that a stack's widest layer may touch: the L2 cache of one core on common servers."""
-SMALLEST_STACK, LARGEST_STACK = 4, 32
+SMALLEST_STACK, LARGEST_STACK = 4, 64
 
 
 @dataclass(frozen=True)

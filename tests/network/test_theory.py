@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 from strategies import flower
@@ -104,6 +106,38 @@ def test_edges_between_vanishing_and_exploding_are_the_published_ones() -> None:
     assert theory.chi("tanh", 1.7603, theory.fixed_point("tanh", 1.7603, 0.05)) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("activation", "weights", "expected"),
+    [
+        ("relu", 1.0, 0.5),
+        ("relu", 2.0, 1.0),
+        ("relu", 3.0, 1.5),
+        ("leaky_relu", 1.0, 0.5 * (1 + LEAK**2)),
+        ("identity", 0.5, 0.5),
+        ("tanh", 0.5, 0.5),
+        ("gelu", 1.0, 0.25),
+        ("gelu", 3.0, 1.5),
+    ],
+)
+def test_chi_holds_where_signals_die_out_or_grow_without_bound(
+    activation: str, weights: float, expected: float
+) -> None:
+    """q* is 0, inf or no number here. At 0 only g'(0) counts, except for kinks; gelu is relu where logits are large."""
+    chi_1 = theory.chi(activation, weights, theory.fixed_point(activation, weights))
+    assert chi_1 == pytest.approx(expected, rel=1e-12)
+    assert theory.signal_gain(activation, weights) == pytest.approx(np.sqrt(expected), rel=1e-12)
+
+
+@given(
+    st.sampled_from(list(ACTIVATIONS)), st.floats(0, 10), st.floats(0, 2), st.floats(1e-6, 1e4), st.floats(1.01, 100)
+)
+def test_larger_logits_lead_to_larger_logits(
+    activation: str, weights: float, biases: float, q: float, factor: float
+) -> None:
+    below, above = (theory.next_variance(activation, weights, biases, variance) for variance in (q, factor * q))
+    assert biases <= below <= above * (1 + 1e-12)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
 def test_depth_scale_is_how_far_signals_reach(activation: str) -> None:
     gain = theory.signal_gain(activation, 0.8)
@@ -200,6 +234,13 @@ def test_linear_networks_learn_modes_along_saxes_curve() -> None:
     assert theory.saxe_mode(np.array([1e9]), 2.0, 1e-3, 1.0) == 2.0
 
 
+@given(st.floats(0.1, 5), st.floats(1e-4, 10), st.floats(0, 50), st.floats(0, 50))
+def test_a_mode_goes_on_from_where_it_has_come_to(s: float, u0: float, first: float, second: float) -> None:
+    on_the_way = float(theory.saxe_mode(np.array(first), s, u0, 10.0))
+    at_once = theory.saxe_mode(np.array(first + second), s, u0, 10.0)
+    np.testing.assert_allclose(theory.saxe_mode(np.array(second), s, on_the_way, 10.0), at_once, rtol=1e-9)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "gelu"])
 @pytest.mark.parametrize("n", [2, 7, 50])
 def test_equal_units_are_one_unit_with_other_learning_rates(activation: str, n: int) -> None:
@@ -232,13 +273,30 @@ def test_gradient_descent_on_a_parabola_grows_as_predicted() -> None:
     ("call", "named"),
     [
         (lambda: theory.weight_variance("constant", 1.0, 2, 2), "scheme"),
+        (lambda: theory.weight_variance("he", 1.0, 0, 2), "n_in"),
+        (lambda: theory.weight_variance("xavier", 1.0, 2, 0), "n_out"),
         (lambda: theory.mean_singular_value(-1.0), "weight_variance"),
+        (lambda: theory.rectifier_gain(-1.0), "weight_variance"),
+        (lambda: theory.next_variance("softplus", 1.0, 0.0, 1.0), "activation"),
+        (lambda: theory.next_variance("tanh", -1.0, 0.0, 1.0), "weight_variance"),
+        (lambda: theory.next_variance("tanh", 1.0, -1.0, 1.0), "bias_variance"),
+        (lambda: theory.next_variance("tanh", 1.0, 0.0, -1.0), "q must"),
+        (lambda: theory.variances("tanh", 1.0, 0.0, 1.0, 0), "depth"),
+        (lambda: theory.chi("softplus", 1.0, 1.0), "activation"),
+        (lambda: theory.chi("tanh", -1.0, 1.0), "weight_variance"),
+        (lambda: theory.chi("tanh", 1.0, -1.0), "q must"),
+        (lambda: theory.signal_gain("softplus", 1.0, q=1.0), "activation"),
+        (lambda: theory.signal_gain("identity", -1.0), "weight_variance"),
+        (lambda: theory.depth_scale("identity", -1.0), "weight_variance"),
+        (lambda: theory.largest_stable_curvature(0.0), "learning_rate"),
         (lambda: theory.fixed_point("softplus", 1.0), "activation"),
         (lambda: theory.fixed_point("tanh", -1.0), "weight_variance"),
         (lambda: theory.fixed_point("tanh", 1.0, -1.0), "bias_variance"),
         (lambda: theory.second_moment("tanh", [3]), "activation"),
         (lambda: theory.born_dead([3, 0]), "widths"),
+        (lambda: theory.saxe_mode(np.zeros(1), 0.0, 1.0, 1.0), "s must"),
         (lambda: theory.saxe_mode(np.zeros(1), 1.0, 0.0, 1.0), "u0"),
+        (lambda: theory.saxe_mode(np.zeros(1), 1.0, 1.0, 0.0), "tau"),
         (lambda: theory.equivalent_unit(Parameters.zeros((2, 3, 3, 1))), "one hidden layer"),
         (lambda: theory.equivalent_unit(stack((2, 3, 1), "normal", 1.0, 1)), "equal"),
     ],
