@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,12 @@ class Run:
     fingerprint: str
     facts: dict[str, Any] = field(repr=False)
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        """Every quantity at its last iteration, the events and the references, by metric name."""
-        last = self.history.groupby(["quantity", "layer"], sort=False)["value"].last()
-        rows = last.reset_index().to_numpy().tolist()
-        final = {metric_name(quantity, layer): value for quantity, layer, value in rows}
+        """Every quantity at the last iteration, the events and the references, by metric name."""
+        last = self.history[self.history["iteration"] == self.history["iteration"].max()]
+        columns = (last[name].tolist() for name in ("quantity", "layer", "value"))
+        final = {metric_name(quantity, layer): value for quantity, layer, value in zip(*columns, strict=True)}
         return {**final, **self._compared(final), **self._events()}
 
     def _compared(self, final: dict[str, float]) -> dict[str, float]:

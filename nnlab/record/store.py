@@ -33,6 +33,7 @@ __all__ = ["FILES", "Store"]
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
 PROFILES = "profiles.parquet"
 FORMAT = 1
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
 
@@ -76,7 +77,7 @@ class Store:
             return final
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
         try:
-            config = yaml.safe_dump(dataclasses.asdict(run.config), sort_keys=False)
+            config = yaml.dump(dataclasses.asdict(run.config), Dumper=_DUMPER, sort_keys=False)
             (partial / "config.yaml").write_text(config, encoding="utf-8")
             run.history.to_parquet(partial / "history.parquet", index=False)
             if len(run.profiles):

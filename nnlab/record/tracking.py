@@ -5,8 +5,9 @@ import json
 import logging
 import math
 import os
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,6 @@ def check_store(config: RunConfig) -> None:
 
 
 def _is_mlflow_database(path: Path) -> bool:
-    import sqlite3
-
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall())
@@ -172,11 +171,9 @@ class Tracker:
     def close(self) -> None:
         """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
         if self.uri.startswith(SQLITE):
-            import sqlite3
-
-            with sqlite3.connect(self.uri.removeprefix(SQLITE)) as database:
+            with contextlib.closing(sqlite3.connect(self.uri.removeprefix(SQLITE))) as database:
                 database.execute("ANALYZE")
-            database.close()
+                database.commit()
 
 
 def create_sqlite(path: Path) -> None:
@@ -187,6 +184,9 @@ def create_sqlite(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     mlflow.MlflowClient(f"{SQLITE}{partial}").search_experiments()
+    with contextlib.closing(sqlite3.connect(partial)) as database:
+        # A commit then costs one write instead of three, and the UI reads while a sweep writes. It stays with the file.
+        database.execute("PRAGMA journal_mode=WAL")
     try:
         os.link(partial, path)
     except FileExistsError:
@@ -196,16 +196,52 @@ def create_sqlite(path: Path) -> None:
 
 
 def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
-    """All that MLflow shall draw: finite values only, a NaN can break the page of a run."""
+    """All that MLflow shall draw: finite values only, a NaN can break the page of a run.
+
+    A point costs MLflow 0.1 ms and more, so of everything but costs and scores only a dozen checkpoints are sent, and
+    of a curve that stands still only the ends. The run's folder, which is among its artifacts, has all.
+    """
+    curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
+    for iteration, layer, quantity, value in run.history.to_numpy().tolist():
+        curves.setdefault((quantity, layer), []).append((iteration, value))
     points = [
         (metric_name(quantity, layer), value, iteration)
-        for iteration, layer, quantity, value in run.history.to_numpy().tolist()
+        for (quantity, layer), curve in curves.items()
+        for iteration, value in _ends_of_plateaus(curve if quantity.startswith(WHOLE) else _thinned(curve))
         if math.isfinite(value)
     ]
+    final = {name: value for name, value in run.metrics.items() if name.startswith(FINAL) and math.isfinite(value)}
+    points += [(name, value, 0) for name, value in final.items()]
     values = flatten(run.config)
     # Params are strings in MLflow ("params.x < 0.1" is an error), so each swept number is a metric as well.
     numbers = [key for key in swept if isinstance(values[key], int | float)]
     return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+
+
+WHOLE = ("cost/", "accuracy/", "r2/")
+"""Quantities that are sent at every checkpoint."""
+FINAL = (
+    *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
+    *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
+)
+"""Metrics that belong to a run, not to a checkpoint."""
+THINNED = 12
+"""At how many checkpoints the others are sent."""
+
+
+def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Return about `THINNED` checkpoints of a curve, first and last among them."""
+    places = {round(place * (len(curve) - 1) / (THINNED - 1)) for place in range(THINNED)}
+    return [curve[place] for place in sorted(places)]
+
+
+def _ends_of_plateaus(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return a curve without the points that lie between two of the same value: drawn, it is the same line."""
+    return [
+        point
+        for place, point in enumerate(curve)
+        if not 0 < place < len(curve) - 1 or not curve[place - 1][1] == point[1] == curve[place + 1][1]
+    ]
 
 
 def _tags(run: Run) -> dict[str, str]:

@@ -299,6 +299,8 @@ def test_gradient_descent_on_a_parabola_grows_as_predicted() -> None:
         (lambda: theory.saxe_mode(np.zeros(1), 1.0, 1.0, 0.0), "tau"),
         (lambda: theory.equivalent_unit(Parameters.zeros((2, 3, 3, 1))), "one hidden layer"),
         (lambda: theory.equivalent_unit(stack((2, 3, 1), "normal", 1.0, 1)), "equal"),
+        (lambda: theory.equivalent_unit(Parameters((2, 3, 1), np.arange(13.0)[None] * (np.arange(13) < 9))), "equal"),
+        (lambda: theory.equivalent_unit(Parameters((2, 3, 1), np.arange(13.0)[None] * (np.arange(13) >= 9))), "equal"),
     ],
 )
 def test_bad_arguments_are_named(call, named: str) -> None:  # type: ignore[no-untyped-def]

@@ -41,8 +41,8 @@ def test_every_run_is_mirrored_with_all_it_has(configs: list[nnlab.RunConfig], r
         assert entry.info.status == "FINISHED"
         assert entry.data.params["init.scale"] == str(run.config.init.scale)
         assert entry.data.params["data.m"] == "400"
-        assert entry.data.metrics["cost/train"] == run.metrics["cost/train"]
-        assert entry.data.metrics["symmetry/distinct_units/layer1"] == run.metrics["symmetry/distinct_units/layer1"]
+        final = {name: value for name, value in entry.data.metrics.items() if not name.startswith("config/")}
+        assert final == {name: value for name, value in run.metrics.items() if np.isfinite(value)}
         assert entry.data.metrics["config/init.scale"] == run.config.init.scale
         assert entry.data.metrics["config/seed"] == run.config.seed
         assert len({other.data.tags["sweep"] for other in mirrored}) == 1
@@ -59,6 +59,26 @@ def test_curves_are_those_on_disk(configs: list[nnlab.RunConfig], results: Path)
     assert [(point.step, point.value) for point in history] == list(
         zip(on_disk["iteration"], on_disk["value"], strict=True)
     )
+
+
+def test_a_curve_that_stands_still_is_sent_as_its_ends(configs: list[nnlab.RunConfig], results: Path) -> None:
+    run = nnlab.sweep(configs[-1:], n_jobs=1, tracking=True)[0]
+    mlflow, run_id = client(results), recorded(results)[0].info.run_id
+    sent = [point.step for point in mlflow.get_metric_history(run_id, "symmetry/distinct_units/layer1")]
+    assert sent == [0, run.config.training.iterations]
+
+
+def test_of_probes_a_dozen_checkpoints_are_sent_first_and_last_among_them(results: Path) -> None:
+    config = nnlab.RunConfig(
+        training=nnlab.TrainingConfig(iterations=2000),
+        results_dir=str(results),
+        tracking=nnlab.TrackingConfig(experiment="small"),
+    )
+    run = nnlab.run(config, tracking=True)
+    points = client(results).get_metric_history(recorded(results)[0].info.run_id, "signal/ratio")
+    on_disk = run.history.query("quantity == 'signal/ratio'").set_index("iteration")["value"]
+    assert [points[0].step, points[-1].step, len(points)] == [0, 2000, 12]
+    assert all(on_disk[point.step] == point.value for point in points)
 
 
 def test_artifacts_hold_the_run_folder(configs: list[nnlab.RunConfig], results: Path) -> None:
