@@ -52,6 +52,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+KERNEL_CHOICE = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 RATIOS = {
     "notes / nnlab stacked": (NOTES, (STACKED,)),
@@ -335,11 +336,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _on_one_core() -> None:
-    """Start this process anew with one thread on one core: BLAS and XLA read these variables when they are loaded."""
+    """Start this process anew with one thread on one core: BLAS and XLA read these variables when they are loaded.
+
+    A kernel that the environment asks of OpenBLAS is put aside: it would hold back NumPy, not its peers.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | ONE_THREAD)
+    wanted = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE} | ONE_THREAD
+    if wanted != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
 if __name__ == "__main__":
