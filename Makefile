@@ -47,6 +47,7 @@ lint: .venv/installed ## check style, types and the walls between rooms
 
 bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
 	@$(BIN)/python experiments/compare_speed.py $(ARGS)
+	@$(BIN)/python experiments/compare_sweep.py
 
 battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
 	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)

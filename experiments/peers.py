@@ -90,6 +90,10 @@ def _relu(Z: Array) -> Array:
     return np.maximum(0, Z)
 
 
+def _leaky_relu(Z: Array) -> Array:
+    return np.where(Z > 0, Z, 0.01 * Z)
+
+
 def _sigmoid(Z: Array) -> Array:
     return 1 / (1 + np.exp(-Z))
 
@@ -97,6 +101,7 @@ def _sigmoid(Z: Array) -> Array:
 NOTES_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], NDArray[Any]]]] = {
     "tanh": (np.tanh, lambda A: 1 - np.power(A, 2)),
     "relu": (_relu, lambda A: A > 0),
+    "leaky_relu": (_leaky_relu, lambda A: np.where(A > 0, 1.0, 0.01)),
     "sigmoid": (_sigmoid, lambda A: A * (1 - A)),
 }
 """g(Z), and g' as a function of A."""

@@ -89,10 +89,14 @@ class Study:
 
     def execute(self) -> Iterator[Run | Failure]:
         """Train what is to do; yield each run once it is kept, on disk and then in MLflow, in no fixed order."""
-        if self.tracking and self.jobs[0].config.tracking.uri is None:
+        own_store = self.jobs[0].config.tracking.uri is None
+        if own_store:
             self.store.create()
+            training = self._start()  # while the database is opened, which takes seconds and has been checked
         tracker = Tracker(self.jobs[0].config) if self.tracking else None
-        self.store.create()
+        if not own_store:
+            self.store.create()
+            training = self._start()
         tags = {"sweep": self.sweep, **_git()}
         try:
             logged = tracker.logged() if tracker and len(self.todo) < len(self.jobs) else set()
@@ -101,7 +105,7 @@ class Study:
                 for fingerprint in by_fingerprint.keys() - {job.fingerprint for job in self.todo} - logged:
                     # On disk, but MLflow has not heard of it: the last sweep was cut off between the two.
                     self._log(tracker, self.store.read(fingerprint), by_fingerprint[fingerprint], tags)
-            for result in train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher):
+            for result in training:
                 if isinstance(result, Run):
                     self.store.write(result)
                     if tracker:
@@ -111,6 +115,9 @@ class Study:
             if tracker:
                 self.view = tracker.share_view(self.swept)
                 tracker.close()
+
+    def _start(self) -> Iterator[Run | Failure]:
+        return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
 
     def objectives(self) -> list[float | None]:
         """Return the final test cost of every run, for sweepers that search; None for a run that is not kept."""

@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
@@ -41,17 +42,18 @@ def cores(launcher: LauncherConfig) -> int:
 
 
 def train_stacks(stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig) -> Iterator[Run | Failure]:
-    """Yield results as stacks finish, whichever comes first."""
-    if stacks:
-        yield from _on_cluster(stacks, launcher) if launcher.backend == "dask" else _in_processes(stacks, n_jobs)
+    """Start to train; return the results as stacks finish, whichever comes first."""
+    if not stacks:
+        return iter(())
+    return _on_cluster(stacks, launcher) if launcher.backend == "dask" else _in_processes(stacks, n_jobs)
 
 
 def _in_processes(stacks: Sequence[Stack], n_jobs: int) -> Iterator[Run | Failure]:
+    """With more than one process the training begins before the first result is asked for."""
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=min(n_jobs, len(stacks)), return_as="generator_unordered", batch_size=1, max_nbytes=None)
-    for results in parallel(delayed(_attempt)(stack) for stack in stacks):
-        yield from results
+    return chain.from_iterable(parallel(delayed(_attempt)(stack) for stack in stacks))
 
 
 def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[Run | Failure]:
