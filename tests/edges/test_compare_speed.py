@@ -58,3 +58,25 @@ def test_rounds_that_cannot_be_are_refused(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         compare_speed.main(["--rounds=0"])
     assert "--rounds must be from 1 to 999, got 0" in capsys.readouterr().err
+
+
+def test_the_page_of_sweeps_says_who_is_how_fast() -> None:
+    from experiments.compare_sweep import Sweep, page
+
+    parts = {"training": 60.0, "storing": 3.0, "logging": 25.0}
+    growth = [Sweep(size, 1.0 + 0.05 * size, 300.0, {}) for size in (50, 500)]
+    text = page(Sweep(28, 140.0, 200.0, {}), Sweep(420, 42.0, 300.0, parts), growth, 1.5, 2, 10_000)
+    assert "| nnlab | 420 | 42.0 | 100 | 50.0 |" in text
+    assert "- pass: naive / nnlab, per run 50.00, target at least 25" in text
+    assert "- FAIL: nnlab / the larger of training and logging 1.40, target at most 1.35" in text
+    assert "- pass: per run at 500 / at 50 runs" in text
+
+
+def test_both_kinds_of_sweep_can_be_timed() -> None:
+    from experiments.compare_sweep import naive, ours
+
+    peer = naive(100, "2")
+    assert peer.runs == 4
+    mine = ours(["seed=range(2)", "training.iterations=50"], 2)
+    assert mine.runs == 2
+    assert all(mine.parts[part] > 0 for part in ("training", "storing", "logging"))
