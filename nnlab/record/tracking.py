@@ -13,6 +13,7 @@ from typing import Any
 
 from nnlab.config import ConfigError, RunConfig, flatten, results_path
 from nnlab.record.history import Run, metric_name
+from nnlab.record.ledger import Ledger
 
 __all__ = ["Tracker", "check_store", "create_sqlite", "import_mlflow", "store_uri"]
 
@@ -100,11 +101,15 @@ class Tracker:
                 create_sqlite(results / "mlflow.db")
             self.client = mlflow.MlflowClient(self.uri)
             self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
+            born = self.client.get_experiment(self.experiment_id).creation_time
         except ConfigError:
             raise
         except Exception as error:  # whatever a driver, a proxy or a database raises
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise ConfigError(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
+
+        self.identity = f"{self.experiment_id} {born}"
+        self.ledger = Ledger(results, self.experiment, self.uri)
 
     def _open_experiment(self, results: Path, *, local: bool) -> str:
         mlflow = import_mlflow()
@@ -123,33 +128,60 @@ class Tracker:
         return str(found.experiment_id)
 
     def logged(self) -> set[str]:
-        """Return the fingerprints of the finished runs of this experiment."""
-        found: set[str] = set()
+        """Return the fingerprints of the runs that the store knows, after putting in order what was cut off."""
+        with self.ledger.locked():
+            if not self.ledger.belongs_to(self.identity):
+                self.ledger.start_anew(
+                    self.identity, {run.data.tags["fingerprint"]: _id(run) for run in self._finished()}
+                )
+            for fingerprint in self.ledger.abandoned():
+                self._put_in_order(fingerprint)
+        return self.ledger.settled()
+
+    def _put_in_order(self, fingerprint: str) -> None:
+        """Find out what became of a run that somebody was telling of who was killed."""
+        entries = self._search(f"tags.fingerprint = '{fingerprint}'")
+        whole = [entry for entry in entries if entry.info.status == "FINISHED"]
+        for entry in entries:
+            if entry.info.status == "RUNNING":
+                self.client.set_terminated(_id(entry), "KILLED")
+        if whole:
+            self.ledger.settle(fingerprint, _id(whole[0]))
+        else:
+            self.ledger.release(fingerprint)
+
+    def _finished(self) -> list[Any]:
+        return [run for run in self._search("attributes.status = 'FINISHED'") if "fingerprint" in run.data.tags]
+
+    def _search(self, condition: str) -> list[Any]:
+        found: list[Any] = []
         token = None
         while True:
-            page = self.client.search_runs(
-                [self.experiment_id], "attributes.status = 'FINISHED'", max_results=10_000, page_token=token
-            )
-            found.update(run.data.tags["fingerprint"] for run in page if "fingerprint" in run.data.tags)
+            page = self.client.search_runs([self.experiment_id], condition, max_results=10_000, page_token=token)
+            found += page
             token = page.token
             if not token:
                 return found
 
-    def log(self, run: Run, name: str, folder: Path, swept: Iterable[str], tags: Mapping[str, str]) -> str:
-        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags. Return MLflow's run id."""
+    def log(self, run: Run, name: str, folder: Path, swept: Iterable[str], tags: Mapping[str, str]) -> None:
+        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags.
+
+        Does nothing if the store knows the run, or another process is telling it.
+        """
+        if not self.ledger.claim(run.fingerprint):
+            return
         mlflow = import_mlflow()
         end = int(time.time() * 1000)
         start = end - int(1000 * run.facts["seconds"])
         created = self.client.create_run(
             self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
         )
-        run_id = str(created.info.run_id)
         params = [mlflow.entities.Param(key, _text(value)) for key, value in flatten(run.config).items()]
         metrics = [mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)]
-        self.client.log_batch(run_id, metrics=metrics, params=params)
-        self.client.log_artifacts(run_id, str(folder))
-        self.client.set_terminated(run_id, "FINISHED", end)
-        return run_id
+        self.client.log_batch(_id(created), metrics=metrics, params=params)
+        self.client.log_artifacts(_id(created), str(folder))
+        self.client.set_terminated(_id(created), "FINISHED", end)
+        self.ledger.settle(run.fingerprint, _id(created))
 
     def share_view(self, swept: Iterable[str]) -> str:
         """Make a view of the run list that shows what was swept and how it went; return the link's path.
@@ -266,6 +298,10 @@ def _note(run: Run) -> str:
     """Return the run's description, which the UI shows as markdown."""
     paragraphs = [f"**{finding.name}**{finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
     return "\n\n".join([*paragraphs, *run.verdict.notes])
+
+
+def _id(run: Any) -> str:
+    return str(run.info.run_id)
 
 
 def _text(value: Any) -> str:

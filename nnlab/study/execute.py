@@ -99,7 +99,7 @@ class Study:
             training = self._start()
         tags = {"sweep": self.sweep, **_git()}
         try:
-            logged = tracker.logged() if tracker and len(self.todo) < len(self.jobs) else set()
+            logged = tracker.logged() if tracker else set()
             by_fingerprint = {job.fingerprint: job for job in self.jobs}
             if tracker:
                 for fingerprint in by_fingerprint.keys() - {job.fingerprint for job in self.todo} - logged:

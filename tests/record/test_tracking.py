@@ -1,3 +1,8 @@
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +137,68 @@ def test_a_deleted_experiment_is_named(configs: list[nnlab.RunConfig], results: 
     mlflow.delete_experiment(mlflow.get_experiment_by_name("small").experiment_id)
     with pytest.raises(nnlab.ConfigError, match=r"tracking.experiment must not be a deleted experiment"):
         nnlab.sweep(configs, n_jobs=1, tracking=True)
+
+
+def fingerprints(results: Path) -> list[str]:
+    return [entry.data.tags["fingerprint"] for entry in recorded(results)]
+
+
+def test_folders_that_were_deleted_and_made_again_are_not_told_twice(
+    configs: list[nnlab.RunConfig], results: Path
+) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    shutil.rmtree(results / "runs")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
+
+
+def test_a_new_database_is_told_everything(configs: list[nnlab.RunConfig], results: Path, empty_database: Path) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    shutil.copy(empty_database, results / "mlflow.db")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(set(fingerprints(results))) == 4
+
+
+def test_a_ledger_that_was_lost_is_read_from_the_store(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    shutil.rmtree(results / "tracking")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
+
+
+@pytest.mark.parametrize("last", ["create_run", "log_batch", "log_artifacts", "set_terminated"])
+def test_a_process_that_was_killed_while_telling_leaves_no_ghost_and_no_double(
+    last: str, configs: list[nnlab.RunConfig], results: Path
+) -> None:
+    """A process of its own is killed just after one of MLflow's calls; the same sweep is then made again."""
+    script = (
+        "import os, signal, sys; import nnlab; from nnlab.config import from_dict\n"
+        "from nnlab.record.tracking import import_mlflow\n"
+        f"client = import_mlflow().MlflowClient; original = client.{last}\n"
+        "def deadly(*args, **kwargs):\n"
+        "    original(*args, **kwargs); os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"client.{last} = deadly\n"
+        f"configs = [from_dict(each) for each in {[dataclasses.asdict(c) for c in configs]!r}]\n"
+        "nnlab.sweep(configs, n_jobs=1, tracking=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path.cwd())
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    states = [entry.info.status for entry in recorded(results)]
+    assert states.count("FINISHED") == 4
+    assert set(states) <= {"FINISHED", "KILLED"}
+    finished = [e.data.tags["fingerprint"] for e in recorded(results) if e.info.status == "FINISHED"]
+    assert len(set(finished)) == 4
+
+
+def test_two_sweeps_at_once_tell_every_run_once(configs: list[nnlab.RunConfig], results: Path) -> None:
+    values = [dataclasses.asdict(config) for config in configs]
+    script = (
+        f"import nnlab; from nnlab.config import from_dict; configs = [from_dict(each) for each in {values!r}]\n"
+        "nnlab.sweep(configs, n_jobs=1, tracking=True)\n"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+    assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
