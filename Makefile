@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui test lint bench report notebook battery atlas lock clean
+.PHONY: help setup sweep run ui sync test lint bench report notebook battery atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ run: .venv/installed ## train and record one network (ARGS="model.activation=rel
 
 ui: .venv/installed ## compare the recorded runs in the MLflow UI
 	@$(BIN)/python experiments/ui.py $(ARGS)
+
+sync: .venv/installed ## bring MLflow level with the run folders (ARGS="EXPERIMENT --uri http://...")
+	@$(BIN)/python experiments/sync.py $(ARGS)
 
 report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
 	@$(BIN)/python experiments/report.py $(EXPERIMENT) $(ARGS)

@@ -15,7 +15,7 @@ from nnlab.config import ConfigError, RunConfig, flatten, results_path
 from nnlab.record.history import Run, metric_name
 from nnlab.record.ledger import Ledger
 
-__all__ = ["Tracker", "check_store", "create_sqlite", "import_mlflow", "store_uri"]
+__all__ = ["Tracker", "UnreachableError", "check_store", "create_sqlite", "import_mlflow", "store_uri"]
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
@@ -33,6 +33,7 @@ def import_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 are two minutes of silence
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.pop("MLFLOW_RUN_ID", None)
     import mlflow
 
@@ -86,10 +87,14 @@ def _is_mlflow_database(path: Path) -> bool:
         return False
 
 
+class UnreachableError(ConfigError):
+    """A tracking server does not answer. What is on disk can be told to it later (`make sync`)."""
+
+
 class Tracker:
     """Writes the runs of one MLflow experiment. One process writes: sixteen on one SQLite file get 4 runs a second.
 
-    Raises ConfigError if the store cannot be opened.
+    Raises ConfigError if the store cannot be opened, UnreachableError if it is a server that does not answer.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -106,7 +111,8 @@ class Tracker:
             raise
         except Exception as error:  # whatever a driver, a proxy or a database raises
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
+            kind = UnreachableError if self.uri.startswith(("http://", "https://")) else ConfigError
+            raise kind(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
 
         self.identity = f"{self.experiment_id} {born}"
         self.ledger = Ledger(results, self.experiment, self.uri)

@@ -39,6 +39,12 @@ def conduct(study: Study) -> int:
         return INTERRUPTED
     if kept:
         print(_one_run(study) if len(study.jobs) == 1 else _table(study))
+    if study.offline:
+        experiment = study.store.folder.name
+        uri = study.jobs[0].config.tracking.uri
+        words = f"{experiment} --uri {uri}" if uri else experiment
+        print(f"\nMLflow did not answer: {study.offline}")
+        print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{words}"')
     for failure in failures:
         print(f"\nFAILED {failure.job.name}\n{failure.text}")
     print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
@@ -104,7 +110,7 @@ def _one_run(study: Study) -> str:
 
 def _next(study: Study) -> str:
     experiment = study.store.folder.name
-    steps = [f"make ui    then open http://127.0.0.1:5000{study.view}"] if study.tracking else []
+    steps = [f"make ui    then open http://127.0.0.1:5000{study.view}"] if study.view else []
     if len(study.jobs) > 1:
         steps.append(f"make report EXPERIMENT={experiment}")
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])

@@ -3,14 +3,15 @@
 import datetime
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnlab.config import ConfigError, RunConfig, results_path
 from nnlab.record.history import Run
 from nnlab.record.store import Store
-from nnlab.record.tracking import Tracker, check_store, store_uri
+from nnlab.record.tracking import Tracker, UnreachableError, check_store, store_uri
 from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
 from nnlab.study.workers import Failure, cores, train_stacks
 
@@ -29,7 +30,8 @@ class Study:
     """Many runs of one experiment, checked and planned; `execute` makes them.
 
     Runs that are on disk already are not made again: a run folder is named by its fingerprint, and complete if it
-    is there at all. `view` is the path at which MLflow's UI shows the runs, known once they are made.
+    is there at all. `view` is the path at which MLflow's UI shows the runs, known once they are made; `offline` says
+    why MLflow has not heard of all of them, where it has not.
     """
 
     jobs: list[Job]
@@ -40,6 +42,7 @@ class Study:
     sweep: str
     todo: list[Job] = field(default_factory=list)
     view: str = ""
+    offline: str = ""
 
     @classmethod
     def plan(
@@ -88,33 +91,56 @@ class Study:
         return 2.0 * self.tracking + max(training, logging) + min(training, logging) / (workers + 1)
 
     def execute(self) -> Iterator[Run | Failure]:
-        """Train what is to do; yield each run once it is kept, on disk and then in MLflow, in no fixed order."""
+        """Train what is to do; yield each run once it is kept, on disk and then in MLflow, in no fixed order.
+
+        A tracking store that stops answering does not stop the study: `offline` then says why, and everything is on
+        disk. A store that cannot be opened raises ConfigError before anything is kept, unless it is a server.
+        """
         own_store = self.jobs[0].config.tracking.uri is None
         if own_store:
             self.store.create()
             training = self._start()  # while the database is opened, which takes seconds and has been checked
-        tracker = Tracker(self.jobs[0].config) if self.tracking else None
+        tracker = self._open_tracker()
         if not own_store:
             self.store.create()
             training = self._start()
         tags = {"sweep": self.sweep, **_git()}
+        by_fingerprint = {job.fingerprint: job for job in self.jobs}
         try:
-            logged = tracker.logged() if tracker else set()
-            by_fingerprint = {job.fingerprint: job for job in self.jobs}
             if tracker:
-                for fingerprint in by_fingerprint.keys() - {job.fingerprint for job in self.todo} - logged:
-                    # On disk, but MLflow has not heard of it: the last sweep was cut off between the two.
-                    self._log(tracker, self.store.read(fingerprint), by_fingerprint[fingerprint], tags)
+                self._told(self._catch_up, tracker, by_fingerprint, tags)
             for result in training:
                 if isinstance(result, Run):
                     self.store.write(result)
-                    if tracker:
-                        self._log(tracker, result, by_fingerprint[result.fingerprint], tags)
+                    if tracker and not self.offline:
+                        self._told(self._log, tracker, result, by_fingerprint[result.fingerprint], tags)
                 yield result
         finally:
-            if tracker:
-                self.view = tracker.share_view(self.swept)
-                tracker.close()
+            if tracker and not self.offline:
+                self._told(self._finish, tracker)
+
+    def _open_tracker(self) -> Tracker | None:
+        try:
+            return Tracker(self.jobs[0].config) if self.tracking else None
+        except UnreachableError as error:
+            self.offline = str(error)
+            return None
+
+    def _told(self, tell: Callable[..., None], *what: object) -> None:
+        """Tell the store something; after the first failure it is left alone."""
+        try:
+            tell(*what)
+        except Exception as error:  # whatever a server, a network, a full disk or a database raises
+            self.offline = (str(error).splitlines() or [""])[0] or type(error).__name__
+
+    def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
+        """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
+        for fingerprint in jobs.keys() - {job.fingerprint for job in self.todo} - tracker.logged():
+            self._log(tracker, self.store.read(fingerprint), jobs[fingerprint], tags)
+
+    def _finish(self, tracker: Tracker) -> None:
+        self.view = tracker.share_view(self.swept)
+        tracker.close()
 
     def _start(self) -> Iterator[Run | Failure]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
@@ -138,13 +164,17 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     in MLflow as well.
 
     Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
-    failed; the others are kept.
+    failed; the others are kept. Warns if the tracking server did not answer; everything is on disk then.
     """
     configs = list(configs)
     if not configs:
         return []
     study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
     results = list(study.execute())
+    if study.offline:
+        warnings.warn(
+            f"MLflow did not answer: {study.offline}. All runs are on disk; `make sync` tells it later.", stacklevel=2
+        )
     failures = [result for result in results if isinstance(result, Failure)]
     if failures:
         raise StudyError(

@@ -323,3 +323,11 @@ def test_batches_of_a_sweep_are_made_one_after_the_other(train: Train) -> None:
         "1 of 1"
     )
     assert len(nnlab.load_runs("playground", str(result.results))) == 5
+
+
+def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    result = train("-m", "seed=1,2", "tracking.uri=http://127.0.0.1:9", *FAST)
+    assert result.status == 0, result.error
+    assert "2 of 2 runs" in result.output
+    assert 'make sync ARGS="playground --uri http://127.0.0.1:9"' in result.output

@@ -1,0 +1,32 @@
+"""Bring MLflow level with the run folders: what was made offline, or on another machine (`make sync`)."""
+
+import argparse
+import sys
+
+from nnlab.config import ConfigError, RunConfig
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Tell the store of every run that it does not know."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
+    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    parser.add_argument("--uri", help="the tracking store (the database in the results folder)")
+    options = parser.parse_args(arguments)
+    from nnlab.study.sync import experiments_in, sync
+
+    try:
+        experiments = options.experiment or experiments_in(options.results_dir)
+        for experiment in experiments:
+            told = list(sync(experiment, options.results_dir, options.uri))
+            print(f"{experiment}: {sum(told)} of {len(told)} runs were new to MLflow")
+    except ConfigError as error:
+        sys.exit(str(error))
+    if not experiments:
+        print(f"There are no runs in {options.results_dir}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Bring a tracking store level with the run folders: what was made while it was away, or on another machine."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.record.store import Store
+from nnlab.record.tracking import Tracker, check_store
+from nnlab.study.plan import run_name, swept_keys
+
+__all__ = ["experiments_in", "sync"]
+
+
+def experiments_in(results_dir: str) -> list[str]:
+    """Return the names of the experiments that have run folders."""
+    folder = results_path(results_dir) / "runs"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | None = None) -> Iterator[bool]:
+    """Tell the store of every run of an experiment that it does not know; yield for each run whether it was told.
+
+    `uri` is a tracking URI, None the database in the results folder. Doing it twice, or twice at once, tells nothing
+    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer.
+    """
+    store = Store(results_path(results_dir), experiment)
+    runs = list(store)
+    if not runs:
+        known = ", ".join(experiments_in(results_dir)) or "there are none yet"
+        raise ConfigError(f"experiment must be one that has run folders ({known}), got {experiment!r}")
+    swept = swept_keys(run.config for run in runs)
+    first = runs[0].config
+    config = replace(first, results_dir=results_dir, tracking=replace(first.tracking, uri=uri, experiment=experiment))
+    check_store(config)
+    tracker = Tracker(config)
+    logged = tracker.logged()
+    for run in runs:
+        new = run.fingerprint not in logged
+        if new:
+            folder = store.path(run.fingerprint)
+            tracker.log(run, run_name(run.config, swept), folder, swept, {"sweep": "synced"})
+        yield new
+    tracker.share_view(swept)
+    tracker.close()

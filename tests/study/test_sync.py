@@ -1,0 +1,118 @@
+"""What was made without MLflow is told later: everything, and everything once."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import mlflow_server
+
+import nnlab
+from experiments.sync import main as sync_script
+from nnlab.record.tracking import Tracker, import_mlflow
+from nnlab.study.sync import sync
+
+
+def configs_in(results: Path, uri: str | None = None) -> list[nnlab.RunConfig]:
+    return [
+        nnlab.RunConfig(
+            seed=seed,
+            init=nnlab.InitConfig(scale=scale),
+            training=nnlab.TrainingConfig(iterations=30),
+            results_dir=str(results),
+            tracking=nnlab.TrackingConfig(experiment="small", uri=uri),
+        )
+        for scale in (0.01, 1.0)
+        for seed in range(3)
+    ]
+
+
+def recorded(uri: str) -> list[Any]:
+    client = import_mlflow().MlflowClient(uri)
+    return client.search_runs([client.get_experiment_by_name("small").experiment_id])
+
+
+def assert_every_run_once(uri: str, count: int = 6) -> None:
+    finished = [entry for entry in recorded(uri) if entry.info.status == "FINISHED"]
+    assert len(finished) == len({entry.data.tags["fingerprint"] for entry in finished}) == count
+
+
+def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Tracker.log, iter(range(100))
+
+    def failing(*words: Any) -> None:
+        if next(calls) >= 2:
+            raise OSError("no space left on device")
+        real(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "log", failing)
+        with pytest.warns(UserWarning, match="no space left on device"):
+            assert len(nnlab.sweep(configs_in(results), n_jobs=1, tracking=True)) == 6
+    uri = f"sqlite:///{results / 'mlflow.db'}"
+    assert_every_run_once(uri, 2)
+    assert sum(sync("small", str(results))) == 4
+    assert_every_run_once(uri)
+    assert sum(sync("small", str(results))) == 0
+    assert {entry.info.run_name for entry in recorded(uri)} == {
+        f"scale {scale} seed {seed}" for scale in ("0.01", "1") for seed in range(3)
+    }
+
+
+def test_a_server_that_is_away_is_told_when_it_is_back(
+    results: Path, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.warns(UserWarning, match="did not answer"):
+        runs = nnlab.sweep(configs_in(results, "http://127.0.0.1:9"), n_jobs=1, tracking=True)
+    assert len(runs) == 6
+    store = tmp_path / "server.db"
+    shutil.copy(empty_database, store)
+    with mlflow_server(f"sqlite:///{store}", tmp_path / "artifacts") as uri:
+        assert list(sync("small", str(results), uri)) == [True] * 6
+        assert list(sync("small", str(results), uri)) == [False] * 6
+        assert_every_run_once(uri)
+
+
+def test_a_folder_carried_to_another_machine_is_told_there_once(
+    results: Path, tmp_path: Path, empty_database: Path
+) -> None:
+    """Two bundles of the same runs, each without a ledger, told to one store."""
+    nnlab.sweep(configs_in(results), n_jobs=1)
+    store = tmp_path / "elsewhere.db"
+    shutil.copy(empty_database, store)
+    for name in ("one", "two"):
+        shutil.copytree(results / "runs", tmp_path / name / "runs")
+        list(sync("small", str(tmp_path / name), f"sqlite:///{store}"))
+    assert_every_run_once(f"sqlite:///{store}")
+
+
+def test_two_syncs_at_once_tell_nothing_twice(results: Path) -> None:
+    nnlab.sweep(configs_in(results), n_jobs=1)
+    command = [sys.executable, "experiments/sync.py", "small", "--results-dir", str(results)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    for process in both:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+    assert_every_run_once(f"sqlite:///{results / 'mlflow.db'}")
+
+
+def test_the_script_says_how_many_were_new(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nnlab.sweep(configs_in(results), n_jobs=1)
+    sync_script(["--results-dir", str(results)])
+    sync_script(["--results-dir", str(results)])
+    assert capsys.readouterr().out == "small: 6 of 6 runs were new to MLflow\nsmall: 0 of 6 runs were new to MLflow\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["nowhere"], "experiment must be one that has run folders"), (["small", "--uri", "sqlite://"], "tracking.uri")],
+)
+def test_wrong_words_are_one_clear_error(words: list[str], said: str, results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:1], n_jobs=1)
+    with pytest.raises(SystemExit, match=said):
+        sync_script([*words, "--results-dir", str(results)])
