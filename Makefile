@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui sync test lint bench report notebook battery atlas lock clean
+.PHONY: help setup sweep run ui sync verify test lint bench report notebook battery torture atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ ui: .venv/installed ## compare the recorded runs in the MLflow UI
 
 sync: .venv/installed ## bring MLflow level with the run folders (ARGS="EXPERIMENT --uri http://...")
 	@$(BIN)/python experiments/sync.py $(ARGS)
+
+verify: .venv/installed ## check every run folder against its checksums
+	@$(BIN)/python experiments/verify.py $(ARGS)
 
 report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
 	@$(BIN)/python experiments/report.py $(EXPERIMENT) $(ARGS)
@@ -57,6 +60,9 @@ battery: .venv/installed ## train the battery of planted diseases; measure the v
 
 atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
 	@$(BIN)/python -m experiments.atlas
+
+torture: .venv/installed ## kill sweeps at a hundred random moments and count what is lost
+	@$(BIN)/python tests/torture.py $(ARGS)
 
 lock: .venv/installed ## renew the pinned versions
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,6 +1,5 @@
 """From what was recorded to frames: load, aggregate, tabulate."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nnlab.config import ConfigError, RunConfig, flatten, independent_keys, results_path
+from nnlab.record.store import DamagedRunError, read_facts
 
 __all__ = ["load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
 
@@ -44,7 +44,11 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
     filters = pc.field("quantity").isin(list(quantities)) if quantities is not None else None
     frames = []
     for fingerprint, folder in zip(runs["fingerprint"], runs["folder"], strict=True):
-        frame = pq.read_table(Path(folder) / "history.parquet", filters=filters).to_pandas()
+        path = Path(folder) / "history.parquet"
+        try:
+            frame = pq.read_table(path, filters=filters).to_pandas()
+        except (OSError, ValueError) as error:  # pyarrow's own are of these kinds
+            raise DamagedRunError(f"{path} cannot be read ({error}): `make verify` lists what is damaged") from None
         frame.insert(0, "fingerprint", fingerprint)
         frames.append(frame)
     if not frames:
@@ -100,7 +104,7 @@ def _cell(values: pd.Series, digits: int) -> str:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts = read_facts(folder)
     metrics = {name: float(value) for name, value in facts["metrics"].items()}
     verdict = facts["verdict"][0]["name"]
     return {

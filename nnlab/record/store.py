@@ -5,18 +5,21 @@
         history.parquet     what the probes saw: iteration, layer, quantity, value
         profiles.parquet    the same for each unit or bin; only with diagnostics.preset=full
         parameters.npz      W1, b1, ..., and the standardization of the data
-        run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times
+        run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times,
+                            and the checksums of the other files
 
 A folder is written under a temporary name and renamed when it is whole: one that has its name is complete.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,13 +31,41 @@ from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Finding, Verdict
 from nnlab.record.history import Run, no_profiles
 
-__all__ = ["FILES", "Store"]
+__all__ = ["FILES", "DamagedRunError", "Store", "read_facts"]
 
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
 PROFILES = "profiles.parquet"
-FORMAT = 1
+FORMAT = 2
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
+
+
+class DamagedRunError(ConfigError):
+    """A run folder cannot be read. The message names the file and what to do."""
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what run.json says. Raises DamagedRunError if it is not whole, or of another version of nnlab."""
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        written = facts["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from None
+    if written != FORMAT:
+        raise DamagedRunError(
+            f"{folder} was written by another version of nnlab (format {written}, this one reads {FORMAT}): "
+            "move it away"
+        )
+    assert isinstance(facts, dict)
+    return facts
+
+
+def _damaged(path: Path, error: Exception) -> DamagedRunError:
+    return DamagedRunError(
+        f"{path} is damaged ({type(error).__name__}: {error}): move its folder away, and the same sweep makes the run "
+        "anew"
+    )
 
 
 class Store:
@@ -83,7 +114,8 @@ class Store:
             if len(run.profiles):
                 run.profiles.to_parquet(partial / PROFILES, index=False)
             np.savez(partial / "parameters.npz", **run.parameters, **run.standardization)  # type: ignore[arg-type]
-            (partial / "run.json").write_text(_json(run), encoding="utf-8")
+            checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+            (partial / "run.json").write_text(_json(run, checksums), encoding="utf-8")
             for path in partial.iterdir():
                 _sync(path)
             if final.is_dir() and run.fingerprint not in self and any(final.iterdir()):
@@ -98,17 +130,23 @@ class Store:
         return final
 
     def read(self, fingerprint: str) -> Run:
-        """Return one run as it was written. Raises FileNotFoundError if it is not there."""
+        """Return one run as it was written.
+
+        Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written.
+        """
         folder = self.path(fingerprint)
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        config = from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        if not folder.is_dir():
+            raise FileNotFoundError(folder)
+        facts = read_facts(folder)
+        for name, problem in _changed(folder, facts):
+            raise _damaged(folder / name, ValueError(problem))
         with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
             numbers = dict(arrays)
         return Run(
-            config=config,
+            config=from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))),
             task=facts["task"],
             history=pd.read_parquet(folder / "history.parquet"),
-            profiles=pd.read_parquet(folder / PROFILES) if (folder / PROFILES).is_file() else no_profiles(),
+            profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
             parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
             standardization={name: numbers[name] for name in _STANDARDIZATION},
             verdict=Verdict(
@@ -116,34 +154,68 @@ class Store:
                 tuple(Event(**event) for event in facts["events"]),
                 facts["warning"],
             ),
-            references=References(**facts["references"]),
+            references=References(**{name: float(value) for name, value in facts["references"].items()}),
             fingerprint=facts["fingerprint"],
             facts=facts["facts"],
         )
 
     def metrics(self, fingerprint: str) -> dict[str, float]:
         """Return the final metrics of one run."""
-        facts = json.loads((self.path(fingerprint) / "run.json").read_text(encoding="utf-8"))
+        facts = read_facts(self.path(fingerprint))
         return {name: float(value) for name, value in facts["metrics"].items()}
+
+    def problems(self) -> Iterator[tuple[Path, str]]:
+        """Yield every run folder that is not what was written, with what is wrong, and what killed writers left."""
+        if not self.folder.is_dir():
+            return
+        for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
+            if folder.name.startswith("."):
+                yield folder, "left over from a write that was cut off: it can be deleted"
+                continue
+            try:
+                facts = read_facts(folder)
+            except DamagedRunError as error:
+                yield folder, str(error)
+                continue
+            if facts["fingerprint"] != folder.name:
+                yield folder, f"holds the run {facts['fingerprint']}"
+            yield from ((folder, f"{name} {problem}") for name, problem in _changed(folder, facts))
 
     def __iter__(self) -> Iterator[Run]:
         return (self.read(fingerprint) for fingerprint in self.fingerprints())
 
 
-def _json(run: Run) -> str:
-    # JSON has no inf and no NaN; they are written as text.
-    metrics = {name: value if np.isfinite(value) else str(value) for name, value in run.metrics.items()}
+def _changed(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, checksum in facts["files"].items():
+        try:
+            if _checksum(folder / name) != checksum:
+                yield name, "is not what was written"
+        except OSError as error:
+            yield name, f"cannot be read: {error.strerror}"
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _finite_or_text(values: dict[str, float]) -> dict[str, float | str]:
+    """JSON has no inf and no NaN; they are written as text."""
+    return {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
+
+
+def _json(run: Run, checksums: dict[str, str]) -> str:
     content = {
         "format": FORMAT,
         "fingerprint": run.fingerprint,
         "task": run.task,
         "sizes": run.sizes,
         "config": flatten(run.config),
-        "metrics": metrics,
+        "metrics": _finite_or_text(run.metrics),
         "verdict": [finding._asdict() for finding in run.verdict.findings],
         "events": [event._asdict() for event in run.verdict.events],
         "warning": run.verdict.warning,
-        "references": run.references._asdict(),
+        "references": _finite_or_text(run.references._asdict()),
+        "files": checksums,
         "facts": run.facts,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -37,6 +37,10 @@ def conduct(study: Study) -> int:
         print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
         print("To make the others, type the same command again.")
         return INTERRUPTED
+    except OSError as error:  # a full disk, a folder that is gone
+        print(f"\nStopped: {error}. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        print("When that is mended, type the same command again: it makes the others.")
+        return 1
     if kept:
         print(_one_run(study) if len(study.jobs) == 1 else _table(study))
     if study.offline:

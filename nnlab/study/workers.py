@@ -4,9 +4,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
@@ -17,7 +16,7 @@ from nnlab.study.run import run_stack
 __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
-"""How many workers of a cluster may be lost under one stack before its runs count as failed."""
+"""How many times workers may be lost before the runs that they were training count as failed."""
 PATIENCE = 15
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
@@ -48,12 +47,33 @@ def train_stacks(stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig)
     return _on_cluster(stacks, launcher) if launcher.backend == "dask" else _in_processes(stacks, n_jobs)
 
 
-def _in_processes(stacks: Sequence[Stack], n_jobs: int) -> Iterator[Run | Failure]:
+def _in_processes(stacks: Sequence[Stack], n_jobs: int, retries: int = RETRIES) -> Iterator[Run | Failure]:
     """With more than one process the training begins before the first result is asked for."""
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=min(n_jobs, len(stacks)), return_as="generator_unordered", batch_size=1, max_nbytes=None)
-    return chain.from_iterable(parallel(delayed(_attempt)(stack) for stack in stacks))
+    return _collected(parallel(delayed(_attempt)(stack) for stack in stacks), stacks, n_jobs, retries)
+
+
+def _collected(
+    outputs: Iterable[list[Run | Failure]], stacks: Sequence[Stack], n_jobs: int, retries: int
+) -> Iterator[Run | Failure]:
+    """Yield results; when a worker is killed, which breaks joblib's pool, train what is missing in a new one."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    missing = {stack.jobs[0].fingerprint: stack for stack in stacks}
+    try:
+        for results in outputs:
+            first = results[0]
+            del missing[first.fingerprint if isinstance(first, Run) else first.job.fingerprint]
+            yield from results
+    except TerminatedWorkerError:
+        left = list(missing.values())
+        if retries:
+            yield from _in_processes(left, n_jobs, retries - 1)
+        else:
+            text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n"
+            yield from (Failure(job, text + traceback.format_exc()) for stack in left for job in stack.jobs)
 
 
 def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[Run | Failure]:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import nnlab
+from experiments.verify import main as verify
 from nnlab.record.history import Run
-from nnlab.record.store import FILES, Store
+from nnlab.record.store import FILES, DamagedRunError, Store
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,60 @@ def test_infinite_metrics_survive_json(run: Run, store: Store) -> None:
 def test_reading_a_run_that_is_not_there(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.read("0" * 16)
+
+
+DAMAGE = {
+    "run.json": [b"", b"{", b"{}", b"[]", b"null"],
+    "history.parquet": [b"", b"PAR1", None],
+    "parameters.npz": [b"", b"PK", None],
+    "config.yaml": [b"seed: 1", b"{", None],
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name, all_ in DAMAGE.items() for content in all_])
+def test_damage_is_named_with_its_file(name: str, content: bytes | None, run: Run, store: Store) -> None:
+    folder = store.write(run)
+    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+    with pytest.raises(DamagedRunError, match=f"{folder / name} is damaged"):
+        store.read(run.fingerprint)
+    ((found, problem), *_) = store.problems()
+    assert found == folder
+    assert name in problem
+
+
+def test_one_changed_bit_is_found(run: Run, store: Store) -> None:
+    path = store.write(run) / "history.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert [problem for _, problem in store.problems()] == ["history.parquet is not what was written"]
+
+
+def test_another_versions_run_is_named(run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
+    with pytest.raises(DamagedRunError, match="another version of nnlab"):
+        store.read(run.fingerprint)
+
+
+def test_whole_runs_have_no_problems_and_what_killed_writers_left_is_named(run: Run, store: Store) -> None:
+    store.write(run)
+    assert list(store.problems()) == []
+    (store.folder / ".partial-abc").mkdir()
+    assert [folder.name for folder, _ in store.problems()] == [".partial-abc"]
+
+
+def test_references_that_are_no_numbers_survive_json(run: Run, store: Store) -> None:
+    store.write(replace(run, references=run.references._replace(score_test=float("nan")), fingerprint="e" * 16))
+    assert np.isnan(store.read("e" * 16).references.score_test)
+
+
+def test_the_script_counts_what_is_whole(run: Run, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    results = store.folder.parents[1]
+    folder = store.write(run)
+    verify(["--results-dir", str(results)])
+    assert capsys.readouterr().out == "experiment: 1 runs are whole\n"
+    (folder / "parameters.npz").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1 run folders are damaged"):
+        verify(["--results-dir", str(results)])
+    assert "parameters.npz is not what was written" in capsys.readouterr().out

@@ -1,4 +1,6 @@
 import dataclasses
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +184,24 @@ def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
 def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
     few, many = (Study.plan(configs_in(tmp_path, count), n_jobs=1, tracking=False).estimate() for count in (1, 10))
     assert 0 < few < many
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
+    """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
+    training = nnlab.TrainingConfig(iterations=5000)
+    configs = configs_in(tmp_path / "struck", training=training)
+    study = Study.plan(configs, n_jobs=2, tracking=False)
+    results = study.execute()
+    struck = [next(results)]
+    (victim, *_) = [
+        int(word)
+        for word in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        if "LokyProcess" in Path(f"/proc/{word}/cmdline").read_text()
+    ]
+    os.kill(victim, signal.SIGKILL)
+    struck += list(results)
+    assert all(isinstance(result, Run) for result in struck)
+    assert_same_bits(
+        [study.store.read(job.fingerprint) for job in study.jobs],
+        nnlab.sweep(configs_in(tmp_path / "quiet", training=training), n_jobs=1),
+    )
