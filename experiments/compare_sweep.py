@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from experiments.compare_speed import KERNEL_CHOICE
+
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +47,9 @@ class Sweep(NamedTuple):
 
 def timed(command: Sequence[str], runs: int, folder: Path) -> Sweep:
     """Run a sweep in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
+    # As in compare_speed: BLAS chooses its own kernel.
+    own_choice = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE}
+    environment = own_choice | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     started = time.perf_counter()
     done = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)

@@ -5,8 +5,11 @@ import json
 import logging
 import math
 import os
+import shutil
 import sqlite3
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -185,9 +188,23 @@ class Tracker:
         params = [mlflow.entities.Param(key, _text(value)) for key, value in flatten(run.config).items()]
         metrics = [mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)]
         self.client.log_batch(_id(created), metrics=metrics, params=params)
-        self.client.log_artifacts(_id(created), str(folder))
+        self._log_artifacts(created, folder)
         self.client.set_terminated(_id(created), "FINISHED", end)
         self.ledger.settle(run.fingerprint, _id(created))
+
+    def _log_artifacts(self, created: Any, folder: Path) -> None:
+        """Put the run's files among MLflow's artifacts: as links where both are on one disk, which costs nothing."""
+        location = urllib.parse.urlparse(created.info.artifact_uri)
+        if location.scheme != "file":
+            self.client.log_artifacts(_id(created), str(folder))
+            return
+        target = Path(urllib.request.url2pathname(location.path))
+        target.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            try:
+                os.link(path, target / path.name)
+            except OSError:  # another disk, or one without links
+                shutil.copy(path, target / path.name)
 
     def share_view(self, swept: Iterable[str]) -> str:
         """Make a view of the run list that shows what was swept and how it went; return the link's path.
@@ -236,8 +253,8 @@ def create_sqlite(path: Path) -> None:
 def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
     """All that MLflow shall draw: finite values only, a NaN can break the page of a run.
 
-    A point costs MLflow 0.1 ms and more, so of everything but costs and scores only a dozen checkpoints are sent, and
-    of a curve that stands still only the ends. The run's folder, which is among its artifacts, has all.
+    A point costs MLflow 0.1 ms, so of costs and scores twenty checkpoints are sent, of the rest eight, and of a curve
+    that stands still only the ends. The run's folder, which is among its artifacts, has all.
     """
     curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
     for iteration, layer, quantity, value in run.history.to_numpy().tolist():
@@ -245,7 +262,7 @@ def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
     points = [
         (metric_name(quantity, layer), value, iteration)
         for (quantity, layer), curve in curves.items()
-        for iteration, value in _ends_of_plateaus(curve if quantity.startswith(WHOLE) else _thinned(curve))
+        for iteration, value in _ends_of_plateaus(_thinned(curve, 20 if quantity.startswith(PERFORMANCE) else 8))
         if math.isfinite(value)
     ]
     final = {name: value for name, value in run.metrics.items() if name.startswith(FINAL) and math.isfinite(value)}
@@ -256,20 +273,17 @@ def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
     return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
 
 
-WHOLE = ("cost/", "accuracy/", "r2/")
-"""Quantities that are sent at every checkpoint."""
+PERFORMANCE = ("cost/", "accuracy/", "r2/")
 FINAL = (
     *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
     *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
 )
 """Metrics that belong to a run, not to a checkpoint."""
-THINNED = 12
-"""At how many checkpoints the others are sent."""
 
 
-def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
-    """Return about `THINNED` checkpoints of a curve, first and last among them."""
-    places = {round(place * (len(curve) - 1) / (THINNED - 1)) for place in range(THINNED)}
+def _thinned(curve: Sequence[tuple[int, float]], count: int) -> Sequence[tuple[int, float]]:
+    """Return at most `count` points of a curve, evenly chosen, first and last among them."""
+    places = {round(place * (len(curve) - 1) / (count - 1)) for place in range(count)}
     return [curve[place] for place in sorted(places)]
 
 
