@@ -7,10 +7,12 @@ converted and checked once, and a job is a choice and its values.
 
 import copy
 import functools
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
@@ -18,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-__all__ = ["Composed", "compose"]
+__all__ = ["Composed", "compose", "to_yaml"]
 
 
 class _Base:
@@ -32,12 +34,18 @@ class _Base:
         self.container: Any = None if self.interpolated else OmegaConf.to_container(task)
         self._scratch = copy.deepcopy(config)
 
-    def hydra(self) -> dict[str, Any]:
-        """Return Hydra's own part as plain values, the interpolations in it as text: a copy of its first level."""
-        return dict(self._hydra)
+    def hydra_yaml(self, own: dict[str, Any]) -> str:
+        """Return Hydra's part as YAML with some sections of a job's own; the others are written out only once."""
+        sections = {**self._hydra_sections, **{name: _section(name, content) for name, content in own.items()}}
+        return "hydra:\n" + "".join(sections.values())
 
     @functools.cached_property
-    def _hydra(self) -> dict[str, Any]:
+    def _hydra_sections(self) -> dict[str, str]:
+        return {name: _section(name, content) for name, content in self.hydra.items()}
+
+    @functools.cached_property
+    def hydra(self) -> dict[str, Any]:
+        """Hydra's own part as plain values, the interpolations in it as text."""
         return OmegaConf.to_container(self.config.hydra, resolve=False, enum_to_str=True)  # type: ignore[return-value]
 
     def converted(self, override: Override) -> Any:
@@ -110,6 +118,16 @@ def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[s
                 chosen.append((override, values[choice, line]))
         jobs.append(Composed(tuple(lines), bases[choice], tuple(chosen)))
     return jobs
+
+
+def to_yaml(content: Any) -> str:
+    """Return plain values as YAML, keys in their order."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=False))
+
+
+def _section(name: str, content: Any) -> str:
+    return textwrap.indent(to_yaml({name: content}), "  ")
 
 
 def _is_plain(override: Override) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
@@ -20,7 +19,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_plugins.nnlab_composition import Composed, compose
+from hydra_plugins.nnlab_composition import Composed, compose, to_yaml
 
 __all__ = ["NnlabLauncher", "NnlabSweeper"]
 
@@ -132,14 +131,21 @@ class NnlabLauncher(Launcher):
     def _finish(self, job: Composed, index: int, value: Any, sweep_dir: Path) -> JobReturn:
         """Write the same files; run_job takes 20 ms for what is the same in all jobs."""
         folder = sweep_dir / str(index)
-        hydra = job.base.hydra()
-        hydra["overrides"] = {**hydra["overrides"], "task": job.task_lines}
-        hydra["job"] = {**hydra["job"], "id": str(index), "num": index}
-        hydra["runtime"] = {**hydra["runtime"], "output_dir": str(folder.absolute())}
+        hydra = job.base.hydra
+        own = {
+            "overrides": {**hydra["overrides"], "task": job.task_lines},
+            "job": {**hydra["job"], "id": str(index), "num": index},
+            "runtime": {**hydra["runtime"], "output_dir": str(folder.absolute())},
+        }
         output = folder / hydra["output_subdir"]
         output.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", job.task), ("hydra", {"hydra": hydra}), ("overrides", job.task_lines)):
-            (output / f"{name}.yaml").write_text(_to_yaml(content), encoding="utf-8")
+        texts = {
+            "config": to_yaml(job.task),
+            "hydra": job.base.hydra_yaml(own),
+            "overrides": to_yaml(job.task_lines),
+        }
+        for name, text in texts.items():
+            (output / f"{name}.yaml").write_text(text, encoding="utf-8")
         failed = isinstance(value, BaseException)
         done = _JobReturn(
             overrides=job.task_lines,
@@ -156,11 +162,6 @@ def _raised(value: Any) -> Any:
     if isinstance(value, BaseException):
         raise value
     return value
-
-
-def _to_yaml(content: Any) -> str:
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=False))
 
 
 class NnlabSweeper(BasicSweeper):
