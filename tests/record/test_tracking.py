@@ -57,7 +57,7 @@ def test_every_run_is_mirrored_with_all_it_has(configs: list[nnlab.RunConfig], r
     ]
 
 
-@pytest.mark.parametrize(("quantity", "count"), [("cost/test", 20), ("signal/ratio", 8)])
+@pytest.mark.parametrize(("quantity", "count"), [("cost/test", None), ("signal/ratio", 8)])
 def test_curves_are_points_of_those_on_disk_first_and_last_among_them(quantity: str, count: int, results: Path) -> None:
     config = nnlab.RunConfig(
         training=nnlab.TrainingConfig(iterations=2000),
@@ -67,7 +67,7 @@ def test_curves_are_points_of_those_on_disk_first_and_last_among_them(quantity: 
     run = nnlab.run(config, tracking=True)
     points = client(results).get_metric_history(recorded(results)[0].info.run_id, quantity)
     on_disk = run.history.query(f"quantity == '{quantity}'").set_index("iteration")["value"]
-    assert [points[0].step, points[-1].step, len(points)] == [0, 2000, count]
+    assert [points[0].step, points[-1].step, len(points)] == [0, 2000, count or len(on_disk)]
     assert all(on_disk[point.step] == point.value for point in points)
 
 
