@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil
 
 import numpy as np
@@ -130,9 +131,10 @@ def _name_part(key: str, value: object) -> str:
 
 
 def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
-    """Group like networks into stacks that stay in the cache, longest first.
+    """Group like networks into stacks that stay in the cache, the longest and the shortest in turn.
 
-    A group is cut into more stacks than the cache asks for where workers would be idle otherwise.
+    A group is cut into more stacks than the cache asks for where workers would be idle otherwise. Long ones come early
+    so that no worker is left alone with one in the end; the short ones between them keep the writer busy meanwhile.
     """
     groups: dict[str, list[Job]] = {}
     for job in jobs:
@@ -142,7 +144,10 @@ def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
     for group in groups.values():
         count = ceil(len(group) / min(_stack_size(group[0]), per_worker))
         stacks += [Stack(tuple(group[part::count])) for part in range(count)]
-    return sorted(stacks, key=lambda stack: -stack.seconds)
+    stacks.sort(key=lambda stack: -stack.seconds)
+    half = ceil(len(stacks) / 2)
+    in_turn = zip_longest(stacks[:half], reversed(stacks[half:]))
+    return [stack for pair in in_turn for stack in pair if stack is not None]
 
 
 def seconds(job: Job) -> float:

@@ -2,9 +2,10 @@
 
 import os
 import signal
-import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,10 @@ __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
 """How many times workers may be lost before the runs that they were training count as failed."""
+QUEUED = 3
+"""Stacks under way for each worker: one in training, the others so that no worker waits for the writer."""
+IDLE = 60
+"""Seconds after which idle worker processes end: sweepers that search come back with another batch sooner."""
 PATIENCE = 15
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
@@ -41,39 +46,73 @@ def cores(launcher: LauncherConfig) -> int:
 
 
 def train_stacks(stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig) -> Iterator[Run | Failure]:
-    """Start to train; return the results as stacks finish, whichever comes first."""
+    """Start to train; return the results as stacks finish, whichever comes first.
+
+    At most `QUEUED` stacks for each worker are under way. Were all of them, then wherever training outruns the writer
+    its memory would fill with results that it has not kept yet.
+    """
     if not stacks:
         return iter(())
-    return _on_cluster(stacks, launcher) if launcher.backend == "dask" else _in_processes(stacks, n_jobs)
+    if launcher.backend == "dask":
+        return _on_cluster(stacks, launcher)
+    n_jobs = min(n_jobs, len(stacks))
+    return _Processes(stacks, n_jobs).results() if n_jobs > 1 else _here(stacks)
 
 
-def _in_processes(stacks: Sequence[Stack], n_jobs: int, retries: int = RETRIES) -> Iterator[Run | Failure]:
-    """With more than one process the training begins before the first result is asked for."""
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=min(n_jobs, len(stacks)), return_as="generator_unordered", batch_size=1, max_nbytes=None)
-    return _collected(parallel(delayed(_attempt)(stack) for stack in stacks), stacks, n_jobs, retries)
+def _here(stacks: Sequence[Stack]) -> Iterator[Run | Failure]:
+    for stack in stacks:
+        yield from _attempt(stack)
 
 
-def _collected(
-    outputs: Iterable[list[Run | Failure]], stacks: Sequence[Stack], n_jobs: int, retries: int
-) -> Iterator[Run | Failure]:
-    """Yield results; when a worker is killed, which breaks joblib's pool, train what is missing in a new one."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+class _Processes:
+    """Worker processes of this machine. They start at once, not when the first result is asked for."""
 
-    missing = {stack.jobs[0].fingerprint: stack for stack in stacks}
-    try:
-        for results in outputs:
-            first = results[0]
-            del missing[first.fingerprint if isinstance(first, Run) else first.job.fingerprint]
-            yield from results
-    except TerminatedWorkerError:
-        left = list(missing.values())
-        if retries:
-            yield from _in_processes(left, n_jobs, retries - 1)
-        else:
-            text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n"
-            yield from (Failure(job, text + traceback.format_exc()) for stack in left for job in stack.jobs)
+    def __init__(self, stacks: Sequence[Stack], n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+        self.waiting = deque(stacks)
+        self.under_way: dict[Any, Stack] = {}
+        self._fill()
+
+    def _fill(self) -> None:
+        from joblib.externals.loky import get_reusable_executor
+
+        self.executor = get_reusable_executor(self.n_jobs, timeout=IDLE, initializer=_ignore_interrupts)
+        while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
+            stack = self.waiting.popleft()
+            self.under_way[self.executor.submit(_attempt, stack)] = stack
+
+    def results(self) -> Iterator[Run | Failure]:
+        """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        retries = RETRIES
+        try:
+            while self.under_way:
+                finished = next(iter(wait(self.under_way, return_when=FIRST_COMPLETED).done))
+                try:
+                    results = finished.result()
+                    del self.under_way[finished]
+                except TerminatedWorkerError:
+                    self.waiting.extendleft(self.under_way.values())
+                    self.under_way.clear()
+                    results = [] if retries else self._failures(traceback.format_exc())
+                    retries -= 1
+                self._fill()  # before the writer takes its time over the results
+                yield from results
+        finally:
+            if self.under_way:
+                self.executor.shutdown(kill_workers=True)
+
+    def _failures(self, text: str) -> list[Run | Failure]:
+        text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
+        failures: list[Run | Failure] = [Failure(job, text) for stack in self.waiting for job in stack.jobs]
+        self.waiting.clear()
+        return failures
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all, to the parent: it ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[Run | Failure]:
@@ -81,17 +120,28 @@ def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[R
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
+    waiting = deque(enumerate(stacks))
+    under_way: dict[Any, Stack] = {}
     with _client(launcher) as client:
-        tasks = {
-            client.submit(_attempt, stack, pure=False, retries=RETRIES, priority=-place): stack
-            for place, stack in enumerate(stacks)
-        }
-        for task in as_completed(list(tasks), loop=client.loop):
+        finished = as_completed(loop=client.loop)
+
+        def fill() -> None:
+            # Asked anew each time: workers may have joined.
+            while waiting and len(under_way) < QUEUED * max(1, sum(client.nthreads().values())):
+                place, stack = waiting.popleft()
+                task = client.submit(_attempt, stack, pure=False, retries=RETRIES, priority=-place)
+                under_way[task] = stack
+                finished.add(task)
+
+        fill()
+        for task in finished:
+            stack = under_way.pop(task)
+            fill()
             try:
                 yield from task.result()
             except KilledWorker:
                 text = f"{RETRIES} workers of the cluster were lost while they trained this stack\n"
-                yield from (Failure(job, text + traceback.format_exc()) for job in tasks[task].jobs)
+                yield from (Failure(job, text + traceback.format_exc()) for job in stack.jobs)
             task.release()
 
 
@@ -136,8 +186,6 @@ def _numerical_version() -> int:
 
 def _attempt(stack: Stack) -> list[Run | Failure]:
     """Train one stack; what raises becomes a Failure of its runs, and the rest of the study goes on."""
-    if threading.current_thread() is threading.main_thread() and os.environ.get("LOKY_PARENT"):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     jobs = stack.jobs
     try:
         return [*run_stack([job.config for job in jobs], jobs[0].data, [job.fingerprint for job in jobs])]

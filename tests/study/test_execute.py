@@ -12,6 +12,7 @@ from nnlab.config import RunConfig
 from nnlab.record.history import Run
 from nnlab.study import workers
 from nnlab.study.execute import Study
+from nnlab.study.plan import plan_stacks, prepare
 
 SMALL = nnlab.TrainingConfig(iterations=50)
 
@@ -186,22 +187,50 @@ def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
     assert 0 < few < many
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
-    """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
-    training = nnlab.TrainingConfig(iterations=5000)
-    configs = configs_in(tmp_path / "struck", training=training)
-    study = Study.plan(configs, n_jobs=2, tracking=False)
-    results = study.execute()
-    struck = [next(results)]
+def kill_a_worker() -> None:
     (victim, *_) = [
         int(word)
         for word in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
         if "LokyProcess" in Path(f"/proc/{word}/cmdline").read_text()
     ]
     os.kill(victim, signal.SIGKILL)
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
+    """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
+    training = nnlab.TrainingConfig(iterations=5000)
+    study = Study.plan(configs_in(tmp_path / "struck", training=training), n_jobs=2, tracking=False)
+    results = study.execute()
+    struck = [next(results)]
+    kill_a_worker()
     struck += list(results)
     assert all(isinstance(result, Run) for result in struck)
     assert_same_bits(
         [study.store.read(job.fingerprint) for job in study.jobs],
         nnlab.sweep(configs_in(tmp_path / "quiet", training=training), n_jobs=1),
     )
+
+
+def test_workers_that_are_killed_again_and_again_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "RETRIES", 0)
+    jobs = prepare(configs_in(tmp_path, training=nnlab.TrainingConfig(iterations=50_000)))
+    results = workers.train_stacks(plan_stacks(jobs, 2), 2, nnlab.RunConfig().launcher)
+    kill_a_worker()
+    failures = [result for result in results if isinstance(result, workers.Failure)]
+    assert sorted(failure.job.index for failure in failures) == list(range(len(jobs)))
+    assert all("a worker process was killed" in failure.text for failure in failures)
+
+
+def test_training_does_not_run_far_ahead_of_the_writer(tmp_path: Path) -> None:
+    configs = [
+        dataclasses.replace(config, model=nnlab.ModelConfig(hidden_size=size))
+        for config in configs_in(tmp_path, 1)[:1]
+        for size in range(1, 12)
+    ]
+    stacks = plan_stacks(prepare(configs), 2)
+    processes = workers._Processes(stacks, 2)
+    for kept, _ in enumerate(processes.results(), start=1):
+        under_way = kept + len(processes.under_way) + len(processes.waiting)
+        assert under_way == len(stacks)
+        assert len(processes.under_way) <= 2 * workers.QUEUED
+    assert kept == len(stacks) > 2 * workers.QUEUED
