@@ -52,8 +52,8 @@ lint: .venv/installed ## check style, types and the walls between rooms
 	@$(BIN)/lint-imports
 
 bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
-	@$(BIN)/python experiments/compare_speed.py $(ARGS)
-	@$(BIN)/python experiments/compare_sweep.py
+	@$(BIN)/python -m experiments.bench.speed $(ARGS)
+	@$(BIN)/python -m experiments.bench.sweeps
 
 battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
 	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)

@@ -165,7 +165,7 @@ def train(
     if batch_size is not None and len(rngs) != R:
         raise ValueError(f"rngs must be one generator for each of the {R} networks, got {len(rngs)}")
     batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)
-    workspaces: dict[int, Workspace] = {}
+    prepared: dict[int, tuple[Array, Workspace]] = {}
 
     def snapshot(iteration: int) -> Snapshot:
         return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product)
@@ -173,9 +173,9 @@ def train(
     def advance() -> None:
         X1, T = next(batches)
         m = X1.shape[-1]
-        if m not in workspaces:
-            workspaces[m] = Workspace(parameters.sizes, R, m, dtype, product)
-        iterate(parameters, X1, T, activation, cost, (rate / m)[:, None], workspaces[m])
+        if m not in prepared:
+            prepared[m] = (rate / m)[:, None], Workspace(parameters.sizes, R, m, dtype, product)
+        iterate(parameters, X1, T, activation, cost, *prepared[m])
 
     for start, stop in pairwise([0, *schedule]):
         with np.errstate(all="ignore"):

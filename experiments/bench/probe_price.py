@@ -15,7 +15,7 @@ from nnlab.study.run import snapshots
 
 __all__ = ["LIMIT", "Price", "prices", "section"]
 
-DEFAULT_SWEEP = Path(__file__).resolve().parents[1] / "conf" / "experiment" / "initialization.yaml"
+DEFAULT_SWEEP = Path(__file__).resolve().parents[2] / "conf" / "experiment" / "initialization.yaml"
 LIMIT = 0.15
 """The most that the standard preset may add."""
 

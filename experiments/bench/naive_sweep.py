@@ -11,7 +11,7 @@ import hydra
 import numpy as np
 from hydra.core.config_store import ConfigStore
 
-from experiments.peers import Notes, Problem
+from experiments.bench.peers import Notes, Problem
 from nnlab import DataConfig, load_dataset
 from nnlab.network.initializers import initialize
 from nnlab.record.tracking import import_mlflow

@@ -1,8 +1,9 @@
-"""The contestants of `compare_speed.py`: the same gradient descent, as others would write it and as nnlab does."""
+"""The contestants of `speed.py`: the same gradient descent, as others would write it and as nnlab does."""
 
 import copy
 import importlib.util
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,15 +72,15 @@ def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-class Contestant:
+class Contestant(ABC):
     """Trains the first `runs` networks of a problem by full-batch gradient descent."""
 
     def __init__(self, problem: Problem, runs: int = 1) -> None:
         self.problem, self.runs = problem, runs
 
+    @abstractmethod
     def advance(self) -> None:
         """Do the problem's number of iterations more."""
-        raise NotImplementedError
 
     def weights(self) -> Weights | None:
         """Return the first network as it now is, `{"W1": (n_1, n_x), "b1": (n_1, 1), ...}`; None: not comparable."""

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from experiments.compare_speed import KERNEL_CHOICE
+from experiments.bench.speed import KERNEL_CHOICE
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "sweeps.md"
 GRID: dict[str, Any] = yaml.safe_load(
     (ROOT / "conf" / "experiment" / "initialization.yaml").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ class Sweep(NamedTuple):
 
 def timed(command: Sequence[str], runs: int, folder: Path) -> Sweep:
     """Run a sweep in a process of its own."""
-    # As in compare_speed: BLAS chooses its own kernel.
+    # As in speed.py: BLAS chooses its own kernel.
     own_choice = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE}
     environment = own_choice | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -69,14 +69,19 @@ def naive(iterations: int, sizes: str) -> Sweep:
         folder = Path(name)
         activations = PARAMS["model.activation"].replace(" ", "")
         words = [f"results={folder}", f"activation={activations}", f"hidden_size={sizes}", f"iterations={iterations}"]
-        command = [str(ROOT / "experiments" / "naive_sweep.py"), "-m", *words, f"hydra.sweep.dir={folder}/hydra"]
+        command = [
+            str(ROOT / "experiments" / "bench" / "naive_sweep.py"),
+            "-m",
+            *words,
+            f"hydra.sweep.dir={folder}/hydra",
+        ]
         return timed(command, len(activations.split(",")) * len(sizes.split(",")), folder)
 
 
 def ours(words: Sequence[str], runs: int) -> Sweep:
     """Time one of nnlab's sweeps."""
     with tempfile.TemporaryDirectory() as name:
-        command = [str(ROOT / "experiments" / "compare_sweep.py"), "--child", "-m", f"results_dir={name}", *words]
+        command = [str(ROOT / "experiments" / "bench" / "sweeps.py"), "--child", "-m", f"results_dir={name}", *words]
         return timed(command, runs, Path(name))
 
 
@@ -148,9 +153,9 @@ SQLite.
 
 ## Beside the naive sweep
 
-The naive sweep is what people write first (`experiments/naive_sweep.py`): Hydra's basic launcher, the textbook's loop,
-six metrics every 100 iterations by `mlflow.log_metric`; the default sweep's activations and widths, one scale and seed.
-nnlab's is the default sweep with everything that it records. {iterations:,} iterations each.
+The naive sweep is what people write first (`experiments/bench/naive_sweep.py`): Hydra's basic launcher, the textbook's
+loop, six metrics every 100 iterations by `mlflow.log_metric`; the default sweep's activations and widths, one scale and
+seed. nnlab's is the default sweep with everything that it records. {iterations:,} iterations each.
 
 | | runs | seconds | ms per run | times as fast |
 |---|---:|---:|---:|---:|

@@ -1,18 +1,20 @@
 import numpy as np
 import pytest
 
-from experiments import compare_speed, peers
-from experiments.compare_speed import Column, problem_of
+from experiments.bench import account, fused, peers, speed, timing
+from experiments.bench.timing import Column, problem_of
 from nnlab.network.activations import Array
 
 
 @pytest.mark.parametrize(
     "column", [Column("h = 4", 4, 1, 20), Column("deep", 3, 3, 20)], ids=lambda column: column.title
 )
-@pytest.mark.parametrize("activation", compare_speed.ACTIVATIONS_TIMED)
+@pytest.mark.parametrize("activation", timing.ACTIVATIONS_TIMED)
 def test_all_who_are_installed_compute_the_same(column: Column, activation: str) -> None:
     problem = problem_of(column, activation)
     entered = peers.contestants(problem, R=3)
+    if fused.applies(problem):
+        entered[fused.FUSED] = fused.Fused(problem, 3)
     for peer in entered.values():
         peer.advance()
     peers.check_agreement(problem, entered)
@@ -36,32 +38,40 @@ def test_one_who_computes_something_else_is_caught() -> None:
 
 
 def test_the_quick_page_has_every_row_and_column(capsys: pytest.CaptureFixture[str]) -> None:
-    compare_speed.main(["--quick", "--rounds=1", "--no-write"])
+    speed.main(["--quick", "--rounds=1", "--no-write"])
     page = capsys.readouterr().out
     missing = {row for package, rows in peers.OPTIONAL.items() if not peers.installed(package) for row in rows}
     for row in peers.ROWS:
         times = [line for line in page.splitlines() if line.startswith(f"| {row} |")]
-        assert len(times) == (0 if row in missing else len(compare_speed.ACTIVATIONS_TIMED))
-        assert all(line.count("|") == len(compare_speed.COLUMNS) + 2 for line in times)
+        assert len(times) == (0 if row in missing else len(timing.ACTIVATIONS_TIMED))
+        assert all(line.count("|") == len(timing.COLUMNS) + 2 for line in times)
         assert row not in missing or f"{row}" in page.split("Left out")[1].splitlines()[0]
     assert 'make bench ARGS="--quick --rounds=1 --no-write"' in page
 
 
+def test_the_account_adds_up_to_the_iteration() -> None:
+    """Every pass was seen, and the training that was watched is the training that is timed."""
+    problem = problem_of(Column("h = 4", 4, 1, 50), "tanh")
+    found = account.passes(problem, R=2)
+    assert list(found) == list(account.PASSES)
+    assert all(time > 0 for time in found.values())
+
+
 def test_a_ratio_pairs_neighbours_in_time() -> None:
     times = {peers.NOTES: [8.0, 40.0], peers.STACKED: [2.0, 20.0], peers.JAX: [4.0, 10.0], peers.JAX_VMAP: [1.0, 40.0]}
-    assert compare_speed.ratios(times, "notes / nnlab stacked") == [4.0, 2.0]
-    assert compare_speed.ratios(times, "nnlab stacked / best of JAX") == [2.0, 2.0]
-    assert compare_speed.ratios(times, "nnlab stacked / bare tanh pass") is None
+    assert timing.ratios(times, "notes / nnlab stacked") == [4.0, 2.0]
+    assert timing.ratios(times, "nnlab stacked / best of JAX") == [2.0, 2.0]
+    assert timing.ratios(times, "nnlab stacked / bare tanh pass") is None
 
 
 def test_rounds_that_cannot_be_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        compare_speed.main(["--rounds=0"])
+        speed.main(["--rounds=0"])
     assert "--rounds must be from 1 to 999, got 0" in capsys.readouterr().err
 
 
 def test_the_page_of_sweeps_says_who_is_how_fast() -> None:
-    from experiments.compare_sweep import Sweep, page
+    from experiments.bench.sweeps import Sweep, page
 
     parts = {"training": 60.0, "storing": 3.0, "logging": 25.0}
     growth = [Sweep(size, 1.0 + 0.05 * size, 300.0, {}) for size in (50, 500)]
@@ -73,7 +83,7 @@ def test_the_page_of_sweeps_says_who_is_how_fast() -> None:
 
 
 def test_both_kinds_of_sweep_can_be_timed() -> None:
-    from experiments.compare_sweep import naive, ours
+    from experiments.bench.sweeps import naive, ours
 
     peer = naive(100, "2")
     assert peer.runs == 4

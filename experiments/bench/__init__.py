@@ -1,0 +1,1 @@
+"""Benchmarks: the core and whole sweeps beside their peers (`make bench`)."""
