@@ -1,6 +1,7 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
 import contextlib
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
     from nnlab.study.execute import Study
 
     try:
-        study = Study.plan([from_dict(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir))
+        study = Study.plan([from_dict(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir), command=typed())
         status = conduct(study)
     except ConfigError as error:
         if first:
@@ -82,6 +83,11 @@ def check(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str) -> None:
     except ConfigError as error:
         discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None
+
+
+def typed() -> str:
+    """Return the command line."""
+    return shlex.join(["python", "experiments/train.py", *sys.argv[1:]])
 
 
 def sweep_name(sweep_dir: str) -> str:
@@ -116,4 +122,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:  # while configs are composed or the table is made; a study says itself what it kept
-        sys.exit("\nStopped. What is recorded is kept; to make the rest, type the same command again.")
+        print("\nStopped. What is recorded is kept; to make the rest, type the same command again.", file=sys.stderr)
+        sys.exit(130)

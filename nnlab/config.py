@@ -7,6 +7,7 @@ the data set brings", or the full batch, or the default layout; `resolve` writes
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "from_dict",
     "hidden_sizes",
     "independent_keys",
+    "overrides",
     "plain",
     "resolve",
     "results_path",
@@ -34,6 +36,10 @@ __all__ = [
 
 NUMERICAL_VERSION = 2
 """Raised whenever the same config gives other bits than before; part of every fingerprint."""
+
+
+SWEEPS = "sweeps"
+"""The experiment in MLflow that holds one entry for each sweep of every other experiment."""
 
 
 class ConfigError(ValueError):
@@ -140,12 +146,14 @@ class LauncherConfig:
     """Where stacks are trained.
 
     `backend` is processes (of this machine) or dask (the workers of the scheduler at `address`). `n_jobs` is how many
-    stacks are trained at once; None is one per core, or one per thread of the cluster's workers.
+    stacks are trained at once; None is one per core, or one per thread of the cluster's workers. With `force` runs
+    that are there already are made again; the earlier ones are set aside.
     """
 
     n_jobs: int | None = None
     backend: str = "processes"
     address: str | None = None
+    force: bool = False
 
 
 @dataclass
@@ -259,6 +267,47 @@ def flatten(config: RunConfig) -> dict[str, Any]:
                 yield prefix + key, value
 
     return dict(leaves("", dataclasses.asdict(config)))
+
+
+def overrides(config: RunConfig) -> list[str]:
+    """Return the words that make this config on the command line: `["model.activation=relu", "seed=7"]`.
+
+    What has its default, or follows from the rest, is left out.
+    """
+    resolved, defaults = resolve(config), flatten(RunConfig())
+    values = {key: value for key, value in flatten(resolved).items() if value != defaults[key]}
+    for key in list(values):
+        fewer = {other: value for other, value in values.items() if other != key}
+        if resolve(from_dict(_nested(fewer))) == resolved:
+            values = fewer
+    return [f"{key}={_word(value)}" for key, value in values.items()]
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *parts, leaf = key.split(".")
+        inner = nested
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[leaf] = value
+    return nested
+
+
+def _word(value: Any) -> str:
+    """Return a value in Hydra's grammar, where a text that could be something else stands in quotes."""
+    if not isinstance(value, str):
+        return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if re.fullmatch(r"[A-Za-z_/][A-Za-z0-9_./:-]*", value) and value.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
+        return value
+    quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", "\\'"), value)
+    return "'" + quoted.replace("${", "\\${") + "'"
 
 
 def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from nnlab.config import DATA, ConfigError, DataConfig, RunConfig, plain
+from nnlab.config import DATA, SWEEPS, ConfigError, DataConfig, RunConfig, plain
 
 __all__ = ["validate", "validate_data"]
 
@@ -17,6 +17,8 @@ DTYPES = ("float64", "float32")
 ARITHMETICS = ("blas", "exact")
 PRESETS = ("none", "standard", "full")
 BACKENDS = ("processes", "dask")
+RESERVED = ("Default", SWEEPS)
+"""Experiments of MLflow's and of nnlab's own."""
 
 
 def validate(config: RunConfig) -> None:
@@ -94,14 +96,15 @@ def _wrong_edges(config: RunConfig) -> Iterator[str]:
     yield from _text("tracking.uri", config.tracking.uri, optional=True)
     experiment = config.tracking.experiment
     legal = isinstance(experiment, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}", experiment)
-    if not legal or experiment == "Default":
+    if not legal or experiment in RESERVED:
         yield (
             "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
-            f"folder, and not MLflow's own Default, got {experiment!r}"
+            f"folder, and neither of {', '.join(RESERVED)}, which are taken, got {experiment!r}"
         )
     yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 100_000, optional=True)
     yield from _one_of("launcher.backend", config.launcher.backend, BACKENDS)
     yield from _text("launcher.address", config.launcher.address, optional=True)
+    yield from _boolean("launcher.force", config.launcher.force)
 
 
 def _wrong_relations(config: RunConfig) -> Iterator[str]:

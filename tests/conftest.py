@@ -76,7 +76,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables and nothing in them, made once: each copy saves seconds."""
-    from nnlab.record.tracking import create_sqlite
+    from nnlab.record.mlflow_store import create_sqlite
 
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     create_sqlite(path)

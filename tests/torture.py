@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.store import Store
-from nnlab.record.tracking import import_mlflow
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("-m", "seed=range(6)", "model.hidden_size=2,3,4,5", "training.iterations=3000", "launcher.n_jobs=2")

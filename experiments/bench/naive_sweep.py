@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from experiments.bench.peers import Notes, Problem
 from nnlab import DataConfig, load_dataset
 from nnlab.network.initializers import initialize
-from nnlab.record.tracking import import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
 
 __all__ = ["main"]
 

@@ -96,10 +96,10 @@ def child(words: Sequence[str]) -> None:
     def clocked(owner: Any, method: str, part: str) -> None:
         original = getattr(owner, method)
 
-        def call(self: Any, run: Any, *rest: Any) -> Any:
+        def call(self: Any, run: Any, *rest: Any, **options: Any) -> Any:
             started = time.perf_counter()
             try:
-                return original(self, run, *rest)
+                return original(self, run, *rest, **options)
             finally:
                 spent[part] += time.perf_counter() - started
                 if part == "storing":

@@ -12,16 +12,15 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnlab.record.processes import is_gone, this_process
+
 __all__ = ["Ledger"]
 
-CLAIM = "claimed by "
-STRANGER_SECONDS = 3600
-"""How long the claim of a process on another machine is respected."""
+CLAIM, NOBODY = "claimed by ", "nobody"
 
 
 class Ledger:
@@ -60,15 +59,31 @@ class Ledger:
         """Return whether this process is the one to tell of a run; False if another does or it is told already."""
         try:
             with (self.folder / fingerprint).open("x", encoding="utf-8") as file:
-                file.write(CLAIM + _me())
+                file.write(CLAIM + this_process())
         except FileExistsError:
             return False
         return True
 
+    def reclaim(self, fingerprint: str) -> None:
+        """Claim a run that the store knows, to tell of it anew."""
+        self._write(fingerprint, CLAIM + this_process())
+
+    def abandon(self, fingerprint: str) -> None:
+        """Note that telling failed half way: what the store has of it must be put in order first."""
+        self._write(fingerprint, CLAIM + NOBODY)
+
     def settle(self, fingerprint: str, run_id: str) -> None:
         """Note that the store knows a run."""
+        self._write(fingerprint, run_id)
+
+    def run_id(self, fingerprint: str) -> str | None:
+        """Return under which id the store knows a run, None if it does not."""
+        content = _read(self.folder / fingerprint)
+        return None if content.startswith(CLAIM) else content
+
+    def _write(self, fingerprint: str, content: str) -> None:
         partial = self.folder / f".{fingerprint}-{os.getpid()}"
-        partial.write_text(run_id, encoding="utf-8")
+        partial.write_text(content, encoding="utf-8")
         partial.rename(self.folder / fingerprint)
 
     def release(self, fingerprint: str) -> None:
@@ -90,40 +105,14 @@ def _read(path: Path) -> str:
         return CLAIM
 
 
-def _me() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {_birth(os.getpid())}"
-
-
-def _birth(pid: int) -> str:
-    """Return when a process was started, in the kernel's clock ticks; process numbers are given out again."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        return "-"
-
-
 def _is_abandoned(path: Path) -> bool:
     claimed = _read(path)
     if not claimed.startswith(CLAIM):
         return False
-    words = claimed.removeprefix(CLAIM).split()
+    if claimed == CLAIM + NOBODY:
+        return True
     try:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False
-    if len(words) != 3:
-        return age > 1  # cut off while it was written
-    host, pid, birth = words
-    if host != socket.gethostname():
-        return age > STRANGER_SECONDS
-    return not _is_running(int(pid)) or _birth(int(pid)) != birth
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return is_gone(claimed.removeprefix(CLAIM), age)

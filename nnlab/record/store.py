@@ -35,6 +35,8 @@ __all__ = ["FILES", "DamagedRunError", "Store", "read_facts"]
 
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
 PROFILES = "profiles.parquet"
+REPLACED, INCOMPLETE = ".replaced-", ".incomplete-"
+"""How the folders begin that were set aside."""
 FORMAT = 2
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
@@ -98,13 +100,14 @@ class Store:
             return []
         return sorted(path.parent.name for path in self.folder.glob("[!.]*/run.json"))
 
-    def write(self, run: Run) -> Path:
-        """Write one run, whole or not at all; return its folder. A run that is there already is left alone.
+    def write(self, run: Run, *, replace: bool = False) -> Path:
+        """Write one run, whole or not at all; return its folder.
 
-        A folder of that name that is not a whole run, which somebody else must have left, is set aside.
+        A run that is there already is left alone, or set aside with `replace`. A folder of that name that is not a
+        whole run, which somebody else must have left, is set aside.
         """
         final = self.path(run.fingerprint)
-        if run.fingerprint in self:
+        if run.fingerprint in self and not replace:
             return final
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
         try:
@@ -118,8 +121,9 @@ class Store:
             (partial / "run.json").write_text(_json(run, checksums), encoding="utf-8")
             for path in partial.iterdir():
                 _sync(path)
-            if final.is_dir() and run.fingerprint not in self and any(final.iterdir()):
-                final.rename(tempfile.mkdtemp(prefix=f".incomplete-{run.fingerprint}-", dir=self.folder))
+            if final.is_dir() and (replace or run.fingerprint not in self) and any(final.iterdir()):
+                prefix = f"{REPLACED if run.fingerprint in self else INCOMPLETE}{run.fingerprint}-"
+                final.rename(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
             partial.rename(final)
         except OSError:
             if run.fingerprint not in self:  # else another process wrote the same run first
@@ -170,7 +174,9 @@ class Store:
             return
         for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
             if folder.name.startswith("."):
-                yield folder, "left over from a write that was cut off: it can be deleted"
+                made_anew = folder.name.startswith(REPLACED)
+                why = "replaced by launcher.force=true" if made_anew else "left over from a write that was cut off"
+                yield folder, f"{why}: it can be deleted"
                 continue
             try:
                 facts = read_facts(folder)

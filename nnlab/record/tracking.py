@@ -1,8 +1,7 @@
-"""The mirror of runs in MLflow. The only module that imports mlflow, and only when it is needed."""
+"""The mirror of runs and sweeps in MLflow."""
 
 import contextlib
 import json
-import logging
 import math
 import os
 import shutil
@@ -10,19 +9,23 @@ import sqlite3
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nnlab.config import ConfigError, RunConfig, flatten, results_path
-from nnlab.record.history import Run, metric_name
+from nnlab.config import SWEEPS, ConfigError, RunConfig, flatten, from_dict, results_path
+from nnlab.record.history import Run
 from nnlab.record.ledger import Ledger
+from nnlab.record.logbook import Logbook, Summary
+from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
+from nnlab.record.points import points
 
-__all__ = ["Tracker", "UnreachableError", "check_store", "create_sqlite", "import_mlflow", "store_uri"]
+__all__ = ["SweepTracker", "Tracker"]
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
-
 
 VIEW = "swept"
 SHOWN_METRICS = (
@@ -31,92 +34,22 @@ SHOWN_METRICS = (
 )
 
 
-def import_mlflow() -> Any:
-    """Import mlflow as nnlab wants it: without telemetry, deaf to a run id meant for somebody else."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 are two minutes of silence
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.pop("MLFLOW_RUN_ID", None)
-    import mlflow
-
-    # It tells of every table it creates, in the middle of the progress bar.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return mlflow
-
-
-SQLITE = "sqlite:///"
-
-
-def store_uri(config: RunConfig) -> str:
-    """Return the tracking URI: the config's, or an SQLite file in the results folder. SQLite paths are made absolute
-    as the results folder is."""
-    uri = config.tracking.uri
-    if uri is None:
-        return f"{SQLITE}{results_path(config.results_dir) / 'mlflow.db'}"
-    return f"{SQLITE}{results_path(uri.removeprefix(SQLITE))}" if uri.startswith(SQLITE) else uri
-
-
-def check_store(config: RunConfig) -> None:
-    """Raise ConfigError if the store cannot be what the config says, as far as that can be seen from outside.
-
-    MLflow tries a database that does not open for minutes, and then shows a traceback.
-    """
-    uri, own = store_uri(config), config.tracking.uri is None
-    key, given = ("results_dir", config.results_dir) if own else ("tracking.uri", config.tracking.uri)
-    if uri.startswith("sqlite:") and not uri.startswith(SQLITE):
-        raise ConfigError(f"{key} must name a file if it is SQLite, as in sqlite:///path/mlflow.db, got {given!r}")
-    if not uri.startswith(SQLITE):
-        return
-    path = Path(uri.removeprefix(SQLITE))
-    confusing = [character for character in "%?#" if character in str(path)]
-    if confusing:
-        raise ConfigError(
-            f"{key} must not contain {' '.join(confusing)} where runs are tracked in SQLite, since its URI gives them "
-            f"another meaning (or tracking=off), got {given!r}"
-        )
-    if path.is_dir() or not (own or path.parent.is_dir()):
-        raise ConfigError(f"{key} must name a file in a folder that exists, got {given!r}")
-    if path.is_file() and path.stat().st_size and not _is_mlflow_database(path):
-        raise ConfigError(f"{key} must name a database of MLflow's, got {given!r}: {path} is something else")
-
-
-def _is_mlflow_database(path: Path) -> bool:
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall())
-    except sqlite3.DatabaseError:
-        return False
-
-
-class UnreachableError(ConfigError):
-    """A tracking server does not answer. What is on disk can be told to it later (`make sync`)."""
-
-
-class Tracker:
-    """Writes the runs of one MLflow experiment. One process writes: sixteen on one SQLite file get 4 runs a second.
+class _Mirror(ABC):
+    """One experiment in MLflow, and the ledger of what it was told.
 
     Raises ConfigError if the store cannot be opened, UnreachableError if it is a server that does not answer.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        mlflow = import_mlflow()
-        self.uri, self.experiment = store_uri(config), config.tracking.experiment
+    identifier: str
+    """The tag that says which run, or sweep, an entry is about."""
+
+    def __init__(self, config: RunConfig, experiment: str) -> None:
+        self.uri, self.experiment = store_uri(config), experiment
         results = results_path(config.results_dir)
-        try:
-            if config.tracking.uri is None:
-                create_sqlite(results / "mlflow.db")
-            self.client = mlflow.MlflowClient(self.uri)
+        with told_plainly(self.uri):
+            self.client = connect(config)
             self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
             born = self.client.get_experiment(self.experiment_id).creation_time
-        except ConfigError:
-            raise
-        except Exception as error:  # whatever a driver, a proxy or a database raises
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            kind = UnreachableError if self.uri.startswith(("http://", "https://")) else ConfigError
-            raise kind(f"tracking.uri must name a store that answers, got {self.uri!r}: {first_line}") from error
-
         self.identity = f"{self.experiment_id} {born}"
         self.ledger = Ledger(results, self.experiment, self.uri)
 
@@ -137,32 +70,40 @@ class Tracker:
         return str(found.experiment_id)
 
     def logged(self) -> set[str]:
-        """Return the fingerprints of the runs that the store knows, after putting in order what was cut off."""
+        """Return what the store knows, by its identifiers, after putting in order what was cut off."""
         with self.ledger.locked():
             if not self.ledger.belongs_to(self.identity):
-                self.ledger.start_anew(
-                    self.identity, {run.data.tags["fingerprint"]: _id(run) for run in self._finished()}
-                )
-            for fingerprint in self.ledger.abandoned():
-                self._put_in_order(fingerprint)
+                known = {
+                    entry.data.tags.get(self.identifier): _id(entry) for entry in self.search("") if self._whole(entry)
+                }
+                known.pop(None, None)
+                self.ledger.start_anew(self.identity, known)
+            for name in self.ledger.abandoned():
+                self._put_in_order(name)
         return self.ledger.settled()
 
-    def _put_in_order(self, fingerprint: str) -> None:
-        """Find out what became of a run that somebody was telling of who was killed."""
-        entries = self._search(f"tags.fingerprint = '{fingerprint}'")
-        whole = [entry for entry in entries if entry.info.status == "FINISHED"]
+    def _put_in_order(self, name: str) -> None:
+        """Find out what became of an entry that somebody was writing who was killed, or could not go on."""
+        entries = self.search(f"tags.{self.identifier} = '{name}'")
+        whole = [entry for entry in entries if self._whole(entry)]
         for entry in entries:
             if entry.info.status == "RUNNING":
-                self.client.set_terminated(_id(entry), "KILLED")
+                self._end_half(_id(entry))
         if whole:
-            self.ledger.settle(fingerprint, _id(whole[0]))
+            self.ledger.settle(name, _id(whole[0]))
         else:
-            self.ledger.release(fingerprint)
+            self.ledger.release(name)
 
-    def _finished(self) -> list[Any]:
-        return [run for run in self._search("attributes.status = 'FINISHED'") if "fingerprint" in run.data.tags]
+    @abstractmethod
+    def _whole(self, entry: Any) -> bool:
+        """Return whether all was told."""
 
-    def _search(self, condition: str) -> list[Any]:
+    @abstractmethod
+    def _end_half(self, run_id: str) -> None:
+        """Do with an entry what its writer, who is gone, cannot do any more."""
+
+    def search(self, condition: str) -> list[Any]:
+        """Return all entries that MLflow finds."""
         found: list[Any] = []
         token = None
         while True:
@@ -172,25 +113,14 @@ class Tracker:
             if not token:
                 return found
 
-    def log(self, run: Run, name: str, folder: Path, swept: Iterable[str], tags: Mapping[str, str]) -> None:
-        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags.
-
-        Does nothing if the store knows the run, or another process is telling it.
-        """
-        if not self.ledger.claim(run.fingerprint):
-            return
-        mlflow = import_mlflow()
-        end = int(time.time() * 1000)
-        start = end - int(1000 * run.facts["seconds"])
-        created = self.client.create_run(
-            self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
-        )
-        params = [mlflow.entities.Param(key, _text(value)) for key, value in flatten(run.config).items()]
-        metrics = [mlflow.entities.Metric(key, value, end, step) for key, value, step in _points(run, swept)]
-        self.client.log_batch(_id(created), metrics=metrics, params=params)
-        self._log_artifacts(created, folder)
-        self.client.set_terminated(_id(created), "FINISHED", end)
-        self.ledger.settle(run.fingerprint, _id(created))
+    @contextlib.contextmanager
+    def _released(self, name: str) -> Iterator[None]:
+        """Give the claim up if telling fails: this process goes on, and would seem to be telling for ever."""
+        try:
+            yield
+        except BaseException:
+            self.ledger.abandon(name)
+            raise
 
     def _log_artifacts(self, created: Any, folder: Path) -> None:
         """Put the run's files among MLflow's artifacts: as links where both are on one disk, which costs nothing."""
@@ -205,6 +135,53 @@ class Tracker:
                 os.link(path, target / path.name)
             except OSError:  # another disk, or one without links
                 shutil.copy(path, target / path.name)
+
+
+class Tracker(_Mirror):
+    """Writes the runs of one experiment. One process writes: sixteen on one SQLite file get 4 runs a second."""
+
+    identifier = "fingerprint"
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config, config.tracking.experiment)
+
+    def _whole(self, entry: Any) -> bool:
+        return bool(entry.info.status == "FINISHED")
+
+    def _end_half(self, run_id: str) -> None:
+        self.client.set_terminated(run_id, "KILLED")
+
+    def log(
+        self,
+        run: Run,
+        name: str,
+        folder: Path,
+        swept: Iterable[str],
+        tags: Mapping[str, str],
+        *,
+        anew: bool = False,
+    ) -> None:
+        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags.
+
+        Does nothing if the store knows the run, or another process is telling it. With `anew` it takes the place of
+        the one that the store knows, which MLflow keeps among the deleted ones.
+        """
+        known = self.ledger.run_id(run.fingerprint) if anew else None
+        if known:
+            self.ledger.reclaim(run.fingerprint)
+            self.client.delete_run(known)
+        elif not self.ledger.claim(run.fingerprint):
+            return
+        with self._released(run.fingerprint):
+            end = int(time.time() * 1000)
+            start = end - int(1000 * run.facts["seconds"])
+            created = self.client.create_run(
+                self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
+            )
+            self.client.log_batch(_id(created), metrics=_metrics(points(run, swept), end), params=_params(run.config))
+            self._log_artifacts(created, folder)
+            self.client.set_terminated(_id(created), "FINISHED", end)
+        self.ledger.settle(run.fingerprint, _id(created))
 
     def share_view(self, swept: Iterable[str]) -> str:
         """Make a view of the run list that shows what was swept and how it went; return the link's path.
@@ -231,69 +208,86 @@ class Tracker:
                 database.commit()
 
 
-def create_sqlite(path: Path) -> None:
-    """Make the database whole or not at all: several processes that migrate one empty file break each other."""
-    if path.exists():
-        return
-    mlflow = import_mlflow()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    mlflow.MlflowClient(f"{SQLITE}{partial}").search_experiments()
-    with contextlib.closing(sqlite3.connect(partial)) as database:
-        # A commit then costs one write instead of three, and the UI reads while a sweep writes. It stays with the file.
-        database.execute("PRAGMA journal_mode=WAL")
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass  # another process was first; its database is as good
-    finally:
-        partial.unlink()
+class SweepTracker(_Mirror):
+    """Writes an entry for each sweep, in an experiment of its own, and one for each run that raised, among the runs."""
 
+    identifier = "sweep"
 
-def _points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
-    """All that MLflow shall draw: finite values only, a NaN can break the page of a run.
+    def __init__(self, config: RunConfig, runs: Tracker, logbook: Logbook) -> None:
+        super().__init__(config, SWEEPS)
+        self.runs, self.logbook = runs, logbook
 
-    A point costs MLflow 0.1 ms, so of all but costs and scores, which people lay over each other, eight checkpoints
-    are sent, and of a curve that stands still only the ends. The run's folder, among its artifacts, has all.
-    """
-    curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
-    for iteration, layer, quantity, value in run.history.to_numpy().tolist():
-        curves.setdefault((quantity, layer), []).append((iteration, value))
-    points = [
-        (metric_name(quantity, layer), value, iteration)
-        for (quantity, layer), curve in curves.items()
-        for iteration, value in _ends_of_plateaus(curve if quantity.startswith(PERFORMANCE) else _thinned(curve, 8))
-        if math.isfinite(value)
-    ]
-    final = {name: value for name, value in run.metrics.items() if name.startswith(FINAL) and math.isfinite(value)}
-    points += [(name, value, 0) for name, value in final.items()]
-    values = flatten(run.config)
-    # Params are strings in MLflow ("params.x < 0.1" is an error), so each swept number is a metric as well.
-    numbers = [key for key in swept if isinstance(values[key], int | float)]
-    return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+    def _whole(self, entry: Any) -> bool:
+        return bool(entry.info.status != "RUNNING")
 
+    def _end_half(self, run_id: str) -> None:
+        self.client.delete_run(run_id)
 
-PERFORMANCE = ("cost/", "accuracy/", "r2/")
-FINAL = (
-    *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
-    *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
-)
-"""Metrics that belong to a run, not to a checkpoint."""
+    def catch_up(self) -> None:
+        """Tell of all sweeps of the experiment that have ended and that the store does not know."""
+        known = self.logged()
+        for summary in self.logbook:
+            ended = summary.status != "RUNNING" and summary.experiment == self.runs.experiment
+            if ended and summary.sweep not in known:
+                self.log(summary)
 
+    def log(self, summary: Summary) -> None:
+        """Tell of one sweep; tell more, if the store knows an earlier batch of it."""
+        known = self.ledger.run_id(summary.sweep)
+        if known:
+            self.ledger.reclaim(summary.sweep)
+        elif not self.ledger.claim(summary.sweep):
+            return
+        with self._released(summary.sweep):
+            self._log_failures(summary)
+            started, ended = (
+                int(1000 * datetime.fromisoformat(moment).timestamp()) for moment in (summary.started, summary.ended)
+            )
+            if known:
+                run_id = known
+            else:
+                tags = {"sweep": summary.sweep, "mlflow.source.name": "nnlab", **summary.versions}
+                name = f"{summary.experiment} {summary.sweep}"
+                run_id = _id(self.client.create_run(self.experiment_id, started, tags, name))
+                texts = {"experiment": summary.experiment, "command": summary.command, "swept": " ".join(summary.swept)}
+                mlflow = import_mlflow()
+                self.client.log_batch(run_id, params=[mlflow.entities.Param(*text) for text in texts.items()])
+            counts = {
+                "runs": len(summary.runs),
+                "done_before": summary.done,
+                "made": summary.made,
+                "failed": len(summary.failures),
+                "seconds": summary.seconds,
+            }
+            metrics = [(name, float(value), 0) for name, value in counts.items()]
+            self.client.log_batch(run_id, metrics=_metrics(metrics, ended))
+            self.client.set_tag(run_id, "mlflow.note.content", _sweep_note(summary))
+            self.client.log_artifacts(run_id, str(self.logbook.path(summary.sweep)))
+            self.client.set_terminated(run_id, summary.status, ended)
+        self.ledger.settle(summary.sweep, run_id)
 
-def _thinned(curve: Sequence[tuple[int, float]], count: int) -> Sequence[tuple[int, float]]:
-    """Return at most `count` points of a curve, evenly chosen, first and last among them."""
-    places = {round(place * (len(curve) - 1) / (count - 1)) for place in range(count)}
-    return [curve[place] for place in sorted(places)]
-
-
-def _ends_of_plateaus(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return a curve without the points that lie between two of the same value: drawn, it is the same line."""
-    return [
-        point
-        for place, point in enumerate(curve)
-        if not 0 < place < len(curve) - 1 or not curve[place - 1][1] == point[1] == curve[place + 1][1]
-    ]
+    def _log_failures(self, summary: Summary) -> None:
+        """Make an entry with status FAILED for each run that raised; a run that is made later gets one of its own."""
+        if not summary.failures:
+            return
+        told = self.runs.search(f"tags.sweep = '{summary.sweep}' and attributes.status = 'FAILED'")
+        names = {entry.data.tags.get("fingerprint") for entry in told}
+        for failure in summary.failures:
+            if failure["fingerprint"] in names:
+                continue
+            last_line = failure["traceback"].rstrip().splitlines()[-1]
+            note = f"**failed**: {last_line}\n\nTo repeat this one run:\n\n    {failure['command']}"
+            tags = {
+                "sweep": summary.sweep,
+                "fingerprint": failure["fingerprint"],
+                "verdict": "failed",
+                "mlflow.source.name": "nnlab",
+                "mlflow.note.content": note,
+            }
+            run_id = _id(self.client.create_run(self.runs.experiment_id, tags=tags, run_name=failure["name"]))
+            self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
+            self.client.log_text(run_id, failure["traceback"], "traceback.txt")
+            self.client.set_terminated(run_id, "FAILED")
 
 
 def _tags(run: Run) -> dict[str, str]:
@@ -320,9 +314,25 @@ def _note(run: Run) -> str:
     return "\n\n".join([*paragraphs, *run.verdict.notes])
 
 
+def _sweep_note(summary: Summary) -> str:
+    lines = [f"{len(summary.runs)} runs of {summary.experiment}; {summary.made} made, {summary.done} done before."]
+    if summary.command:
+        lines.append(f"    {summary.command}")
+    lines += [f"**{failure['name']}** failed: {failure['command']}" for failure in summary.failures]
+    return "\n\n".join(lines)
+
+
+def _params(config: RunConfig) -> list[Any]:
+    mlflow = import_mlflow()
+    return [
+        mlflow.entities.Param(key, "null" if value is None else str(value)) for key, value in flatten(config).items()
+    ]
+
+
+def _metrics(values: Iterable[tuple[str, float, int]], timestamp: int) -> list[Any]:
+    mlflow = import_mlflow()
+    return [mlflow.entities.Metric(key, value, timestamp, step) for key, value, step in values]
+
+
 def _id(run: Any) -> str:
     return str(run.info.run_id)
-
-
-def _text(value: Any) -> str:
-    return "null" if value is None else str(value)

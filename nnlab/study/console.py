@@ -2,14 +2,13 @@
 
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
 from nnlab.findings.analysis import load_runs, summary_table, verdict_table
 from nnlab.record.history import Run
-from nnlab.study.execute import Study
+from nnlab.study.execute import Study, repeat_command
 from nnlab.study.workers import Failure
 
 __all__ = ["conduct"]
@@ -23,24 +22,21 @@ def conduct(study: Study) -> int:
     print(_preflight(study))
     started = time.perf_counter()
     failures: list[Failure] = []
-    copies = Counter(job.fingerprint for job in study.jobs)
-    kept = len(study.jobs) - sum(copies[job.fingerprint] for job in study.todo)
     try:
         with _bar(len(study.todo)) as bar:
             for result in study.execute():
                 if isinstance(result, Failure):
                     failures.append(result)
-                else:
-                    kept += copies[result.fingerprint]
                 bar.update()
     except KeyboardInterrupt:
-        print(f"\nStopped. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        print(f"\nStopped. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
         print("To make the others, type the same command again.")
         return INTERRUPTED
     except OSError as error:  # a full disk, a folder that is gone
-        print(f"\nStopped: {error}. {kept} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        print(f"\nStopped: {error}. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
         print("When that is mended, type the same command again: it makes the others.")
         return 1
+    kept = _kept(study)
     if kept:
         print(_one_run(study) if len(study.jobs) == 1 else _table(study))
     if study.offline:
@@ -49,10 +45,28 @@ def conduct(study: Study) -> int:
         words = f"{experiment} --uri {uri}" if uri else experiment
         print(f"\nMLflow did not answer: {study.offline}")
         print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{words}"')
-    for failure in failures:
-        print(f"\nFAILED {failure.job.name}\n{failure.text}")
+    if failures:
+        print(_failed(failures))
     print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
     return 1 if failures else 0
+
+
+def _kept(study: Study) -> int:
+    """Return how many of the runs that were asked for are on disk."""
+    kept = set(study.store.fingerprints())
+    return sum(job.fingerprint in kept for job in study.jobs)
+
+
+def _failed(failures: list[Failure]) -> str:
+    """Return every failure with the command that repeats it, and each traceback once."""
+    lines = []
+    by_text: dict[str, list[Failure]] = {}
+    for failure in failures:
+        by_text.setdefault(failure.text, []).append(failure)
+    for text, alike in by_text.items():
+        lines += ["", *(f"FAILED {failure.job.name}\n  to repeat: {repeat_command(failure.job)}" for failure in alike)]
+        lines.append(text.rstrip())
+    return "\n".join(lines)
 
 
 def _preflight(study: Study) -> str:

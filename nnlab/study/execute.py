@@ -1,6 +1,9 @@
 """A study from its configs to its runs: workers train, one writer keeps."""
 
+import dataclasses
 import datetime
+import platform
+import shlex
 import subprocess
 import uuid
 import warnings
@@ -8,14 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnlab.config import ConfigError, RunConfig, results_path
+import numpy as np
+
+from nnlab.config import ConfigError, RunConfig, overrides, results_path
 from nnlab.record.history import Run
+from nnlab.record.logbook import Logbook, Summary
+from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
 from nnlab.record.store import Store
-from nnlab.record.tracking import Tracker, UnreachableError, check_store, store_uri
+from nnlab.record.tracking import SweepTracker, Tracker
 from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
 from nnlab.study.workers import Failure, cores, train_stacks
 
-__all__ = ["Study", "StudyError", "run", "sweep"]
+__all__ = ["Study", "StudyError", "repeat_command", "run", "sweep"]
 
 LOGGING_SECONDS = 0.04
 """About what one run costs the writer with MLflow on SQLite (`make bench`)."""
@@ -29,9 +36,10 @@ class StudyError(RuntimeError):
 class Study:
     """Many runs of one experiment, checked and planned; `execute` makes them.
 
-    Runs that are on disk already are not made again: a run folder is named by its fingerprint, and complete if it
-    is there at all. `view` is the path at which MLflow's UI shows the runs, known once they are made; `offline` says
-    why MLflow has not heard of all of them, where it has not.
+    Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
+    fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
+    conducts, `command` what was typed. `view` is the path at which MLflow's UI shows the runs, known once they are
+    made; `offline` says why MLflow has not heard of all of them, where it has not.
     """
 
     jobs: list[Job]
@@ -40,6 +48,8 @@ class Study:
     tracking: bool
     n_jobs: int
     sweep: str
+    part: bool = False
+    command: str = ""
     todo: list[Job] = field(default_factory=list)
     view: str = ""
     offline: str = ""
@@ -53,10 +63,11 @@ class Study:
         tracking: bool = True,
         sweep: str | None = None,
         swept: Sequence[str] | None = None,
+        command: str = "",
     ) -> "Study":
         """Check every config and every data file. Raises ConfigError before anything is written.
 
-        `sweep` and `swept` name the launch and the keys that it varies, where these runs are only a part of it.
+        `sweep` names the launch; `swept` the keys that it varies, where these runs are only a part of it.
         """
         if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1):
             raise ConfigError(f"n_jobs must be an integer of at least 1, or None for one per core, got {n_jobs!r}")
@@ -65,7 +76,7 @@ class Study:
         if tracking and shared.tracking.enabled:
             check_store(shared)
         store = Store(results_path(shared.results_dir), shared.tracking.experiment)
-        done = set(store.fingerprints())
+        done = set() if shared.launcher.force else set(store.fingerprints())
         return cls(
             jobs=jobs,
             swept=list(swept) if swept is not None else swept_keys(job.config for job in jobs),
@@ -73,6 +84,8 @@ class Study:
             tracking=tracking and shared.tracking.enabled,
             n_jobs=n_jobs or shared.launcher.n_jobs or cores(shared.launcher),
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
+            part=swept is not None,
+            command=command,
             todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
         )
 
@@ -104,20 +117,61 @@ class Study:
         if not own_store:
             self.store.create()
             training = self._start()
-        tags = {"sweep": self.sweep, **_git()}
+        logbook = Logbook(results_path(self.jobs[0].config.results_dir))
+        sweeps = self._open_sweeps(tracker, logbook)
+        git = _git()
+        summary = None if self.part or len(self.jobs) == 1 else logbook.open(self._summary(git))
+        tags = {"sweep": self.sweep, **git}
         by_fingerprint = {job.fingerprint: job for job in self.jobs}
+        status = "KILLED"
         try:
             if tracker:
                 self._told(self._catch_up, tracker, by_fingerprint, tags)
             for result in training:
                 if isinstance(result, Run):
-                    self.store.write(result)
+                    self.store.write(result, replace=self._force)
                     if tracker and not self.offline:
                         self._told(self._log, tracker, result, by_fingerprint[result.fingerprint], tags)
+                if summary:
+                    _note(summary, result)
                 yield result
+            status = "FAILED" if summary and summary.failures else "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
         finally:
-            if tracker and not self.offline:
+            if summary:
+                summary.close(status)
+                logbook.write(summary)
+            if tracker and sweeps and not self.offline:
+                if summary:
+                    self._told(sweeps.log, summary)
                 self._told(self._finish, tracker)
+
+    @property
+    def _force(self) -> bool:
+        return self.jobs[0].config.launcher.force
+
+    def _summary(self, git: dict[str, str]) -> Summary:
+        versions = {"python": platform.python_version(), "numpy": np.__version__, **git}
+        return Summary(
+            sweep=self.sweep,
+            experiment=self.store.folder.name,
+            command=self.command,
+            swept=self.swept,
+            runs={job.fingerprint: job.name for job in self.jobs},
+            done=len({job.fingerprint for job in self.jobs}) - len(self.todo),
+            versions=versions,
+        )
+
+    def _open_sweeps(self, tracker: Tracker | None, logbook: Logbook) -> SweepTracker | None:
+        """Close what killed sweeps left open, and tell of it."""
+        logbook.close_abandoned()
+        if not tracker:
+            return None
+        sweeps = SweepTracker(self.jobs[0].config, tracker, logbook)
+        self._told(sweeps.catch_up)
+        return sweeps
 
     def _open_tracker(self) -> Tracker | None:
         try:
@@ -153,7 +207,8 @@ class Study:
         ]
 
     def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
-        tracker.log(run, job.name, self.store.path(run.fingerprint), self.swept, tags)
+        folder = self.store.path(run.fingerprint)
+        tracker.log(run, job.name, folder, self.swept, tags, anew=self._force)
 
 
 def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: bool = False) -> list[Run]:
@@ -187,6 +242,27 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:
     """Train one network: a sweep of one."""
     return sweep([config], n_jobs=1, tracking=tracking)[0]
+
+
+def repeat_command(job: Job) -> str:
+    """Return what to type to make one run of a study alone."""
+    return f"python experiments/train.py {shlex.join(overrides(job.config))}"
+
+
+def _note(summary: Summary, result: Run | Failure) -> None:
+    if isinstance(result, Run):
+        summary.made += 1
+        return
+    job = result.job
+    failure = {
+        "name": job.name,
+        "fingerprint": job.fingerprint,
+        "config": dataclasses.asdict(job.config),
+        "command": repeat_command(job),
+        "traceback": result.text,
+    }
+    # A run that raises again in another batch of a search is the same failure.
+    summary.failures = [one for one in summary.failures if one["fingerprint"] != job.fingerprint] + [failure]
 
 
 def _git() -> dict[str, str]:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.record.logbook import Logbook
+from nnlab.record.mlflow_store import check_store
 from nnlab.record.store import Store
-from nnlab.record.tracking import Tracker, check_store
+from nnlab.record.tracking import SweepTracker, Tracker
 from nnlab.study.plan import run_name, swept_keys
 
 __all__ = ["experiments_in", "sync"]
@@ -40,5 +42,8 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
             folder = store.path(run.fingerprint)
             tracker.log(run, run_name(run.config, swept), folder, swept, {"sweep": "synced"})
         yield new
+    logbook = Logbook(results_path(results_dir))
+    logbook.close_abandoned()
+    SweepTracker(config, tracker, logbook).catch_up()
     tracker.share_view(swept)
     tracker.close()

@@ -1,12 +1,16 @@
 """Where stacks are trained: processes of this machine, or the workers of a Dask cluster."""
 
+import atexit
 import os
 import signal
+import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
@@ -74,12 +78,10 @@ class _Processes:
         self._fill()
 
     def _fill(self) -> None:
-        from joblib.externals.loky import get_reusable_executor
-
-        self.executor = get_reusable_executor(self.n_jobs, timeout=IDLE, initializer=_ignore_interrupts)
+        pool = _pool(self.n_jobs)
         while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-            stack = self.waiting.popleft()
-            self.under_way[self.executor.submit(_attempt, stack)] = stack
+            self.under_way[pool.submit(_attempt, self.waiting[0])] = self.waiting[0]
+            self.waiting.popleft()
 
     def results(self) -> Iterator[Run | Failure]:
         """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
@@ -87,21 +89,26 @@ class _Processes:
 
         retries = RETRIES
         try:
-            while self.under_way:
-                finished = next(iter(wait(self.under_way, return_when=FIRST_COMPLETED).done))
+            while self.under_way or self.waiting:
+                results: list[Run | Failure] = []
                 try:
+                    self._fill()
+                    finished = next(iter(wait(self.under_way, return_when=FIRST_COMPLETED).done))
                     results = finished.result()
                     del self.under_way[finished]
+                    self._fill()  # before the writer takes its time over the results
                 except TerminatedWorkerError:
+                    _pool.cache_clear()
                     self.waiting.extendleft(self.under_way.values())
                     self.under_way.clear()
-                    results = [] if retries else self._failures(traceback.format_exc())
+                    if retries == 0:
+                        results += self._failures(traceback.format_exc())
                     retries -= 1
-                self._fill()  # before the writer takes its time over the results
                 yield from results
         finally:
             if self.under_way:
-                self.executor.shutdown(kill_workers=True)
+                _pool(self.n_jobs).shutdown(kill_workers=True)
+                _pool.cache_clear()
 
     def _failures(self, text: str) -> list[Run | Failure]:
         text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
@@ -110,9 +117,26 @@ class _Processes:
         return failures
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to all, to the parent: it ends the workers."""
+@cache
+def _pool(n_jobs: int) -> Any:
+    """Return a pool that the next batch of a search finds again. joblib's would be shared with all who use joblib."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    pool = ProcessPoolExecutor(n_jobs, timeout=IDLE, initializer=_follow, initargs=(os.getpid(),))
+    atexit.register(pool.shutdown, wait=False, kill_workers=True)
+    return pool
+
+
+def _follow(parent: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to all, to the parent, who ends the workers; end with it if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[Run | Failure]:

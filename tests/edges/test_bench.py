@@ -20,6 +20,13 @@ def test_all_who_are_installed_compute_the_same(column: Column, activation: str)
     peers.check_agreement(problem, entered)
 
 
+@pytest.mark.skipif(fused.COMPILER is None, reason="there is no C compiler here")
+def test_the_kernel_in_c_leaves_the_arithmetic_of_the_process_alone() -> None:
+    """Linked with -ffast-math, a library makes the whole process lose its subnormal numbers."""
+    fused.Fused(problem_of(Column("h = 4", 4, 1, 20), "tanh"))
+    assert np.float64(1e-300) * np.float64(1e-15) > 0
+
+
 class WithoutOutputBias(peers.Nnlab):
     """Forgets b of the output layer."""
 

@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import Train
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 import nnlab
+from experiments.schema import register
+from nnlab.config import from_dict, overrides, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
@@ -194,9 +201,40 @@ def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, mon
     monkeypatch.setattr(workers, "run_stack", broken)
     result = train("-m", "seed=range(2)", *FAST, "launcher.n_jobs=1")
     assert result.status == 1
-    assert "FAILED seed 0" in result.output
-    assert "planted" in result.output
+    assert "FAILED seed 0\n  to repeat: python experiments/train.py seed=0 results_dir=" in result.output
+    assert "FAILED seed 1\n  to repeat: python experiments/train.py seed=1 results_dir=" in result.output
+    assert result.output.count("RuntimeError: planted") == 1  # the same traceback is shown once
     assert "0 of 2 runs" in result.output
+
+
+NAMES = st.text(st.sampled_from("ab'\"\\\\ ${}[]=,:;&|1.e-"), min_size=1, max_size=8)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    data=st.builds(nnlab.DataConfig, name=st.just("file"), path=NAMES, target=NAMES),
+    scale=st.floats(0, 1e9),
+    layers=st.none() | st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
+def test_the_words_of_a_config_make_the_same_config(
+    seed: int, data: nnlab.DataConfig, scale: float, layers: list[int] | None
+) -> None:
+    config = nnlab.RunConfig(
+        seed, data=data, init=nnlab.InitConfig(scale=scale), model=nnlab.ModelConfig(layers=layers, activation="relu")
+    )
+    GlobalHydra.instance().clear()
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        made = compose("config", overrides(config))
+    values = OmegaConf.to_container(made, resolve=True)
+    assert isinstance(values, dict)
+    assert resolve(from_dict({str(key): value for key, value in values.items()})) == resolve(config)
+
+
+def test_words_say_only_what_differs() -> None:
+    assert overrides(nnlab.RunConfig()) == []
+    config = nnlab.RunConfig(7, init=nnlab.InitConfig("zeros"), model=nnlab.ModelConfig(layers=[5, 5]))
+    assert overrides(config) == ["seed=7", "model.hidden_size=5", "model.depth=2", "init.scheme=zeros"]
 
 
 def test_lists_can_be_swept(train: Train) -> None:

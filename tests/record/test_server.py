@@ -8,7 +8,7 @@ import pytest
 from servers import mlflow_server
 
 import nnlab
-from nnlab.record.tracking import import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab.record.tracking import import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_process_that_was_killed_while_telling_leaves_no_ghost_and_no_double(
     """A process of its own is killed just after one of MLflow's calls; the same sweep is then made again."""
     script = (
         "import os, signal, sys; import nnlab; from nnlab.config import from_dict\n"
-        "from nnlab.record.tracking import import_mlflow\n"
+        "from nnlab.record.mlflow_store import import_mlflow\n"
         f"client = import_mlflow().MlflowClient; original = client.{last}\n"
         "def deadly(*args, **kwargs):\n"
         "    original(*args, **kwargs); os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -12,7 +12,7 @@ from servers import dask_scheduler, dask_worker, mlflow_server, postgresql, post
 
 import nnlab
 from nnlab.record.history import Run
-from nnlab.record.tracking import import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
 
 
 def configs_in(results: Path, iterations: int, **parts: object) -> list[nnlab.RunConfig]:

@@ -1,6 +1,9 @@
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -188,12 +191,7 @@ def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
 
 
 def kill_a_worker() -> None:
-    (victim, *_) = [
-        int(word)
-        for word in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-        if "LokyProcess" in Path(f"/proc/{word}/cmdline").read_text()
-    ]
-    os.kill(victim, signal.SIGKILL)
+    os.kill(min(workers._pool(2)._processes), signal.SIGKILL)
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
@@ -219,6 +217,41 @@ def test_workers_that_are_killed_again_and_again_are_given_up(tmp_path: Path, mo
     failures = [result for result in results if isinstance(result, workers.Failure)]
     assert sorted(failure.job.index for failure in failures) == list(range(len(jobs)))
     assert all("a worker process was killed" in failure.text for failure in failures)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import nnlab\n"
+        "training = nnlab.TrainingConfig(iterations=1_000_000)\n"
+        f"nnlab.sweep([nnlab.RunConfig(s, {str(tmp_path)!r}, training=training) for s in range(2)], n_jobs=2)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    try:
+        workers_of_it: list[str] = []
+        deadline = time.monotonic() + 60
+        while len(workers_of_it) < 2 and time.monotonic() < deadline:
+            workers_of_it = [name for name in children.read_text().split() if _is_worker(name)]
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(workers_of_it) == 2
+    while any(_is_alive(name) for name in workers_of_it):
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.1)
+
+
+def _is_worker(number: str) -> bool:
+    try:
+        return "LokyProcess" in Path(f"/proc/{number}/cmdline").read_text()
+    except OSError:  # it has ended
+        return False
+
+
+def _is_alive(number: str) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked for is a zombie."""
+    status = Path(f"/proc/{number}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_training_does_not_run_far_ahead_of_the_writer(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from servers import mlflow_server
 
 import nnlab
 from experiments.sync import main as sync_script
-from nnlab.record.tracking import Tracker, import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
+from nnlab.record.tracking import Tracker
 from nnlab.study.sync import sync
 
 
@@ -44,10 +45,10 @@ def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
 ) -> None:
     real, calls = Tracker.log, iter(range(100))
 
-    def failing(*words: Any) -> None:
+    def failing(*words: Any, **options: Any) -> None:
         if next(calls) >= 2:
             raise OSError("no space left on device")
-        real(*words)
+        real(*words, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tracker, "log", failing)

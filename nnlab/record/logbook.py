@@ -1,0 +1,124 @@
+"""What was launched: one small folder for each sweep, beside the runs.
+
+    sweeps/<sweep>/
+        summary.json    command, runs, failures with their tracebacks, how it ended
+
+The summary is written when a sweep begins and again when it ends. One that says RUNNING and whose process is gone was
+killed; the next sweep into the same results says so.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nnlab.record.processes import is_gone, this_process
+
+__all__ = ["Logbook", "Summary"]
+
+FILE = "summary.json"
+
+
+@dataclass
+class Summary:
+    """What is known of one sweep.
+
+    Attributes
+    ----------
+    sweep, experiment : its name, day and time; the experiment of its runs
+    command : what was typed; empty for a sweep from Python
+    swept : the keys that vary
+    runs : the names of all its runs by fingerprint
+    done : how many of them were there already
+    made : how many were trained and kept
+    failures : name, fingerprint, config, command to repeat it, and traceback of each run that raised
+    status : RUNNING, FINISHED, FAILED (some runs raised, or the disk was full), KILLED (it was stopped)
+    versions : of nnlab's surroundings: commit, Python, NumPy
+    process : who writes
+    started, ended : UTC, ISO 8601; `ended` is empty while it runs
+    """
+
+    sweep: str
+    experiment: str
+    command: str = ""
+    swept: list[str] = field(default_factory=list)
+    runs: dict[str, str] = field(default_factory=dict)
+    done: int = 0
+    made: int = 0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "RUNNING"
+    versions: dict[str, str] = field(default_factory=dict)
+    process: str = field(default_factory=this_process)
+    started: str = field(default_factory=lambda: _now())
+    ended: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, 0 while it runs."""
+        if not self.ended:
+            return 0.0
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
+
+    def close(self, status: str) -> None:
+        """Note how it ended, now."""
+        self.status, self.ended = status, _now()
+
+
+class Logbook:
+    """The summaries of all sweeps into a results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self.folder = results / "sweeps"
+
+    def path(self, sweep: str) -> Path:
+        """Return the folder of a sweep."""
+        return self.folder / sweep
+
+    def open(self, summary: Summary) -> Summary:
+        """Begin a sweep; return its summary, with what earlier batches of the same sweep have brought."""
+        path = self.path(summary.sweep) / FILE
+        if path.is_file():
+            earlier = _read(path)
+            summary = dataclasses.replace(
+                summary,
+                runs={**earlier.runs, **summary.runs},
+                swept=[*earlier.swept, *(key for key in summary.swept if key not in earlier.swept)],
+                done=earlier.done + summary.done,
+                made=earlier.made,
+                failures=earlier.failures,
+                started=earlier.started,
+            )
+        self.write(summary)
+        return summary
+
+    def write(self, summary: Summary) -> None:
+        """Write a summary, whole or not at all."""
+        folder = self.path(summary.sweep)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{FILE}"
+        partial.write_text(json.dumps(dataclasses.asdict(summary), indent=1) + "\n", encoding="utf-8")
+        partial.rename(folder / FILE)
+
+    def __iter__(self) -> Iterator[Summary]:
+        """Yield all summaries, oldest first."""
+        return (_read(path) for path in sorted(self.folder.glob(f"*/{FILE}")))
+
+    def close_abandoned(self) -> None:
+        """Close what killed processes left open."""
+        for path in self.folder.glob(f"*/{FILE}"):
+            summary = _read(path)
+            if summary.status == "RUNNING" and is_gone(summary.process, time.time() - path.stat().st_mtime):
+                summary.close("KILLED")
+                self.write(summary)
+
+
+def _read(path: Path) -> Summary:
+    return Summary(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,130 @@
+"""The store that MLflow keeps its record in: its address, whether it can be one, and a database of our own."""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.record.processes import is_running
+
+__all__ = [
+    "SQLITE",
+    "UnreachableError",
+    "check_store",
+    "connect",
+    "create_sqlite",
+    "import_mlflow",
+    "store_uri",
+    "told_plainly",
+]
+
+SQLITE = "sqlite:///"
+
+
+def import_mlflow() -> Any:
+    """Import mlflow as nnlab wants it: without telemetry, deaf to a run id meant for somebody else."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 are two minutes of silence
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    import mlflow
+
+    # It tells of every table it creates, in the middle of the progress bar.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return mlflow
+
+
+def store_uri(config: RunConfig) -> str:
+    """Return the tracking URI: the config's, or an SQLite file in the results folder. SQLite paths are made absolute
+    as the results folder is."""
+    uri = config.tracking.uri
+    if uri is None:
+        return f"{SQLITE}{results_path(config.results_dir) / 'mlflow.db'}"
+    return f"{SQLITE}{results_path(uri.removeprefix(SQLITE))}" if uri.startswith(SQLITE) else uri
+
+
+def check_store(config: RunConfig) -> None:
+    """Raise ConfigError if the store cannot be what the config says, as far as that can be seen from outside.
+
+    MLflow tries a database that does not open for minutes, and then shows a traceback.
+    """
+    uri, own = store_uri(config), config.tracking.uri is None
+    key, given = ("results_dir", config.results_dir) if own else ("tracking.uri", config.tracking.uri)
+    if uri.startswith("sqlite:") and not uri.startswith(SQLITE):
+        raise ConfigError(f"{key} must name a file if it is SQLite, as in sqlite:///path/mlflow.db, got {given!r}")
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE))
+    confusing = [character for character in "%?#" if character in str(path)]
+    if confusing:
+        raise ConfigError(
+            f"{key} must not contain {' '.join(confusing)} where runs are tracked in SQLite, since its URI gives them "
+            f"another meaning (or tracking=off), got {given!r}"
+        )
+    if path.is_dir() or not (own or path.parent.is_dir()):
+        raise ConfigError(f"{key} must name a file in a folder that exists, got {given!r}")
+    if path.is_file() and path.stat().st_size and not _is_mlflow_database(path):
+        raise ConfigError(f"{key} must name a database of MLflow's, got {given!r}: {path} is something else")
+
+
+def _is_mlflow_database(path: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall())
+    except sqlite3.DatabaseError:
+        return False
+
+
+class UnreachableError(ConfigError):
+    """A tracking server does not answer. What is on disk can be told to it later (`make sync`)."""
+
+
+def connect(config: RunConfig) -> Any:
+    """Return a client of MLflow's for the store of a config; make the database if it is our own and not there yet."""
+    if config.tracking.uri is None:
+        create_sqlite(results_path(config.results_dir) / "mlflow.db")
+    return import_mlflow().MlflowClient(store_uri(config))
+
+
+@contextlib.contextmanager
+def told_plainly(uri: str) -> Iterator[None]:
+    """Turn whatever a driver, a proxy or a database raises into one line about `tracking.uri`.
+
+    Raises UnreachableError for a server, ConfigError for a database.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        kind = UnreachableError if uri.startswith(("http://", "https://")) else ConfigError
+        raise kind(f"tracking.uri must name a store that answers, got {uri!r}: {first_line}") from error
+
+
+def create_sqlite(path: Path) -> None:
+    """Make the database whole or not at all: several processes that migrate one empty file break each other."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f".{path.name}.*"):
+        number = left_over.name.removeprefix(f".{path.name}.").split("-")[0]
+        if number.isdigit() and not is_running(int(number)):
+            left_over.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    import_mlflow().MlflowClient(f"{SQLITE}{partial}").search_experiments()
+    with contextlib.closing(sqlite3.connect(partial)) as database:
+        # A commit then costs one write instead of three, and the UI reads while a sweep writes. It stays with the file.
+        database.execute("PRAGMA journal_mode=WAL")
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass  # another process was first; its database is as good
+    finally:
+        partial.unlink()

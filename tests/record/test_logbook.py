@@ -1,0 +1,175 @@
+"""Every sweep leaves a summary, on disk and in MLflow, however it ended."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nnlab
+from nnlab.config import RunConfig
+from nnlab.record.logbook import Logbook, Summary
+from nnlab.record.mlflow_store import import_mlflow
+from nnlab.study import workers
+from nnlab.study.execute import Study
+from nnlab.study.sync import sync
+
+
+@pytest.fixture
+def configs(results: Path) -> list[RunConfig]:
+    return [
+        RunConfig(
+            seed=seed,
+            training=nnlab.TrainingConfig(iterations=20),
+            diagnostics=nnlab.DiagnosticsConfig(checkpoints=3),
+            results_dir=str(results),
+            tracking=nnlab.TrackingConfig(experiment="small"),
+        )
+        for seed in range(3)
+    ]
+
+
+def entries(results: Path, experiment: str, condition: str = "") -> list[Any]:
+    client = import_mlflow().MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], condition)
+
+
+def artifact(results: Path, entry: Any, name: str) -> str:
+    client = import_mlflow().MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+    return Path(client.download_artifacts(entry.info.run_id, name)).read_text()
+
+
+def break_seed_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = workers.run_stack
+
+    def sometimes(configs: Any, *rest: Any) -> Any:
+        if any(config.seed == 1 for config in configs):
+            raise RuntimeError("planted <b>")
+        return real(configs, *rest)
+
+    monkeypatch.setattr(workers, "run_stack", sometimes)
+
+
+def test_a_sweep_leaves_one_summary(configs: list[RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    assert list(Logbook(results)) == []  # a run alone is no sweep
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    (summary,) = Logbook(results)
+    assert (summary.status, summary.done, summary.made, summary.failures) == ("FINISHED", 1, 2, [])
+    assert list(summary.runs.values()) == ["seed 0", "seed 1", "seed 2"]
+    (entry,) = entries(results, "sweeps")
+    assert entry.info.status == "FINISHED"
+    assert {name: entry.data.metrics[name] for name in ("runs", "done_before", "made", "failed")} == {
+        "runs": 3,
+        "done_before": 1,
+        "made": 2,
+        "failed": 0,
+    }
+    assert entry.data.params["experiment"] == "small"
+    assert '"status": "FINISHED"' in artifact(results, entry, "summary.json")
+
+
+def test_a_run_that_raises_is_recorded_with_its_traceback(
+    configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs[1].model.hidden_size = 5  # a stack of its own
+    with monkeypatch.context() as patch:
+        break_seed_1(patch)
+        with pytest.raises(nnlab.StudyError, match="1 of 3 runs failed"):
+            nnlab.sweep(configs, n_jobs=1, tracking=True)
+    (failed,) = entries(results, "small", "attributes.status = 'FAILED'")
+    assert failed.data.params["model.hidden_size"] == "5"
+    assert "RuntimeError: planted <b>" in artifact(results, failed, "traceback.txt")
+    assert "python experiments/train.py seed=1" in failed.data.tags["mlflow.note.content"]
+    (entry,) = entries(results, "sweeps")
+    assert (entry.info.status, entry.data.metrics["failed"]) == ("FAILED", 1)
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(entries(results, "small", "attributes.status = 'FINISHED'")) == 3
+    assert sorted(entry.info.status for entry in entries(results, "sweeps")) == ["FAILED", "FINISHED"]
+
+
+def test_a_killed_sweep_is_closed_by_the_next(configs: list[RunConfig], results: Path) -> None:
+    script = (
+        "import os, signal; import nnlab; from nnlab.config import from_dict; from nnlab.record.store import Store\n"
+        "Store.write = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"configs = [from_dict(each) for each in {[dataclasses.asdict(config) for config in configs]!r}]\n"
+        "nnlab.sweep(configs, n_jobs=1, tracking=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (summary,) = Logbook(results)
+    assert summary.status == "RUNNING"
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert [summary.status for summary in Logbook(results)] == ["KILLED", "FINISHED"]
+    assert sorted(entry.info.status for entry in entries(results, "sweeps")) == ["FINISHED", "KILLED"]
+
+
+def test_a_sweep_that_is_left_is_recorded_as_stopped(configs: list[RunConfig], results: Path) -> None:
+    outcomes = Study.plan(configs, n_jobs=1).execute()
+    next(outcomes)
+    outcomes.close()  # as KeyboardInterrupt does
+    (summary,) = Logbook(results)
+    assert (summary.status, summary.made) == ("KILLED", 1)
+    (entry,) = entries(results, "sweeps")
+    assert entry.info.status == "KILLED"
+
+
+def test_what_was_swept_offline_is_told_by_sync(configs: list[RunConfig], results: Path) -> None:
+    nnlab.sweep(configs, n_jobs=1)
+    list(sync("small", str(results)))
+    list(sync("small", str(results)))
+    (entry,) = entries(results, "sweeps")
+    assert (entry.info.status, entry.data.metrics["made"]) == ("FINISHED", 3)
+
+
+def test_batches_of_one_search_share_one_summary(configs: list[RunConfig], results: Path) -> None:
+    for batch in (configs[:2], [configs[2], dataclasses.replace(configs[2], seed=7)]):
+        list(Study.plan(batch, n_jobs=1, sweep="search").execute())
+    (summary,) = Logbook(results)
+    assert (len(summary.runs), summary.made, summary.status) == (4, 4, "FINISHED")
+    (entry,) = entries(results, "sweeps")
+    assert entry.data.metrics["made"] == 4
+
+
+def test_a_summary_survives_the_disk(tmp_path: Path) -> None:
+    summary = Summary("now", "small", command="x 'y z'", failures=[{"name": "ü"}])
+    summary.close("FAILED")
+    Logbook(tmp_path).write(summary)
+    assert list(Logbook(tmp_path)) == [summary]
+
+
+def test_runs_that_are_forced_are_made_again_and_told_once(configs: list[RunConfig], results: Path) -> None:
+    first = nnlab.sweep(configs, n_jobs=1, tracking=True)
+    before = {entry.info.run_id for entry in entries(results, "small")}
+    forced = [dataclasses.replace(config, launcher=nnlab.LauncherConfig(force=True)) for config in configs]
+    again = nnlab.sweep(forced, n_jobs=1, tracking=True)
+    assert [run.fingerprint for run in again] == [run.fingerprint for run in first]
+    now = entries(results, "small")
+    assert len(now) == 3
+    assert not before & {entry.info.run_id for entry in now}
+    set_aside = [path for path in (results / "runs" / "small").iterdir() if path.name.startswith(".replaced-")]
+    assert len(set_aside) == 3
+    assert all((path / "run.json").is_file() for path in set_aside)
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert {entry.info.run_id for entry in entries(results, "small")} == {entry.info.run_id for entry in now}
+
+
+def test_a_process_that_fails_to_tell_does_not_keep_the_claim(
+    configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's answer is lost in the middle of a run: the same process can tell it later, and tells it once."""
+    client = import_mlflow().MlflowClient
+
+    def cut(*_: Any, **__: Any) -> None:
+        raise ConnectionError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "log_batch", cut)
+        with pytest.warns(UserWarning, match="cut"):
+            nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert sum(sync("small", str(results))) == 3
+    assert len(entries(results, "small", "attributes.status = 'FINISHED'")) == 3
+    assert not entries(results, "small", "attributes.status = 'RUNNING'")
