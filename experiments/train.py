@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.schema import register
+
+if TYPE_CHECKING:
+    from nnlab.config import RunConfig
 
 register()
 
@@ -28,11 +31,12 @@ def task(cfg: DictConfig) -> float | None:
     hydra_cfg = HydraConfig.get()
     part_of_sweep = hydra_cfg.mode == RunMode.MULTIRUN
     try:
+        config = from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
         study = Study.plan(
-            [from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))],
+            [config],
             n_jobs=1,
             sweep=sweep_name(hydra_cfg.sweep.dir) if part_of_sweep else None,
-            swept=[override.split("=")[0] for override in hydra_cfg.overrides.task] if part_of_sweep else None,
+            swept=chosen_keys(config, hydra_cfg.overrides.task) if part_of_sweep else None,
         )
         status = conduct(study)
     except ConfigError as error:
@@ -83,6 +87,20 @@ def check(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str) -> None:
     except ConfigError as error:
         discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None
+
+
+def chosen_keys(config: "RunConfig", words: Sequence[str]) -> list[str]:
+    """Return the keys that the words of one job chose, by value or by preset: a job knows no other of its sweep."""
+    from nnlab.config import SCIENCE, RunConfig, flatten
+
+    defaults, values = flatten(RunConfig()), flatten(config)
+    given = [word.split("=")[0] for word in words]
+    return [
+        key
+        for key in values
+        if key.split(".")[0] in SCIENCE
+        and (key in given or (key.split(".")[0] in given and values[key] != defaults[key]))
+    ]
 
 
 def typed() -> str:

@@ -98,16 +98,6 @@ def test_fast_composition_gives_what_hydra_gives() -> None:
             assert job.task == {key: value for key, value in task.items() if key != "hydra"}
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_stock_launchers_give_the_same_bits(launcher: str, train: Train, tmp_path: Path) -> None:
-    words = ("-m", "seed=range(2)", "model.hidden_size=2,3", *FAST)
-    ours = train(*words, results=tmp_path / "ours")
-    more = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
-    stock = train(*words, f"hydra/launcher={launcher}", *more, results=tmp_path / "stock")
-    assert ours.status == stock.status == 0, stock.error
-    pd.testing.assert_frame_equal(curves(tmp_path / "ours"), curves(tmp_path / "stock"), check_exact=True)
-
-
 def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
     train("-m", "seed=range(2)", *FAST)
     result = train("-m", "seed=range(3)", *FAST)
