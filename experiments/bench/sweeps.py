@@ -5,6 +5,7 @@ and MLflow are all in its time.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import yaml
 
 from experiments.bench.speed import KERNEL_CHOICE
@@ -117,6 +119,63 @@ def child(words: Sequence[str]) -> None:
         Path(os.environ["NNLAB_BENCH"]).write_text(json.dumps(spent | {"memory": own}), encoding="utf-8")
 
 
+class Way(NamedTuple):
+    """One way of launching the default sweep: what it took, and the digest of all its histories and parameters."""
+
+    name: str
+    sweep: Sweep
+    digest: str
+
+
+def ways(words: Sequence[str], runs: int, experiment: str) -> list[Way]:
+    """Launch the same sweep in every way there is, without MLflow."""
+    from distributed import LocalCluster
+
+    chosen = {
+        "stacks on one worker": ["launcher.n_jobs=1"],
+        "stacks on two workers": ["launcher.n_jobs=2"],
+        "Hydra's basic launcher": ["hydra/launcher=basic"],
+        "Hydra's joblib launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    }
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        chosen["stacks on a Dask cluster"] = ["launcher=dask", f"launcher.address={cluster.scheduler_address}"]
+        return [launched(name, [*words, "tracking=off", *more], runs, experiment) for name, more in chosen.items()]
+
+
+def launched(name: str, words: Sequence[str], runs: int, experiment: str) -> Way:
+    """Launch a sweep in one way."""
+    from nnlab.record.store import Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["-m", "experiments.train", "-m", f"results_dir={folder}", *words]
+        sweep = timed(command, runs, Path(folder))
+        store = Store(Path(folder), experiment)
+        if len(store.fingerprints()) != runs:
+            raise RuntimeError(f"{name}: {len(store.fingerprints())} runs, not {runs}")
+        digest = hashlib.sha256()
+        for run in store:
+            digest.update(pd.util.hash_pandas_object(run.history).to_numpy().tobytes())
+            for value in run.parameters.values():
+                digest.update(value.tobytes())
+        return Way(name, sweep, digest.hexdigest())
+
+
+def ways_section(found: Sequence[Way]) -> str:
+    """Return the table of all ways of launching."""
+    rows = "\n".join(f"| {way.name} | {way.sweep.seconds:.0f} | {way.digest[:12]} |" for way in found)
+    same = len({way.digest for way in found}) == 1
+    return f"""## Every way of launching
+
+The default sweep without MLflow, {found[0].sweep.runs} runs, and a digest of all histories and parameters, bit by bit.
+
+| launched by | seconds | digest |
+|---|---:|---|
+{rows}
+
+- {"pass" if same else "FAIL"}: the same bits in every way
+"""
+
+
 def page(peer: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int, iterations: int) -> str:
     """Return the page."""
     parts = default.parts
@@ -161,8 +220,9 @@ seed. nnlab's is the default sweep with everything that it records. {iterations:
 |---|---:|---:|---:|---:|
 {table}
 
-Where nnlab's time goes, each on its own clock: {shares} (training and probes summed over {workers} workers, disk and
-MLflow in the one writer, at the same time). The larger of training per worker and logging is {bound:.1f} s.
+Where nnlab's time goes, each on its own clock: {shares}
+(training and probes summed over {workers} workers, disk and MLflow in the one writer, at the same time). The larger of
+training per worker and logging is {bound:.1f} s.
 
 ## Growth
 
@@ -211,14 +271,18 @@ def main(arguments: list[str] | None = None) -> None:
     widths = "2,4" if options.quick else PARAMS["model.hidden_size"].replace(" ", "")
     chosen = [f"model.hidden_size={widths}", "seed=0"] if options.quick else []
     default_runs = 4 * 2 * 3 if options.quick else 420
+    for name in KERNEL_CHOICE:  # for the workers of the cluster, which this process starts
+        os.environ.pop(name, None)
+    words_of_sweep = ["experiment=initialization", f"training.iterations={iterations}", *chosen]
     text = page(
         naive(iterations, widths),
-        ours(["experiment=initialization", f"training.iterations={iterations}", *chosen], default_runs),
+        ours(words_of_sweep, default_runs),
         [ours([f"seed=range({size})", "training.iterations=200"], size) for size in sizes],
         empty_jobs(),
         len(os.sched_getaffinity(0)),
         iterations,
     )
+    text += "\n" + ways_section(ways(words_of_sweep, default_runs, "initialization"))
     print(text)
     if not options.no_write:
         PAGE.write_text(text, encoding="utf-8")
