@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui sync verify test lint bench report notebook battery torture atlas lock clean
+.PHONY: help setup sweep run ui sync verify test lint bench report notebook battery torture fuzz audit atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,10 @@ battery: .venv/installed ## train the battery of planted diseases; measure the v
 
 atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
 	@$(BIN)/python -m experiments.atlas
+
+audit: .venv/installed ## ask the public list of known vulnerabilities about all dependencies (needs the internet)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 torture: .venv/installed ## kill sweeps at a hundred random moments and count what is lost
 	@$(BIN)/python tests/torture.py $(ARGS)

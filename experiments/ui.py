@@ -1,4 +1,4 @@
-"""Open the recorded runs in the MLflow UI (`make ui`), on this machine only."""
+"""Open the recorded runs in the MLflow UI (`make ui`), on this machine only unless told."""
 
 import argparse
 import os
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
     parser.add_argument("--port", type=int, default=5000, help="first port to try (5000)")
+    parser.add_argument("--host", default=HOST, help=f"address to listen on ({HOST}: this machine only)")
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
         sys.exit(f"--port must be from 1 to 65535, got {options.port}")
@@ -26,16 +27,18 @@ def main(arguments: list[str] | None = None) -> None:
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
     port = free_port(options.port)
-    print(f"The runs in {database} are at http://{HOST}:{port} until Ctrl-C.", flush=True)
+    print(f"The runs in {database} are at http://{options.host}:{port} until Ctrl-C.", flush=True)
+    if options.host != HOST:
+        print("Whoever reaches this address can read, change and delete every run: MLflow asks for no password.")
     # One worker answers 40 ms sooner than several, and nothing here needs the seven idle job processes.
     os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    os.execv(sys.executable, command(database, port))
+    os.execv(sys.executable, command(database, port, options.host))
 
 
-def command(database: Path, port: int) -> list[str]:
+def command(database: Path, port: int, host: str = HOST) -> list[str]:
     """Return the command line of MLflow's server over one SQLite file."""
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{database}"),
         *("--default-artifact-root", (database.parent / "artifacts").as_uri()),
     ]
