@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nnlab.config import RunConfig
 from nnlab.findings.analysis import load_curves, load_runs, summary_table, varied, verdict_table
-from nnlab.findings.plots import cost_curves, metric_by_value
+from nnlab.findings.plots import cost_curves, metric_by_value, verdict_map
 
 __all__ = ["report"]
 
@@ -37,7 +37,9 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     parts = [
         f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, {seeds} seed{'s' * (seeds > 1)}.</p>",
         "<h2>What was varied</h2>" + _values(runs, swept),
-        "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>" + _html(verdict_table(runs, swept)),
+        "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>"
+        + _map(runs, swept)
+        + _html(verdict_table(runs, swept)),
         "<h2>Curves</h2>" + _curves(runs, swept),
         *(
             f"<h2>{name}</h2><p>Mean ± standard deviation over seeds.</p>" + _table(runs, swept, name)
@@ -65,11 +67,23 @@ def _html(table: pd.DataFrame) -> str:
     return f'<div class="wide" tabindex="0">{table.to_html(escape=True, border=0)}</div>'
 
 
-def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> str:
-    """Return the figures: few values side by side as panels, some as colours, many along the axis."""
+def _arranged(runs: pd.DataFrame, swept: Sequence[str]) -> tuple[str | None, str, str]:
+    """Return the keys for panels (few values), colours or rows (some), and the axis (many)."""
     keys = sorted((key for key in swept if key != "seed"), key=lambda key: runs[key].nunique()) or ["seed"]
     panel = keys.pop(0) if len(keys) > 2 and runs[keys[0]].nunique() <= _PANELS else None
-    by, x = keys[0], keys[-1]
+    return panel, keys[0], keys[-1]
+
+
+def _map(runs: pd.DataFrame, swept: Sequence[str]) -> str:
+    panel, y, x = _arranged(runs, swept)
+    if x == y:
+        return ""
+    return _panels(runs, panel, lambda frame, ax: verdict_map(frame, ax, x, y), f"Verdict by {x} and {y}")
+
+
+def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> str:
+    """Return the figures: few values side by side as panels, some as colours, many along the axis."""
+    panel, by, x = _arranged(runs, swept)
     curves = load_curves(runs, ["cost/train"])
     curves = curves[np.isfinite(curves["value"]) & (curves["value"] > 0)]
     columns = dict.fromkeys(["fingerprint", "seed", by, *([panel] if panel else [])])
@@ -98,13 +112,20 @@ def _panels(frame: pd.DataFrame, panel: str | None, draw: Callable[[pd.DataFrame
             ax.set_title(f"{panel} = {value!s}")
         if place:
             ax.set_ylabel("")
-    first = axes[0].get_legend()
-    for ax in axes[1:]:
-        if first is not None and ax.get_legend() is not None:
-            ax.get_legend().remove()
+    _share_legend(figure, axes)
     seeds = frame["seed"].nunique()
     figure.suptitle(f"{title}: {frame['fingerprint'].nunique()} runs, {seeds} seed{'s' * (seeds > 1)}")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
     data = base64.b64encode(image.getvalue()).decode()
     return f'<p><img alt="{escape(title)}" src="data:image/png;base64,{data}"></p>'
+
+
+def _share_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Put one legend beside the panels, with all that any of them shows."""
+    legends = [legend for ax in axes if (legend := ax.get_legend()) is not None]
+    entries = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    title = legends[0].get_title().get_text() if legends else ""
+    for legend in legends:
+        legend.remove()
+    figure.legend(entries.values(), entries.keys(), title=title, loc="outside right upper", frameon=False, fontsize=8)

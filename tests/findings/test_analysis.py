@@ -68,8 +68,8 @@ def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
     page = report("playground", str(results))
     assert page.startswith("<!doctype html>")
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count("<img") == page.count('<img alt="') == 2
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("<img") == page.count('<img alt="') == 3
+    assert page.count("data:image/png;base64,") == 3
     assert pd.Series(["cost/train", "accuracy/test"]).map(page.__contains__).all()
 
 
