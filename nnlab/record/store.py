@@ -31,7 +31,7 @@ from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Finding, Verdict
 from nnlab.record.history import Run, no_profiles
 
-__all__ = ["FILES", "DamagedRunError", "Store", "read_facts"]
+__all__ = ["FILES", "DamagedRunError", "Store", "read_facts", "read_run"]
 
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
 PROFILES = "profiles.parquet"
@@ -61,6 +61,31 @@ def read_facts(folder: Path) -> dict[str, Any]:
         )
     assert isinstance(facts, dict)
     return facts
+
+
+def read_run(folder: Path) -> Run:
+    """Return the run of a folder. Raises DamagedRunError if its files are not what was written."""
+    facts = read_facts(folder)
+    for name, problem in _changed(folder, facts):
+        raise _damaged(folder / name, ValueError(problem))
+    with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
+        numbers = dict(arrays)
+    return Run(
+        config=from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))),
+        task=facts["task"],
+        history=pd.read_parquet(folder / "history.parquet"),
+        profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
+        parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
+        standardization={name: numbers[name] for name in _STANDARDIZATION},
+        verdict=Verdict(
+            tuple(Finding(**finding) for finding in facts["verdict"]),
+            tuple(Event(**event) for event in facts["events"]),
+            facts["warning"],
+        ),
+        references=References(**{name: float(value) for name, value in facts["references"].items()}),
+        fingerprint=facts["fingerprint"],
+        facts=facts["facts"],
+    )
 
 
 def _damaged(path: Path, error: Exception) -> DamagedRunError:
@@ -141,27 +166,7 @@ class Store:
         folder = self.path(fingerprint)
         if not folder.is_dir():
             raise FileNotFoundError(folder)
-        facts = read_facts(folder)
-        for name, problem in _changed(folder, facts):
-            raise _damaged(folder / name, ValueError(problem))
-        with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
-            numbers = dict(arrays)
-        return Run(
-            config=from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))),
-            task=facts["task"],
-            history=pd.read_parquet(folder / "history.parquet"),
-            profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
-            parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
-            standardization={name: numbers[name] for name in _STANDARDIZATION},
-            verdict=Verdict(
-                tuple(Finding(**finding) for finding in facts["verdict"]),
-                tuple(Event(**event) for event in facts["events"]),
-                facts["warning"],
-            ),
-            references=References(**{name: float(value) for name, value in facts["references"].items()}),
-            fingerprint=facts["fingerprint"],
-            facts=facts["facts"],
-        )
+        return read_run(folder)
 
     def metrics(self, fingerprint: str) -> dict[str, float]:
         """Return the final metrics of one run."""

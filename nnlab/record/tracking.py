@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -20,6 +21,7 @@ from nnlab.record.history import Run
 from nnlab.record.ledger import Ledger
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
+from nnlab.record.model import save_model
 from nnlab.record.points import points
 
 __all__ = ["SweepTracker", "Tracker"]
@@ -27,6 +29,7 @@ __all__ = ["SweepTracker", "Tracker"]
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
 
+MODEL_TAG = "registered_model"
 VIEW = "swept"
 SHOWN_METRICS = (
     *("accuracy/test", "accuracy/train", "r2/test", "r2/train", "cost/test", "cost/train"),
@@ -182,6 +185,30 @@ class Tracker(_Mirror):
             self._log_artifacts(created, folder)
             self.client.set_terminated(_id(created), "FINISHED", end)
         self.ledger.settle(run.fingerprint, _id(created))
+
+    def log_model(self, run: Run, folder: Path) -> None:
+        """Put a run's network into MLflow's registry, under the experiment's name, unless it is there already.
+
+        Models cost half a second each: this is for the best run of a sweep.
+        """
+        run_id = self.ledger.run_id(run.fingerprint)
+        if run_id is None:
+            return
+        entry = self.client.get_run(run_id)
+        if MODEL_TAG in entry.data.tags:
+            return
+        with tempfile.TemporaryDirectory() as name:
+            save_model(run, folder, Path(name) / "model")
+            self.client.log_artifacts(run_id, name)
+        with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # there is one of that name
+            self.client.create_registered_model(
+                self.experiment, description="The best run of each sweep, by test cost."
+            )
+        source = f"{entry.info.artifact_uri}/model"
+        created = self.client.create_model_version(
+            self.experiment, source, run_id, description=f"{entry.info.run_name}\n\n{_note(run)}"
+        )
+        self.client.set_tag(run_id, MODEL_TAG, f"{self.experiment} version {created.version}")
 
     def share_view(self, swept: Iterable[str]) -> str:
         """Make a view of the run list that shows what was swept and how it went; return the link's path.

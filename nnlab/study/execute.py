@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 import platform
 import shlex
 import subprocess
@@ -193,11 +194,23 @@ class Study:
             self._log(tracker, self.store.read(fingerprint), jobs[fingerprint], tags)
 
     def _finish(self, tracker: Tracker) -> None:
+        best = self._best()
+        if best and not self.part and len(self.jobs) > 1:
+            tracker.log_model(self.store.read(best), self.store.path(best))
         self.view = tracker.share_view(self.swept)
         tracker.close()
 
     def _start(self) -> Iterator[Run | Failure]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
+
+    def _best(self) -> str | None:
+        """Return the fingerprint of the run with the lowest test cost."""
+        costs = {
+            job.fingerprint: cost
+            for job, cost in zip(self.jobs, self.objectives(), strict=True)
+            if cost is not None and math.isfinite(cost)
+        }
+        return min(costs, key=costs.__getitem__, default=None)
 
     def objectives(self) -> list[float | None]:
         """Return the final test cost of every run, for sweepers that search; None for a run that is not kept."""

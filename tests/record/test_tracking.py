@@ -194,3 +194,23 @@ def test_two_sweeps_at_once_tell_every_run_once(configs: list[nnlab.RunConfig], 
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
     assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
+
+
+def test_the_best_run_of_a_sweep_is_a_model_that_mlflow_serves(configs: list[nnlab.RunConfig], results: Path) -> None:
+    runs = nnlab.sweep(configs, n_jobs=1, tracking=True)
+    nnlab.sweep(configs, n_jobs=1, tracking=True)  # nothing new: no second version
+    best = min(runs, key=lambda run: run.metrics["cost/test"])
+    (version,) = client(results).search_model_versions("name = 'small'")
+    entry = client(results).get_run(version.run_id)
+    assert entry.data.tags["fingerprint"] == best.fingerprint
+    assert best.verdict.name in version.description
+    examples = np.random.default_rng(0).standard_normal((50, 2))
+    import_mlflow().set_tracking_uri(f"sqlite:///{results / 'mlflow.db'}")
+    try:
+        model = import_mlflow().pyfunc.load_model("models:/small/1")
+        np.testing.assert_array_equal(model.predict(examples), best.predict(examples.T)[0])
+        assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2)
+    finally:
+        import_mlflow().set_tracking_uri(None)
+    files = [path for path in (results / "artifacts").rglob("*") if path.is_file()]
+    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
