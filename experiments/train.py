@@ -1,6 +1,8 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import atexit
 import contextlib
+import gc
 import shlex
 import shutil
 import sys
@@ -122,6 +124,8 @@ application = hydra.main(version_base="1.3", config_path=str(CONF), config_name=
 def main() -> None:
     """Run the command line."""
     check_presets(sys.argv[1:])
+    # What the process holds goes with it; looking through it for cycles first takes Python a second.
+    atexit.register(gc.freeze)
     application()
 
 
