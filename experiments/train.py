@@ -64,7 +64,7 @@ def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
     says that this is the first batch of the sweep, so that its folder can go if the batch is refused.
     """
     from nnlab.config import ConfigError, from_dict
-    from nnlab.study.console import INTERRUPTED, conduct
+    from nnlab.study.console import CUT_OFF, conduct
     from nnlab.study.execute import Study
 
     try:
@@ -74,7 +74,7 @@ def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
         if first:
             discard(Path(sweep_dir))
         raise CompactHydraException(str(error)) from None
-    if status == INTERRUPTED:
+    if status in CUT_OFF:
         sys.exit(status)
     return [SystemExit(status) if value is None else value for value in study.objectives()]
 

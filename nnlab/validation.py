@@ -4,6 +4,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Collection, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from nnlab.config import DATA, SWEEPS, ConfigError, DataConfig, RunConfig, plain
@@ -24,9 +25,10 @@ RESERVED = ("Default", SWEEPS)
 def validate(config: RunConfig) -> None:
     """Raise ConfigError, naming every key that is wrong, its legal values and what came."""
     if not isinstance(config, RunConfig):
-        raise ConfigError(f"a config must be a nnlab.RunConfig, got {config!r}")
-    config = plain(config)
+        raise ConfigError(f"a config must be a nnlab.RunConfig, got {_shown(config)}")
     _raise([*_wrong_parts(config)])
+    _raise([*_wrong_nesting(config)])
+    config = plain(config)
     _raise([*_wrong_values(config)])
     _raise([*_wrong_relations(config)])
 
@@ -45,7 +47,17 @@ def _wrong_parts(config: RunConfig) -> Iterator[str]:
     for part in dataclasses.fields(RunConfig):
         wanted, found = part.default_factory, getattr(config, part.name)
         if isinstance(wanted, type) and not isinstance(found, wanted):
-            yield f"{part.name} must be a nnlab.{wanted.__name__}, got {found!r}"
+            yield f"{part.name} must be a nnlab.{wanted.__name__}, got {_shown(found)}"
+
+
+def _wrong_nesting(config: RunConfig, prefix: str = "") -> Iterator[str]:
+    # Looked for before anything follows the lists inwards: some hold themselves, as an alias in YAML can.
+    for part in dataclasses.fields(config):
+        value = getattr(config, part.name)
+        if dataclasses.is_dataclass(value):
+            yield from _wrong_nesting(value, f"{part.name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, list | tuple) for item in value):
+            yield f"{prefix}{part.name} must not be a list of lists, got {_shown(value)}"
 
 
 def _wrong_values(config: RunConfig) -> Iterator[str]:
@@ -73,10 +85,12 @@ def _wrong_network(config: RunConfig) -> Iterator[str]:
     yield from _integer("model.hidden_size", model.hidden_size, 1, 100_000)
     yield from _integer("model.depth", model.depth, 0, 1_000)
     if model.layers is not None and not isinstance(model.layers, list):
-        yield f"model.layers must be a list of widths, such as [16, 8], or null, got {model.layers!r}"
+        yield f"model.layers must be a list of widths, such as [16, 8], or null, got {_shown(model.layers)}"
+    elif model.layers is not None and len(model.layers) > 1_000:
+        yield f"model.layers must have at most 1000 layers, got {len(model.layers)}"
     elif model.layers is not None:
-        for position, width in enumerate(model.layers):
-            yield from _integer(f"model.layers[{position}]", width, 1, 100_000)
+        widths = (_integer(f"model.layers[{place}]", width, 1, 100_000) for place, width in enumerate(model.layers))
+        yield from islice(chain.from_iterable(widths), 1)  # the others are likely wrong in the same way
     yield from _one_of("model.activation", model.activation, ACTIVATIONS)
     yield from _one_of("init.scheme", init.scheme, SCHEMES)
     yield from _number("init.scale", init.scale)
@@ -99,7 +113,7 @@ def _wrong_edges(config: RunConfig) -> Iterator[str]:
     if not legal or experiment in RESERVED:
         yield (
             "tracking.experiment must be a name of up to 100 letters, digits, - _ . or spaces, since it names a "
-            f"folder, and neither of {', '.join(RESERVED)}, which are taken, got {experiment!r}"
+            f"folder, and neither of {', '.join(RESERVED)}, which are taken, got {_shown(experiment)}"
         )
     yield from _integer("launcher.n_jobs", config.launcher.n_jobs, 1, 100_000, optional=True)
     yield from _one_of("launcher.backend", config.launcher.backend, BACKENDS)
@@ -119,7 +133,7 @@ def _wrong_relations(config: RunConfig) -> Iterator[str]:
         inapplicable |= {"data.path": data.path, "data.target": data.target}
     for key, value in inapplicable.items():
         if value is not None:
-            yield f"{key} does not apply to data.name={data.name}: leave it out (null), got {value!r}"
+            yield f"{key} does not apply to data.name={data.name}: leave it out (null), got {_shown(value)}"
     if data.name == "file":
         for key, value in {"data.path": data.path, "data.target": data.target}.items():
             if value is None:
@@ -128,7 +142,7 @@ def _wrong_relations(config: RunConfig) -> Iterator[str]:
     if (launcher.backend == "dask") != (launcher.address is not None):
         yield (
             "launcher.address must be given with launcher.backend=dask, as in tcp://127.0.0.1:8786, and only then, "
-            f"got {launcher.address!r} with {launcher.backend}"
+            f"got {_shown(launcher.address)} with {launcher.backend}"
         )
     m, batch_size = data.m or traits.m, config.training.batch_size
     if m is not None and batch_size is not None and batch_size > m:
@@ -142,7 +156,7 @@ def _integer(key: str, value: Any, low: int, high: int, *, optional: bool = Fals
     if optional and value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        yield f"{key} must be an integer from {low} to {high}{' or null' * optional}, got {value!r}"
+        yield f"{key} must be an integer from {low} to {high}{' or null' * optional}, got {_shown(value)}"
 
 
 def _number(key: str, value: Any, *, below_one: bool = False, optional: bool = False) -> Iterator[str]:
@@ -151,25 +165,37 @@ def _number(key: str, value: Any, *, below_one: bool = False, optional: bool = F
     # Integers beyond the largest float would overflow wherever they meet one.
     number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if below_one and not (number and 0 < value < 1):
-        yield f"{key} must be a number between 0 and 1{' or null' * optional}, got {value!r}"
+        yield f"{key} must be a number between 0 and 1{' or null' * optional}, got {_shown(value)}"
     elif not (number and value >= 0):
-        yield f"{key} must be a finite number >= 0{' or null' * optional}, got {value!r}"
+        yield f"{key} must be a finite number >= 0{' or null' * optional}, got {_shown(value)}"
 
 
 def _one_of(key: str, value: Any, legal: Collection[str]) -> Iterator[str]:
     if not isinstance(value, str) or value not in legal:
-        yield f"{key} must be one of {', '.join(legal)}, got {value!r}"
+        yield f"{key} must be one of {', '.join(legal)}, got {_shown(value)}"
 
 
 def _text(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
     if optional and value is None:
         return
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        yield f"{key} must be a non-empty text{' or null' * optional}, got {value!r}"
+        yield f"{key} must be a non-empty text{' or null' * optional}, got {_shown(value)}"
+    elif any("\ud800" <= character <= "\udfff" for character in value):
+        # How Python reads file names in other encodings; no run folder could keep it.
+        yield f"{key} must be a text that UTF-8 can write, got {_shown(value)}"
 
 
 def _boolean(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
     if optional and value is None:
         return
     if not isinstance(value, bool):
-        yield f"{key} must be true or false{' or null' * optional}, got {value!r}"
+        yield f"{key} must be true or false{' or null' * optional}, got {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    """Return what came on one line, long values cut: a person is to read it, and some have no repr at all."""
+    try:
+        text = repr(value).replace("\n", " ")
+    except (ValueError, RecursionError):  # of an integer of thousands of digits, of lists in lists in lists
+        return f"a {type(value).__name__} that is too large to show"
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-100:]}"

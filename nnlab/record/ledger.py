@@ -78,7 +78,7 @@ class Ledger:
 
     def run_id(self, fingerprint: str) -> str | None:
         """Return under which id the store knows a run, None if it does not."""
-        content = _read(self.folder / fingerprint)
+        content = _read(self.folder / fingerprint) if fingerprint else CLAIM
         return None if content.startswith(CLAIM) else content
 
     def _write(self, fingerprint: str, content: str) -> None:

@@ -32,12 +32,13 @@ def import_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 are two minutes of silence
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each run
     os.environ.pop("MLFLOW_RUN_ID", None)
     import mlflow
 
-    # It tells of every table it creates, in the middle of the progress bar.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # They tell of every table they create and show a traceback of all they raise, in the middle of the progress bar.
+    for name in ("mlflow.store.db.utils", "alembic", "sqlalchemy.pool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 
 

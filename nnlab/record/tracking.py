@@ -83,7 +83,17 @@ class _Mirror(ABC):
                 self.ledger.start_anew(self.identity, known)
             for name in self.ledger.abandoned():
                 self._put_in_order(name)
+            self.end_doubles()
         return self.ledger.settled()
+
+    def end_doubles(self) -> None:
+        """End entries that nobody knows of: the server made one, its answer was lost, the request was repeated."""
+        if self.uri.startswith(SQLITE):
+            return
+        for entry in self.search("attributes.status = 'RUNNING'"):
+            known = self.ledger.run_id(entry.data.tags.get(self.identifier, ""))
+            if known not in (None, _id(entry)):
+                self._end_half(_id(entry))
 
     def _put_in_order(self, name: str) -> None:
         """Find out what became of an entry that somebody was writing who was killed, or could not go on."""
@@ -228,7 +238,8 @@ class Tracker(_Mirror):
         return f"/#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
 
     def close(self) -> None:
-        """Leave the store fast to read: SQLite plans the UI's queries badly until it has statistics."""
+        """Leave the store in order, and fast to read: SQLite plans the UI's queries badly until it has statistics."""
+        self.end_doubles()
         if self.uri.startswith(SQLITE):
             with contextlib.closing(sqlite3.connect(self.uri.removeprefix(SQLITE))) as database:
                 database.execute("ANALYZE")
@@ -292,6 +303,7 @@ class SweepTracker(_Mirror):
             self.client.log_artifacts(run_id, str(self.logbook.path(summary.sweep)))
             self.client.set_terminated(run_id, summary.status, ended)
         self.ledger.settle(summary.sweep, run_id)
+        self.end_doubles()
 
     def _log_failures(self, summary: Summary) -> None:
         """Make an entry with status FAILED for each run that raised; a run that is made later gets one of its own."""

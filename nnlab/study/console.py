@@ -11,10 +11,11 @@ from nnlab.record.history import Run
 from nnlab.study.execute import Study, repeat_command
 from nnlab.study.workers import Failure
 
-__all__ = ["conduct"]
+__all__ = ["CUT_OFF", "conduct"]
 
-INTERRUPTED = 130
-"""Exit status of a program that was stopped by Ctrl-C."""
+INTERRUPTED, NO_DISK = 130, 74
+CUT_OFF = (INTERRUPTED, NO_DISK)
+"""Exit status of a program that was stopped by Ctrl-C, and of one that could not write: there is nothing more to do."""
 
 
 def conduct(study: Study) -> int:
@@ -35,7 +36,7 @@ def conduct(study: Study) -> int:
     except OSError as error:  # a full disk, a folder that is gone
         print(f"\nStopped: {error}. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
         print("When that is mended, type the same command again: it makes the others.")
-        return 1
+        return NO_DISK
     kept = _kept(study)
     if kept:
         print(_one_run(study) if len(study.jobs) == 1 else _table(study))

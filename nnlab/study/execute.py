@@ -170,8 +170,12 @@ class Study:
         logbook.close_abandoned()
         if not tracker:
             return None
-        sweeps = SweepTracker(self.jobs[0].config, tracker, logbook)
-        self._told(sweeps.catch_up)
+        try:
+            sweeps = SweepTracker(self.jobs[0].config, tracker, logbook)
+            sweeps.catch_up()
+        except Exception as error:  # as in _told
+            self.offline = _first_line(error)
+            return None
         return sweeps
 
     def _open_tracker(self) -> Tracker | None:
@@ -186,7 +190,7 @@ class Study:
         try:
             tell(*what)
         except Exception as error:  # whatever a server, a network, a full disk or a database raises
-            self.offline = (str(error).splitlines() or [""])[0] or type(error).__name__
+            self.offline = _first_line(error)
 
     def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
         """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
@@ -255,6 +259,10 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:
     """Train one network: a sweep of one."""
     return sweep([config], n_jobs=1, tracking=tracking)[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def repeat_command(job: Job) -> str:
