@@ -11,7 +11,11 @@ import pyarrow.parquet as pq
 from nnlab.config import ConfigError, RunConfig, flatten, independent_keys, results_path
 from nnlab.record.store import DamagedRunError, read_facts
 
-__all__ = ["load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
+__all__ = ["IncompleteError", "holes", "load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
+
+
+class IncompleteError(ValueError):
+    """Runs are missing that a comparison needs. The message names them."""
 
 
 def load_runs(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
@@ -64,11 +68,44 @@ def varied(runs: pd.DataFrame) -> list[str]:
     return independent_keys({key: runs[key].astype(str).tolist() for key in flatten(RunConfig()) if key in runs})
 
 
-def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits: int = 3) -> pd.DataFrame:
+def holes(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
+    """Return which settings lack seeds that others have: `["model.hidden_size 4: seeds 3, 4"]`.
+
+    A setting is a combination of swept values other than the seed that occurs at all.
+    """
+    keys = [key for key in swept if key != "seed"]
+    if not keys or "seed" not in runs:
+        return []
+    everywhere = set(runs["seed"])
+    found = []
+    for setting, group in runs.groupby(keys, dropna=False):
+        missing = sorted(everywhere - set(group["seed"]))
+        if missing:
+            named = ", ".join(f"{key} {value}" for key, value in zip(keys, setting, strict=True))
+            found.append(f"{named}: seed{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}")
+    return found
+
+
+def _refuse_holes(runs: pd.DataFrame, swept: Sequence[str]) -> None:
+    found = holes(runs, swept)
+    if found:
+        more = f"; and {len(found) - 5} settings more" if len(found) > 5 else ""
+        raise IncompleteError(
+            f"every setting must have the same seeds to be compared (or allow_incomplete=True), missing: "
+            f"{'; '.join(found[:5])}{more}"
+        )
+
+
+def summary_table(
+    runs: pd.DataFrame, swept: Sequence[str], metric: str, digits: int = 3, *, allow_incomplete: bool = False
+) -> pd.DataFrame:
     """Return mean ± standard deviation over seeds of one metric, by the other swept values.
 
-    The key with the most values runs across, the others down. With a single seed there is no spread to show.
+    The key with the most values runs across, the others down. With a single seed there is no spread to show. Raises
+    IncompleteError if some settings lack seeds that others have, unless `allow_incomplete`.
     """
+    if not allow_incomplete:
+        _refuse_holes(runs, swept)
     keys = [key for key in swept if key != "seed"]
     if not keys:
         cell = _cell(runs[metric], digits)
@@ -81,8 +118,13 @@ def summary_table(runs: pd.DataFrame, swept: Sequence[str], metric: str, digits:
     return cells.unstack(across)
 
 
-def verdict_table(runs: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
-    """Return the verdicts by swept value: `healthy`, or `healthy 3, linear 2` where seeds differ."""
+def verdict_table(runs: pd.DataFrame, swept: Sequence[str], *, allow_incomplete: bool = False) -> pd.DataFrame:
+    """Return the verdicts by swept value: `healthy`, or `healthy 3, linear 2` where seeds differ.
+
+    Raises IncompleteError if some settings lack seeds that others have, unless `allow_incomplete`.
+    """
+    if not allow_incomplete:
+        _refuse_holes(runs, swept)
     keys = [key for key in swept if key != "seed"]
     if not keys:
         return pd.DataFrame({"verdict": [_tally(runs["verdict"])]}, index=pd.Index([f"{len(runs)} runs"]))

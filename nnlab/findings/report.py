@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnlab.config import RunConfig
-from nnlab.findings.analysis import load_curves, load_runs, summary_table, varied, verdict_table
+from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
 from nnlab.findings.plots import cost_curves, metric_by_value, verdict_map
 
 __all__ = ["report"]
@@ -37,9 +37,10 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     parts = [
         f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, {seeds} seed{'s' * (seeds > 1)}.</p>",
         "<h2>What was varied</h2>" + _values(runs, swept),
+        _missing(holes(runs, swept)),
         "<h2>Verdicts</h2><p>One word per setting; counts where seeds differ.</p>"
         + _map(runs, swept)
-        + _html(verdict_table(runs, swept)),
+        + _html(verdict_table(runs, swept, allow_incomplete=True)),
         "<h2>Curves</h2>" + _curves(runs, swept),
         *(
             f"<h2>{name}</h2><p>Mean ± standard deviation over seeds.</p>" + _table(runs, swept, name)
@@ -54,13 +55,21 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     )
 
 
+def _missing(found: Sequence[str]) -> str:
+    """Return what keeps the tables from being complete: runs that failed, or were not made yet."""
+    if not found:
+        return ""
+    items = "".join(f"<li>{escape(one)}</li>" for one in found)
+    return f"<h2>What is missing</h2><p>Some settings lack seeds that others have:</p><ul>{items}</ul>"
+
+
 def _values(runs: pd.DataFrame, swept: Sequence[str]) -> str:
     rows = {key: ", ".join(str(value) for value in sorted(runs[key].dropna().unique())) for key in swept}
     return _html(pd.DataFrame({"values": rows})) if rows else "<p>Nothing: all runs are alike.</p>"
 
 
 def _table(runs: pd.DataFrame, swept: Sequence[str], metric: str) -> str:
-    return _html(summary_table(runs, swept, metric))
+    return _html(summary_table(runs, swept, metric, allow_incomplete=True))
 
 
 def _html(table: pd.DataFrame) -> str:

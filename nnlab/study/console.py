@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nnlab.findings.analysis import load_runs, summary_table, verdict_table
+from nnlab.findings.analysis import holes, load_runs, summary_table, verdict_table
 from nnlab.record.history import Run
 from nnlab.study.execute import Study, repeat_command
 from nnlab.study.workers import Failure
@@ -96,11 +96,18 @@ def _table(study: Study) -> str:
     runs = load_runs(study.store.folder.name, str(study.store.folder.parents[1]))
     runs = runs[runs["fingerprint"].isin([job.fingerprint for job in study.jobs])]
     seeds = runs["seed"].nunique()
-    blocks = [f"\nverdicts (with counts where seeds differ)\n{_wide(verdict_table(runs, study.swept))}"]
+    blocks = [
+        f"\nverdicts (with counts where seeds differ)\n{_wide(verdict_table(runs, study.swept, allow_incomplete=True))}"
+    ]
     for metric in ("accuracy/test", "r2/test", "cost/train"):
         if metric in runs:
             spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-            blocks.append(f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric))}")
+            blocks.append(
+                f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric, allow_incomplete=True))}"
+            )
+    missing = holes(runs, study.swept)
+    if missing:
+        blocks.append(f"\nnot every setting has every seed; missing: {'; '.join(missing)}")
     return "\n".join(blocks)
 
 

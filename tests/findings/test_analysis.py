@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import nnlab
-from nnlab.findings.analysis import summary_table, varied
+from nnlab.findings.analysis import IncompleteError, holes, summary_table, varied, verdict_table
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,21 @@ def test_one_seed_has_no_spread(results: Path) -> None:
     runs = nnlab.load_runs("playground", str(results))
     single = runs.query("seed == 0 and `model.activation` == 'tanh'")
     assert "±" not in summary_table(single, ["model.hidden_size"], "cost/train").to_string()
+
+
+def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    swept = varied(runs)
+    assert holes(runs, swept) == []
+    some = runs.drop(runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu' and seed == 1").index)
+    assert holes(some, swept) == ["model.hidden_size 2, model.activation relu: seed 1"]
+    for table in (
+        lambda **more: summary_table(some, swept, "cost/train", **more),
+        lambda **more: verdict_table(some, swept, **more),
+    ):
+        with pytest.raises(IncompleteError, match=r"missing: model\.hidden_size 2, model\.activation relu: seed 1"):
+            table()
+        assert table(allow_incomplete=True).shape == (2, 3)
 
 
 def test_an_unknown_experiment_names_those_there_are(results: Path) -> None:
