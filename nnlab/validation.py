@@ -20,6 +20,8 @@ PRESETS = ("none", "standard", "full")
 BACKENDS = ("processes", "dask")
 RESERVED = ("Default", SWEEPS)
 """Experiments of MLflow's and of nnlab's own."""
+LONGEST_NAME, LONGEST_PATH = 255, 2_000
+"""What common file systems allow, less what stands below a results folder."""
 
 
 def validate(config: RunConfig) -> None:
@@ -50,7 +52,7 @@ def _wrong_parts(config: RunConfig) -> Iterator[str]:
             yield f"{part.name} must be a nnlab.{wanted.__name__}, got {_shown(found)}"
 
 
-def _wrong_nesting(config: RunConfig, prefix: str = "") -> Iterator[str]:
+def _wrong_nesting(config: Any, prefix: str = "") -> Iterator[str]:
     # Looked for before anything follows the lists inwards: some hold themselves, as an alias in YAML can.
     for part in dataclasses.fields(config):
         value = getattr(config, part.name)
@@ -63,6 +65,7 @@ def _wrong_nesting(config: RunConfig, prefix: str = "") -> Iterator[str]:
 def _wrong_values(config: RunConfig) -> Iterator[str]:
     yield from _integer("seed", config.seed, 0, 2**32 - 1)
     yield from _text("results_dir", config.results_dir)
+    yield from _folder("results_dir", config.results_dir)
     yield from _wrong_data(config.data)
     yield from _wrong_network(config)
     yield from _wrong_edges(config)
@@ -183,6 +186,17 @@ def _text(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
     elif any("\ud800" <= character <= "\udfff" for character in value):
         # How Python reads file names in other encodings; no run folder could keep it.
         yield f"{key} must be a text that UTF-8 can write, got {_shown(value)}"
+
+
+def _folder(key: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, str):
+        return
+    longest = max(len(name.encode("utf-8", "replace")) for name in value.split("/"))
+    if longest > LONGEST_NAME or len(value) > LONGEST_PATH:
+        yield (
+            f"{key} must be a folder that can be written to, with names of up to {LONGEST_NAME} bytes and at most "
+            f"{LONGEST_PATH} characters, got {_shown(value)}"
+        )
 
 
 def _boolean(key: str, value: Any, *, optional: bool = False) -> Iterator[str]:
