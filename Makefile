@@ -68,6 +68,9 @@ audit: .venv/installed ## ask the public list of known vulnerabilities about all
 torture: .venv/installed ## kill sweeps at a hundred random moments and count what is lost
 	@$(BIN)/python tests/torture.py $(ARGS)
 
+fuzz: .venv/installed ## give the readers 10,000 wrong configs and 10,000 wrong data files; count what breaks
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
 lock: .venv/installed ## renew the pinned versions
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@{ head -n 1 requirements.lock; $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --fork-strategy fewest \

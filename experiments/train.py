@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from experiments.schema import register
 
@@ -44,6 +45,9 @@ def task(cfg: DictConfig) -> float | None:
     except ConfigError as error:
         discard(Path(hydra_cfg.runtime.output_dir))
         raise CompactHydraException(str(error)) from None
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        discard(Path(hydra_cfg.runtime.output_dir))
+        raise CompactHydraException(f"{error.full_key} cannot be resolved: {error.msg}") from None
     if status:
         sys.exit(status)
     return study.objectives()[0]

@@ -249,9 +249,10 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
 
 
 def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterator[str]:
+    names = {part.name for part in dataclasses.fields(known)}
     for key, value in values.items():
-        if not hasattr(known, key):
-            yield f"{prefix}{key}"
+        if key not in names:
+            yield f"{prefix}{key!s:.100}"
         elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, key)):
             yield from _unknown_keys(f"{prefix}{key}.", getattr(known, key), value)
 

@@ -56,7 +56,7 @@ def _wrong_nesting(config: Any, prefix: str = "") -> Iterator[str]:
     # Looked for before anything follows the lists inwards: some hold themselves, as an alias in YAML can.
     for part in dataclasses.fields(config):
         value = getattr(config, part.name)
-        if dataclasses.is_dataclass(value):
+        if isinstance(part.default_factory, type):
             yield from _wrong_nesting(value, f"{part.name}.")
         elif isinstance(value, list | tuple) and any(isinstance(item, list | tuple) for item in value):
             yield f"{prefix}{part.name} must not be a list of lists, got {_shown(value)}"

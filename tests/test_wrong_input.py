@@ -201,6 +201,62 @@ def test_a_wrong_config_in_python(config: nnlab.RunConfig, said: str) -> None:
         nnlab.run(config)
 
 
+def endless() -> list[object]:
+    """A list that holds itself, as an alias in YAML can."""
+    widths: list[object] = [4]
+    widths.append(widths)
+    return widths
+
+
+UNSHOWABLE = {
+    "an integer of thousands of digits": (nnlab.RunConfig(seed=10**5000), "seed must be an integer"),
+    "a long text": (nnlab.RunConfig(init=nnlab.InitConfig("x" * 100_000)), "init.scheme must be one of"),
+    "an array": (nnlab.RunConfig(seed=np.zeros((3, 3))), "seed must be an integer"),  # type: ignore[arg-type]
+    "a part": (nnlab.RunConfig(model=10**5000), "model must be a nnlab.ModelConfig"),  # type: ignore[arg-type]
+    "many wrong widths": (nnlab.RunConfig(model=nnlab.ModelConfig(layers=[0] * 900)), "model.layers[0] must be"),
+    "an endless list": (nnlab.RunConfig(model=nnlab.ModelConfig(layers=endless())), "model.layers must not be"),  # type: ignore[arg-type]
+    "a list elsewhere": (nnlab.RunConfig(seed=endless()), "seed must not be a list of lists"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize(("config", "said"), UNSHOWABLE.values(), ids=UNSHOWABLE)
+def test_what_came_is_shown_on_one_line_that_can_be_read(config: nnlab.RunConfig, said: str) -> None:
+    with pytest.raises(nnlab.ConfigError) as caught:
+        nnlab.run(config)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_more_layers_than_depth_may_have() -> None:
+    nnlab.validation.validate(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_000)))
+    with pytest.raises(nnlab.ConfigError, match=r"model\.layers must have at most 1000 layers, got 1001"):
+        nnlab.run(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_001)))
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (nnlab.RunConfig(results_dir="\udcff"), "results_dir"),
+        (nnlab.RunConfig(data=nnlab.DataConfig("file", path="\udcff.csv", target="y")), "data.path"),
+        (nnlab.RunConfig(data=nnlab.DataConfig("file", path="a.csv", target="\ud800")), "data.target"),
+    ],
+    ids=["results_dir", "path", "target"],
+)
+def test_a_text_that_no_run_folder_could_keep(config: nnlab.RunConfig, key: str) -> None:
+    with pytest.raises(nnlab.ConfigError, match=f"^{key} must be a text that UTF-8 can write"):
+        nnlab.run(config)
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "a/" * 1_500], ids=["long", "long in bytes", "deep"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_results_folder_whose_name_is_too_long_in_python(name: str, enabled: bool, tmp_path: Path) -> None:
+    config = nnlab.RunConfig(results_dir=f"{tmp_path}/{name}", tracking=nnlab.TrackingConfig(enabled))
+    with pytest.raises(nnlab.ConfigError, match=r"^results_dir must be a folder that can be written to"):
+        nnlab.run(config, tracking=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "data",
     [

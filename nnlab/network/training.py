@@ -158,9 +158,9 @@ def train(
         The order of the examples, needed with `batch_size`.
     """
     R, dtype = len(parameters.flat), parameters.flat.dtype
-    X, Y = X.astype(dtype), Y.astype(dtype)
-    T = cost.encode(Y)
-    with np.errstate(over="ignore"):  # beyond float32 a learning rate is inf, and the run diverges
+    with np.errstate(over="ignore"):  # beyond float32 a number is inf, and the run diverges
+        X, Y = X.astype(dtype), Y.astype(dtype)
+        T = cost.encode(Y)
         rate = np.broadcast_to(np.asarray(learning_rate).astype(dtype), (R,))
     if batch_size is not None and len(rngs) != R:
         raise ValueError(f"rngs must be one generator for each of the {R} networks, got {len(rngs)}")

@@ -86,10 +86,11 @@ def _schedule(config: RunConfig) -> list[int]:
 def _initial_parameters(configs: Sequence[RunConfig], data: Dataset) -> Parameters:
     sizes = layer_sizes(configs[0], data)
     drawn = []
-    for config in configs:
-        rng = legacy_stream(config.seed) if config.init.generator == "legacy" else stream(config.seed, "init")
-        drawn.append(initialize(sizes, config.init.scheme, config.init.scale, rng).flat)
-    return Parameters(sizes, np.concatenate(drawn).astype(configs[0].training.dtype))
+    with np.errstate(over="ignore"):  # a weight too large for its type is inf, and the run diverges
+        for config in configs:
+            rng = legacy_stream(config.seed) if config.init.generator == "legacy" else stream(config.seed, "init")
+            drawn.append(initialize(sizes, config.init.scheme, config.init.scale, rng).flat)
+        return Parameters(sizes, np.concatenate(drawn).astype(configs[0].training.dtype))
 
 
 def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Measurement]:
