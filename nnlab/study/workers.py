@@ -1,6 +1,5 @@
 """Where stacks are trained: processes of this machine, or the workers of a Dask cluster."""
 
-import atexit
 import os
 import signal
 import threading
@@ -10,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
@@ -24,8 +22,6 @@ RETRIES = 5
 """How many times workers may be lost before the runs that they were training count as failed."""
 QUEUED = 3
 """Stacks under way for each worker: one in training, the others so that no worker waits for the writer."""
-IDLE = 60
-"""Seconds after which idle worker processes end: sweepers that search come back with another batch sooner."""
 PATIENCE = 15
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
@@ -75,12 +71,12 @@ class _Processes:
         self.n_jobs = n_jobs
         self.waiting = deque(stacks)
         self.under_way: dict[Any, Stack] = {}
+        self.pool = _pool(n_jobs)
         self._fill()
 
     def _fill(self) -> None:
-        pool = _pool(self.n_jobs)
         while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-            self.under_way[pool.submit(_attempt, self.waiting[0])] = self.waiting[0]
+            self.under_way[self.pool.submit(_attempt, self.waiting[0])] = self.waiting[0]
             self.waiting.popleft()
 
     def results(self) -> Iterator[Run | Failure]:
@@ -98,7 +94,7 @@ class _Processes:
                     del self.under_way[finished]
                     self._fill()  # before the writer takes its time over the results
                 except TerminatedWorkerError:
-                    _pool.cache_clear()
+                    self.pool = _pool(self.n_jobs)
                     self.waiting.extendleft(self.under_way.values())
                     self.under_way.clear()
                     if retries == 0:
@@ -106,9 +102,8 @@ class _Processes:
                     retries -= 1
                 yield from results
         finally:
-            if self.under_way:
-                _pool(self.n_jobs).shutdown(kill_workers=True)
-                _pool.cache_clear()
+            # Asked to end by themselves, they would wait for ever if one of them is killed in that moment.
+            self.pool.shutdown(wait=False, kill_workers=True)
 
     def _failures(self, text: str) -> list[Run | Failure]:
         text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
@@ -117,14 +112,11 @@ class _Processes:
         return failures
 
 
-@cache
 def _pool(n_jobs: int) -> Any:
-    """Return a pool that the next batch of a search finds again. joblib's would be shared with all who use joblib."""
+    """Return a pool of our own: joblib's would be shared with all who use joblib."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(n_jobs, timeout=IDLE, initializer=_follow, initargs=(os.getpid(),))
-    atexit.register(pool.shutdown, wait=False, kill_workers=True)
-    return pool
+    return ProcessPoolExecutor(n_jobs, initializer=_follow, initargs=(os.getpid(),))
 
 
 def _follow(parent: int) -> None:
