@@ -6,7 +6,7 @@ import gc
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,15 +42,19 @@ def task(cfg: DictConfig) -> float | None:
             swept=chosen_keys(config, hydra_cfg.overrides.task) if part_of_sweep else None,
         )
         status = conduct(study)
-    except ConfigError as error:
+    except (ConfigError, OmegaConfBaseException) as error:
         discard(Path(hydra_cfg.runtime.output_dir))
-        raise CompactHydraException(str(error)) from None
-    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
-        discard(Path(hydra_cfg.runtime.output_dir))
-        raise CompactHydraException(f"{error.full_key} cannot be resolved: {error.msg}") from None
+        raise refusal(error) from None
     if status:
         sys.exit(status)
     return study.objectives()[0]
+
+
+def refusal(error: Exception) -> CompactHydraException:
+    """Return what Hydra shows without a traceback."""
+    if isinstance(error, OmegaConfBaseException):  # an interpolation that leads nowhere
+        return CompactHydraException(f"{error.full_key} cannot be resolved: {str(error.msg).partition(chr(10))[0]}")
+    return CompactHydraException(str(error))
 
 
 def discard(log_folder: Path) -> None:
@@ -61,7 +65,7 @@ def discard(log_folder: Path) -> None:
             folder.rmdir()
 
 
-def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> list[float | SystemExit]:
+def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> list[float | SystemExit]:
     """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
 
     Returns the final test cost of each run, or how the program is to end on account of a run that failed. `first`
@@ -74,25 +78,25 @@ def batch(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
     try:
         study = Study.plan([from_dict(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir), command=typed())
         status = conduct(study)
-    except ConfigError as error:
+    except (ConfigError, OmegaConfBaseException) as error:
         if first:
             discard(Path(sweep_dir))
-        raise CompactHydraException(str(error)) from None
+        raise refusal(error) from None
     if status in CUT_OFF:
         sys.exit(status)
     return [SystemExit(status) if value is None else value for value in study.objectives()]
 
 
-def check(cfgs: Sequence[Mapping[str, Any]], sweep_dir: str) -> None:
+def check(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str) -> None:
     """Check all configs of a sweep, whoever will launch it."""
     from nnlab.config import ConfigError, from_dict
     from nnlab.study.plan import prepare
 
     try:
         prepare([from_dict(cfg) for cfg in cfgs])
-    except ConfigError as error:
+    except (ConfigError, OmegaConfBaseException) as error:
         discard(Path(sweep_dir))
-        raise CompactHydraException(str(error)) from None
+        raise refusal(error) from None
 
 
 def chosen_keys(config: "RunConfig", words: Sequence[str]) -> list[str]:

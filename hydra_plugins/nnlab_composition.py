@@ -49,8 +49,13 @@ class _Base:
         return OmegaConf.to_container(self.config.hydra, resolve=False, enum_to_str=True)  # type: ignore[return-value]
 
     def converted(self, override: Override) -> Any:
-        """Return an override's value as the schema has it. Raises what Hydra raises for values that do not fit."""
+        """Return an override's value as the schema has it. Raises what Hydra raises for values that do not fit.
+
+        An interpolation comes back as it is: what it stands for may need the other overrides.
+        """
         ConfigLoaderImpl._apply_overrides_to_config([override], self._scratch)
+        if _refers(override):
+            return override.value()
         value = OmegaConf.select(self._scratch, override.key_or_group)
         return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
@@ -66,7 +71,7 @@ class Composed:
     @property
     def quick(self) -> bool:
         """Whether every value stands for itself, so that there is nothing to resolve."""
-        return not self.base.interpolated and not any("${" in line for line in self.lines)
+        return not self.base.interpolated and not any(_refers(override) for override, _ in self.plain)
 
     @property
     def task(self) -> dict[str, Any]:
@@ -128,6 +133,11 @@ def to_yaml(content: Any) -> str:
 
 def _section(name: str, content: Any) -> str:
     return textwrap.indent(to_yaml({name: content}), "  ")
+
+
+def _refers(override: Override) -> bool:
+    """Whether a value is made of others. Its word does not say so: the basic sweeper escapes braces in it."""
+    return "${" in str(override.value())
 
 
 def _is_plain(override: Override) -> bool:

@@ -98,7 +98,7 @@ class NnlabLauncher(Launcher):
         jobs, self.composed = self.composed, None
         if jobs is None or [job.lines for job in jobs] != [tuple(lines) for lines in job_overrides]:
             jobs = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        values = batch([job.task for job in jobs], str(sweep_dir), initial_job_idx == 0)
+        values = batch((job.task for job in jobs), str(sweep_dir), initial_job_idx == 0)
         finish = self._finish if self._nothing_to_call() else self._run
         return [finish(job, initial_job_idx + place, values[place], sweep_dir) for place, job in enumerate(jobs)]
 
@@ -222,7 +222,7 @@ class NnlabSweeper(BasicSweeper):
         if isinstance(self.launcher, NnlabLauncher):
             self.launcher.composed = jobs  # it checks the whole batch itself before the first run
         elif self.check is not None:
-            self.check([job.task for job in jobs], str(self.config.hydra.sweep.dir))
+            self.check((job.task for job in jobs), str(self.config.hydra.sweep.dir))
 
 
 def _values(override: Override) -> list[str]:

@@ -252,7 +252,7 @@ def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterato
     names = {part.name for part in dataclasses.fields(known)}
     for key, value in values.items():
         if key not in names:
-            yield f"{prefix}{key!s:.100}"
+            yield f"{prefix}{str(key).encode(errors='backslashreplace').decode():.100}"
         elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, key)):
             yield from _unknown_keys(f"{prefix}{key}.", getattr(known, key), value)
 

@@ -191,6 +191,10 @@ def _check_against_data(config: RunConfig, data: Dataset) -> None:
             f"training.batch_size must be at most {m}, the training examples of {config.data.name}, "
             f"or null for the full batch, got {batch_size}"
         )
+    if config.training.dtype == "float32":
+        largest = max(float(np.abs(part).max()) for part in (data.X, data.Y, data.X_test, data.Y_test))
+        if largest > float(np.finfo(np.float32).max):
+            raise ConfigError(f"training.dtype must be float64 for data with numbers up to {largest:.3g}, got float32")
     sizes = layer_sizes(config, data)
     itemsize = np.dtype(config.training.dtype).itemsize
     needed = (4 * sum(sizes) * m + 3 * parameter_count(sizes)) * itemsize

@@ -1,7 +1,10 @@
 """Where stacks are trained: processes of this machine, or the workers of a Dask cluster."""
 
 import os
+import pickle
+import shutil
 import signal
+import tempfile
 import threading
 import time
 import traceback
@@ -9,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
@@ -71,12 +75,13 @@ class _Processes:
         self.n_jobs = n_jobs
         self.waiting = deque(stacks)
         self.under_way: dict[Any, Stack] = {}
-        self.pool = _pool(n_jobs)
+        self.folder = tempfile.TemporaryDirectory(prefix="nnlab-")
+        self.pool = _pool(n_jobs, self.folder.name)
         self._fill()
 
     def _fill(self) -> None:
         while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-            self.under_way[self.pool.submit(_attempt, self.waiting[0])] = self.waiting[0]
+            self.under_way[self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])] = self.waiting[0]
             self.waiting.popleft()
 
     def results(self) -> Iterator[Run | Failure]:
@@ -90,11 +95,11 @@ class _Processes:
                 try:
                     self._fill()
                     finished = next(iter(wait(self.under_way, return_when=FIRST_COMPLETED).done))
-                    results = finished.result()
+                    results = _taken(finished.result())
                     del self.under_way[finished]
                     self._fill()  # before the writer takes its time over the results
                 except TerminatedWorkerError:
-                    self.pool = _pool(self.n_jobs)
+                    self.pool = _pool(self.n_jobs, self.folder.name)
                     self.waiting.extendleft(self.under_way.values())
                     self.under_way.clear()
                     if retries == 0:
@@ -102,8 +107,8 @@ class _Processes:
                     retries -= 1
                 yield from results
         finally:
-            # Asked to end by themselves, they would wait for ever if one of them is killed in that moment.
             self.pool.shutdown(wait=False, kill_workers=True)
+            self.folder.cleanup()
 
     def _failures(self, text: str) -> list[Run | Failure]:
         text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
@@ -112,20 +117,40 @@ class _Processes:
         return failures
 
 
-def _pool(n_jobs: int) -> Any:
+def _attempt_into(folder: str, stack: Stack) -> str:
+    """Train one stack, put the results into a file and return its name.
+
+    A text that short arrives whole or not at all; a worker that is killed while it sends the results themselves leaves
+    the pool waiting for the rest of them for ever.
+    """
+    handle, name = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump(_attempt(stack), file)
+    return name
+
+
+def _taken(name: str) -> list[Run | Failure]:
+    path = Path(name)
+    results: list[Run | Failure] = pickle.loads(path.read_bytes())  # noqa: S301  written by a worker of ours
+    path.unlink()
+    return results
+
+
+def _pool(n_jobs: int, folder: str) -> Any:
     """Return a pool of our own: joblib's would be shared with all who use joblib."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(n_jobs, initializer=_follow, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(n_jobs, initializer=_follow, initargs=(os.getpid(), folder))
 
 
-def _follow(parent: int) -> None:
+def _follow(parent: int, folder: str) -> None:
     """Leave Ctrl-C, which a terminal sends to all, to the parent, who ends the workers; end with it if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -234,6 +234,30 @@ def test_lists_can_be_swept(train: Train) -> None:
     assert "4 of 4 runs" in result.output
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("model.activation=${data.name},tanh", "got 'flower' (in 1 of 2 runs)"),
+        ('model.activation="${data.name}",tanh', "got 'flower' (in 1 of 2 runs)"),
+        ("data.name=${nope:1},moons", "data.name cannot be resolved: Unsupported interpolation type nope"),
+        ('model.layers=[4,"${nope}"],[3]', "model.layers[1] cannot be resolved: Interpolation key 'nope' not found"),
+    ],
+)
+def test_swept_interpolations_are_resolved_or_refused(word: str, said: str, train: Train) -> None:
+    result = train("-m", word)
+    assert result.status == 1
+    assert said in result.error
+    assert "Traceback" not in result.error
+    assert not result.results.exists()
+
+
+def test_a_swept_interpolation_takes_the_value_of_its_job(train: Train) -> None:
+    result = train("-m", "model.hidden_size=${seed}", "seed=5,6", *FAST)
+    assert result.status == 0, result.error
+    runs = nnlab.load_runs("playground", str(result.results))
+    assert set(zip(runs["seed"], runs["model.hidden_size"], strict=True)) == {(5, 5), (6, 6)}
+
+
 def test_runs_asked_for_twice_are_counted_once(train: Train) -> None:
     result = train("-m", "init.scale=0,0.0", "training.iterations=20")
     assert result.status == 0, result.error

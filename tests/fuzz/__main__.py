@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", metavar="KIND:NUMBER", help="try a single case, in this process")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # half of a surrogate pair is shown too
     with tempfile.TemporaryDirectory() as name:
         if options.only:
             kind, _, number = options.only.partition(":")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .configs import TABLE, config_case, words_case
+from .configs import TABLE, config_case
 from .files import file_case
 from .trial import Outcome, try_config, try_file, try_words
+from .words import words_case
 
 __all__ = ["KINDS", "Case", "prepare"]
 
@@ -33,7 +34,7 @@ def _config(chance: random.Random, folder: Path) -> tuple[str, Callable[[], Outc
 def _words(chance: random.Random, folder: Path) -> tuple[str, Callable[[], Outcome]]:
     (folder / "table.csv").write_text(TABLE)
     words, suspects = words_case(chance, folder)
-    return shlex.join(words).encode(errors="backslashreplace").decode(), lambda: try_words(words, suspects, folder)
+    return shlex.join(words), lambda: try_words(words, suspects, folder)
 
 
 def _file(chance: random.Random, folder: Path) -> tuple[str, Callable[[], Outcome]]:

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -253,6 +254,19 @@ def _is_alive(number: str) -> bool:
     """Whether a process runs; one that has ended and that nobody has asked for is a zombie."""
     status = Path(f"/proc/{number}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_what_a_worker_sends_is_too_short_to_be_cut_off(tmp_path: Path) -> None:
+    """Up to PIPE_BUF bytes a pipe takes whole or not at all: a worker killed in the middle leaves no half message."""
+    (stack,) = plan_stacks(prepare(configs_in(tmp_path)[:3]), 1)
+    name = workers._attempt_into(str(tmp_path), stack)
+    assert len(pickle.dumps(name)) < 512  # the least that PIPE_BUF may be
+    assert len(Path(name).read_bytes()) > 4096
+    assert_same_bits(
+        [run for run in workers._taken(name) if isinstance(run, Run)],
+        [run for run in workers._attempt(stack) if isinstance(run, Run)],
+    )
+    assert not Path(name).exists()
 
 
 def test_training_does_not_run_far_ahead_of_the_writer(tmp_path: Path) -> None:

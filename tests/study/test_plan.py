@@ -1,5 +1,6 @@
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -118,3 +119,13 @@ def test_other_swept_keys_appear_by_their_last_part() -> None:
     rates = [RunConfig(training=nnlab.TrainingConfig(learning_rate=rate)) for rate in (0.1, 1.2)]
     assert swept_keys(rates) == ["training.learning_rate"]
     assert names(prepare(rates)) == ["learning_rate 0.1", "learning_rate 1.2"]
+
+
+def test_float32_is_refused_for_numbers_that_it_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("x,y\n" + "".join(f"{row}e90,{row % 2}\n" for row in range(8)))
+    data = nnlab.DataConfig("file", path=str(path), target="y", standardize=False)
+    single = RunConfig(data=data, training=nnlab.TrainingConfig(dtype="float32"))
+    with pytest.raises(nnlab.ConfigError, match=r"training\.dtype must be float64 for data with numbers up to \de\+90"):
+        prepare([single])
+    prepare([RunConfig(data=data)])
