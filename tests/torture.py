@@ -55,6 +55,15 @@ def strike(process: subprocess.Popen[bytes], chance: random.Random) -> str:
     return victim
 
 
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a sweep that was struck: it ends at once, or goes on to its end. One that hangs is not left behind."""
+    try:
+        process.wait(timeout=300)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
 def check(results: Path, expected: dict[str, pd.DataFrame]) -> Counter[str]:
     """Count what is lost, doubled, damaged or different in a sweep that has come to its end."""
     store = Store(results, "playground")
@@ -96,7 +105,7 @@ def main() -> None:
             except subprocess.TimeoutExpired:
                 victims[strike(process, chance)] += 1
                 kills += 1
-                process.wait(timeout=300)
+                _wait(process)
             if process.returncode == 0:
                 totals += check(results, expected)
                 sweeps += 1
