@@ -131,17 +131,23 @@ application = hydra.main(version_base="1.3", config_path=str(CONF), config_name=
 
 def main() -> None:
     """Run the command line."""
-    check_presets(sys.argv[1:])
+    check_words(sys.argv[1:])
     # What the process holds goes with it; looking through it for cycles first takes Python a second.
     atexit.register(gc.freeze)
     application()
 
 
-def check_presets(words: Sequence[str]) -> None:
-    """End the program if a word chooses presets in a way that Hydra answers with a traceback, or with half of them."""
+def check_words(words: Sequence[str]) -> None:
+    """End the program if a word is one that Hydra answers with a traceback, or by taking half of it."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     for word in words:
         group, _, name = word.partition("=")
-        presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group.isidentifier() else []
+        key = group.lstrip("+~")
+        if word and not key:
+            sys.exit(f"every word must be KEY=VALUE or GROUP=PRESET, got {word}")
+        if key.startswith("model.layers."):
+            sys.exit(f"model.layers must be set as a whole, such as model.layers=[4,3], got {word}")
+        presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group in groups else []
         if presets and (name == "null" or name.replace(".", "", 1).isdigit()):
             sys.exit(f"{group} must be one of {', '.join(presets)}, got {name}")
         if group == "experiment" and "," in name:

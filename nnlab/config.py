@@ -242,10 +242,14 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     unknown = [*_unknown_keys("", RunConfig(), values)]
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: there is no such key; --help lists those there are")
-    parts = {part.name: part.default_factory for part in dataclasses.fields(RunConfig)}
-    return RunConfig(
-        **{key: parts[key](**value) if isinstance(value, dict) else value for key, value in values.items()}  # type: ignore[operator]
-    )
+    default = RunConfig()
+    given = {
+        key: type(getattr(default, key))(**value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(getattr(default, key))
+        else value
+        for key, value in values.items()
+    }
+    return RunConfig(**given)
 
 
 def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterator[str]:

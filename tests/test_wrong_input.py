@@ -10,6 +10,7 @@ import pytest
 from conftest import Train
 
 import nnlab
+from nnlab.config import from_dict
 
 WRONG_VALUES = {
     "seed=-1": "seed",
@@ -73,6 +74,9 @@ WRONG_VALUES = {
     "training=1": "training",
     "model=2.5": "model",
     "results_dir=''": "results_dir",
+    "+=3": "KEY=VALUE",
+    "~": "KEY=VALUE",
+    "model.layers.0=3": "model.layers",
     "tracking.experiment=Default": "tracking.experiment",
 }
 
@@ -192,6 +196,7 @@ def test_a_results_folder_that_cannot_be(results_dir: str, train: Train) -> None
         (nnlab.RunConfig(model=nnlab.ModelConfig(layers={4: 1})), "model.layers"),  # type: ignore[arg-type]
         (nnlab.RunConfig(init=nnlab.InitConfig(scale=10**400)), "init.scale"),
         (nnlab.RunConfig(init=nnlab.InitConfig(scale=np.array([1.0]))), "init.scale"),  # type: ignore[arg-type]
+        (from_dict({"seed": {"a": 1}}), "seed"),
         (nnlab.RunConfig(seed=np.float64(3)), "seed"),  # type: ignore[arg-type]
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -43,7 +43,8 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
         + _html(verdict_table(runs, swept, allow_incomplete=True)),
         "<h2>Curves</h2>" + _curves(runs, swept),
         *(
-            f"<h2>{name}</h2><p>Mean ± standard deviation over seeds.</p>" + _table(runs, swept, name)
+            f"<h2>{name}</h2><p>Interquartile mean over seeds, in brackets its 95 % bootstrap interval.</p>"
+            + _table(runs, swept, name)
             for name in metrics
         ),
     ]

@@ -69,7 +69,11 @@ def check_store(config: RunConfig) -> None:
             f"{key} must not contain {' '.join(confusing)} where runs are tracked in SQLite, since its URI gives them "
             f"another meaning (or tracking=off), got {given!r}"
         )
-    if path.is_dir() or not (own or path.parent.is_dir()):
+    try:
+        legal = not path.is_dir() and (own or path.parent.is_dir())
+    except OSError:  # a name that is too long
+        legal = False
+    if not legal:
         raise ConfigError(f"{key} must name a file in a folder that exists, got {given!r}")
     if path.is_file() and path.stat().st_size and not _is_mlflow_database(path):
         raise ConfigError(f"{key} must name a database of MLflow's, got {given!r}: {path} is something else")

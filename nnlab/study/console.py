@@ -101,7 +101,7 @@ def _table(study: Study) -> str:
     ]
     for metric in ("accuracy/test", "r2/test", "cost/train"):
         if metric in runs:
-            spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+            spread = f", interquartile mean over {seeds} seeds [95 % interval]" if seeds > 1 else ""
             blocks.append(
                 f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric, allow_incomplete=True))}"
             )

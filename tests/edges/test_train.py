@@ -41,7 +41,7 @@ def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
     preflight, *_ = result.output.splitlines()
     assert preflight.startswith("8 runs of experiment playground")
     assert "about" in preflight
-    assert "mean ± standard deviation over 2 seeds" in result.output
+    assert "interquartile mean over 2 seeds [95 % interval]" in result.output
     assert "8 of 8 runs" in result.output
     assert "make report EXPERIMENT=playground" in result.output
 

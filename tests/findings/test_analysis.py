@@ -21,6 +21,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for seed in range(2)
         ],
         n_jobs=1,
+        tracking=True,
     )
     return folder
 
@@ -43,18 +44,32 @@ def test_curves_of_chosen_quantities(results: Path) -> None:
     assert last.to_dict() == runs[runs["seed"] == 0].set_index("fingerprint")["cost/train"].to_dict()
 
 
-def test_the_table_gives_mean_and_spread_over_seeds(results: Path) -> None:
+def test_the_table_gives_a_statistic_with_its_interval_over_seeds(results: Path) -> None:
     runs = nnlab.load_runs("playground", str(results))
-    table = summary_table(runs, varied(runs), "cost/train")
+    table = summary_table(runs, varied(runs), "cost/train", statistic="mean")
     assert table.shape == (2, 3)
     costs = runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu'")["cost/train"]
-    assert table.loc["relu", 2] == f"{costs.mean():.3f} ±{costs.std():.3f}"
+    assert table.loc["relu", 2] == f"{costs.mean():.3f} [{costs.min():.2f}, {costs.max():.2f}]"
 
 
-def test_one_seed_has_no_spread(results: Path) -> None:
+def test_one_seed_has_no_interval(results: Path) -> None:
     runs = nnlab.load_runs("playground", str(results))
     single = runs.query("seed == 0 and `model.activation` == 'tanh'")
-    assert "±" not in summary_table(single, ["model.hidden_size"], "cost/train").to_string()
+    assert "[" not in summary_table(single, ["model.hidden_size"], "cost/train").to_string()
+
+
+def test_mlflow_alone_gives_the_same_frames(results: Path) -> None:
+    """As for somebody who has the server and not the folders: all but where the files are."""
+    here = nnlab.load_runs("playground", str(results))
+    there = nnlab.load_runs("playground", uri=f"sqlite:///{results / 'mlflow.db'}")
+    pd.testing.assert_frame_equal(there.drop(columns="folder"), here.drop(columns="folder"))
+    assert not set(there["folder"]) & set(here["folder"])
+    pd.testing.assert_frame_equal(nnlab.load_curves(there), nnlab.load_curves(here))
+
+
+def test_curves_of_no_runs_have_their_columns(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    assert list(nnlab.load_curves(runs.iloc[:0])) == ["fingerprint", "iteration", "layer", "quantity", "value"]
 
 
 def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
@@ -62,12 +77,12 @@ def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
     swept = varied(runs)
     assert holes(runs, swept) == []
     some = runs.drop(runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu' and seed == 1").index)
-    assert holes(some, swept) == ["model.hidden_size 2, model.activation relu: seed 1"]
+    assert holes(some, swept) == ["relu h2: seed 1"]
     for table in (
         lambda **more: summary_table(some, swept, "cost/train", **more),
         lambda **more: verdict_table(some, swept, **more),
     ):
-        with pytest.raises(IncompleteError, match=r"missing: model\.hidden_size 2, model\.activation relu: seed 1"):
+        with pytest.raises(IncompleteError, match=r"missing: relu h2: seed 1"):
             table()
         assert table(allow_incomplete=True).shape == (2, 3)
 
