@@ -54,6 +54,7 @@ lint: .venv/installed ## check style, types and the walls between rooms
 bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
 	@$(BIN)/python -m experiments.bench.speed $(ARGS)
 	@$(BIN)/python -m experiments.bench.sweeps
+	@$(BIN)/python -m experiments.bench.loading
 
 battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
 	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.bench import account, fused, peers, speed, timing
+from experiments.bench import account, fused, loading, peers, speed, timing
 from experiments.bench.timing import Column, problem_of
 from nnlab.network.activations import Array
 
@@ -97,3 +97,11 @@ def test_both_kinds_of_sweep_can_be_timed() -> None:
     mine = ours(["seed=range(2)", "training.iterations=50"], 2)
     assert mine.runs == 2
     assert all(mine.parts[part] > 0 for part in ("training", "storing", "logging"))
+
+
+def test_the_page_about_loading_counts_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    loading.main(["--quick", "--no-write"])
+    page = capsys.readouterr().out
+    assert "30 runs with 5 checkpoints of 4 quantities each" in page
+    assert "20 points" in page
+    assert "MLflow / nnlab" in page
