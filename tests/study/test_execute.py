@@ -191,18 +191,24 @@ def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
     assert 0 < few < many
 
 
-def kill_a_worker() -> None:
+def worker_numbers() -> set[int]:
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    os.kill(min(int(number) for number in children if _is_worker(number)), signal.SIGKILL)
+    return {int(number) for number in children if _is_worker(number)}
+
+
+def kill_a_worker(others: set[int]) -> None:
+    """Kill one that is not among `others`: those of an earlier test may not have ended yet."""
+    os.kill(min(worker_numbers() - others), signal.SIGKILL)
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
     training = nnlab.TrainingConfig(iterations=5000)
     study = Study.plan(configs_in(tmp_path / "struck", training=training), n_jobs=2, tracking=False)
+    others = worker_numbers()
     results = study.execute()
     struck = [next(results)]
-    kill_a_worker()
+    kill_a_worker(others)
     struck += list(results)
     assert all(isinstance(result, Run) for result in struck)
     assert_same_bits(
@@ -214,8 +220,9 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
 def test_workers_that_are_killed_again_and_again_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "RETRIES", 0)
     jobs = prepare(configs_in(tmp_path, training=nnlab.TrainingConfig(iterations=50_000)))
+    others = worker_numbers()
     results = workers.train_stacks(plan_stacks(jobs, 2), 2, nnlab.RunConfig().launcher)
-    kill_a_worker()
+    kill_a_worker(others)
     failures = [result for result in results if isinstance(result, workers.Failure)]
     assert sorted(failure.job.index for failure in failures) == list(range(len(jobs)))
     assert all("a worker process was killed" in failure.text for failure in failures)
