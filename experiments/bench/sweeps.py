@@ -243,7 +243,7 @@ Runs of 200 iterations and four units, everything recorded.
 EMPTY = """
 import sys
 from experiments import train
-train.task.batch = lambda jobs, *rest: [0.0] * len(jobs)
+train.task.batch = lambda jobs, *rest: [0.0 for job in jobs if job]
 sys.argv = ["train.py", "-m", "results_dir=" + sys.argv[1], "seed=range(500)"]
 train.main()
 """

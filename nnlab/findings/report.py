@@ -1,8 +1,11 @@
-"""One HTML page about a sweep: settings, tables over seeds, cost curves. Self-contained; opens without network."""
+"""One HTML page about an experiment: settings, verdicts, curves, tables over seeds, failures, how it was made.
+
+Self-contained; opens without network.
+"""
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 
 import numpy as np
@@ -10,9 +13,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnlab.config import RunConfig
+from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
 from nnlab.findings.plots import cost_curves, metric_by_value, verdict_map
+from nnlab.findings.statistics import constant
+from nnlab.record.logbook import Logbook, Summary
 
 __all__ = ["report"]
 
@@ -48,6 +53,12 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
             for name in metrics
         ),
     ]
+    sweeps = [sweep for sweep in Logbook(results_path(results_dir)) if sweep.experiment == experiment]
+    parts += [
+        _failures(sweeps, set(runs["fingerprint"])),
+        "<h2>What was the same in all runs</h2>" + _same(runs),
+        _made(sweeps),
+    ]
     title = escape(f"nnlab: {experiment}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -62,6 +73,35 @@ def _missing(found: Sequence[str]) -> str:
         return ""
     items = "".join(f"<li>{escape(one)}</li>" for one in found)
     return f"<h2>What is missing</h2><p>Some settings lack seeds that others have:</p><ul>{items}</ul>"
+
+
+def _failures(sweeps: Sequence[Summary], made: Collection[str]) -> str:
+    """Return each run that raised and was not made later, with its last words and how to repeat it."""
+    latest = {failure["fingerprint"]: failure for sweep in sweeps for failure in sweep.failures}
+    items = [
+        f"<li>{escape(failure['name'])}: {escape(failure['traceback'].strip().splitlines()[-1])}<br>"
+        f"<code>{escape(failure['command'])}</code></li>"
+        for fingerprint, failure in latest.items()
+        if fingerprint not in made
+    ]
+    return f"<h2>Runs that failed</h2><ul>{''.join(items)}</ul>" if items else ""
+
+
+def _same(runs: pd.DataFrame) -> str:
+    return _html(pd.DataFrame({"value": constant(runs)}).astype(str))
+
+
+def _made(sweeps: Sequence[Summary]) -> str:
+    """Return by which commands the runs were made, when, and with what."""
+    items = []
+    for sweep in reversed(sweeps):
+        versions = ", ".join(f"{name} {version}" for name, version in sweep.versions.items())
+        command = f"<br><code>{escape(sweep.command)}</code>" if sweep.command else ""
+        items.append(
+            f"<li>{escape(sweep.started)}, {escape(sweep.status)}: {sweep.made} runs made, {sweep.done} done before, "
+            f"{len(sweep.failures)} failed, {sweep.seconds:.0f} s; {escape(versions)}{command}</li>"
+        )
+    return f"<h2>How it was made</h2><ul>{''.join(items)}</ul>" if items else ""
 
 
 def _values(runs: pd.DataFrame, swept: Sequence[str]) -> str:

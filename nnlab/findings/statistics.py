@@ -30,6 +30,7 @@ __all__ = [
     "Interval",
     "aggregate",
     "compare",
+    "constant",
     "holes",
     "interval",
     "performance_profile",
@@ -70,6 +71,12 @@ def varied(runs: pd.DataFrame) -> list[str]:
 def _settings(runs: pd.DataFrame) -> list[str]:
     keys = [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key != "seed" and key in runs]
     return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+
+
+def constant(runs: pd.DataFrame) -> dict[str, object]:
+    """Return the config keys that have one value in all these runs, with it, but for those that change no result."""
+    keys = [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key in runs]
+    return {key: runs[key].iloc[0] for key in keys if runs[key].nunique(dropna=False) == 1}
 
 
 _NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")

@@ -103,6 +103,46 @@ def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
     assert pd.Series(["cost/train", "accuracy/test"]).map(page.__contains__).all()
 
 
+def test_the_report_says_how_the_runs_were_made(results: Path) -> None:
+    from nnlab.findings.report import report
+
+    page = report("playground", str(results))
+    assert "FINISHED: 12 runs made, 0 done before, 0 failed" in page
+    assert f"numpy {np.__version__}" in page
+    same = page[page.index("What was the same") :]
+    assert "<th>training.iterations</th>" in same
+    assert "<th>model.hidden_size</th>" not in same
+    assert "Runs that failed" not in page
+
+
+def test_the_report_lists_runs_that_failed_until_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.findings.report import report
+    from nnlab.study import workers
+
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(3)
+    ]
+    attempt = workers._attempt
+
+    def fail(stack: workers.Stack) -> list[workers.Run | workers.Failure]:
+        return [
+            workers.Failure(job, "Traceback\nValueError: <b>no</b>") if job.config.seed == 1 else result
+            for job, result in zip(stack.jobs, attempt(stack), strict=True)
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_attempt", fail)
+        with pytest.raises(nnlab.StudyError):
+            nnlab.sweep(configs, n_jobs=1)
+    page = report("playground", str(tmp_path))
+    assert "Runs that failed" in page
+    assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in page
+    assert "<code>python experiments/train.py seed=1" in page
+    nnlab.sweep(configs, n_jobs=1)
+    assert "Runs that failed" not in report("playground", str(tmp_path))
+
+
 def test_figures_show_every_run(results: Path) -> None:
     from matplotlib.figure import Figure
 
