@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import gc
+import itertools
 import shlex
 import shutil
 import sys
@@ -76,7 +77,9 @@ def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
     from nnlab.study.execute import Study
 
     try:
-        study = Study.plan([from_dict(cfg) for cfg in cfgs], sweep=sweep_name(sweep_dir), command=typed())
+        configs = [from_dict(cfg) for cfg in cfgs]
+        asked = question(configs[0].tracking.experiment)
+        study = Study.plan(configs, sweep=sweep_name(sweep_dir), command=typed(), question=asked)
         status = conduct(study)
     except (ConfigError, OmegaConfBaseException) as error:
         if first:
@@ -116,6 +119,15 @@ def chosen_keys(config: "RunConfig", words: Sequence[str]) -> list[str]:
 def typed() -> str:
     """Return the command line."""
     return shlex.join(["python", "experiments/train.py", *sys.argv[1:]])
+
+
+def question(experiment: str) -> str:
+    """Return what an experiment asks: the comment that its preset begins with; empty if it has none."""
+    preset = CONF / "experiment" / f"{experiment}.yaml"
+    if not preset.is_file():
+        return ""
+    comments = itertools.takewhile(lambda line: line.startswith("#"), preset.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.removeprefix("#").strip() for line in comments if "@package" not in line)
 
 
 def sweep_name(sweep_dir: str) -> str:

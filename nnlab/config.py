@@ -134,10 +134,15 @@ class DiagnosticsConfig:
 
 @dataclass
 class TrackingConfig:
-    """Where runs are recorded in MLflow; `uri` None is an SQLite file in the results folder."""
+    """Where runs are recorded in MLflow; `uri` None is an SQLite file in the results folder.
+
+    With `figures` each run gets pictures among its artifacts (cost, boundary, gradient flow, units), which takes half
+    a second a run.
+    """
 
     enabled: bool = True
     uri: str | None = None
+    figures: bool = False
     experiment: str = "playground"
 
 

@@ -1,11 +1,15 @@
-"""One BLAS thread, the same hypothesis examples in every test run, and the command line as a fixture."""
+"""One BLAS thread, the same hypothesis examples in every test run, and fixtures: the command line, a browser."""
 
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -90,3 +94,42 @@ def results(tmp_path: Path, empty_database: Path) -> Path:
     folder.mkdir()
     shutil.copy(empty_database, folder / "mlflow.db")
     return folder
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Headless Chromium."""
+    path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if path is None and not os.environ.get("CI"):
+        pytest.skip(f"needs one of {', '.join(BROWSERS)}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Sandboxes of containers seldom let Chromium make its own.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def errors() -> list[str]:
+    """What a page complained about in the console."""
+    return []
+
+
+@pytest.fixture
+def page(browser: "Browser", errors: list[str]) -> "Iterator[Page]":
+    """A page whose complaints are in `errors`."""
+    page = browser.new_page()
+
+    def note(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()

@@ -141,6 +141,7 @@ def page(runs: int, quantities: int, checkpoints: int, sample: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder, runs, quantities, checkpoints)
+        os.sync()  # or whoever comes first waits for gigabytes to be written
         local = by_nnlab(folder, "")
         searched, history, points = by_mlflow(folder, sample)
         again = by_nnlab(folder, "")

@@ -31,6 +31,7 @@ class Summary:
     ----------
     sweep, experiment : its name, day and time; the experiment of its runs
     command : what was typed; empty for a sweep from Python
+    question : what the sweep is to answer, if it said so
     swept : the keys that vary
     runs : the names of all its runs by fingerprint
     done : how many of them were there already
@@ -45,6 +46,7 @@ class Summary:
     sweep: str
     experiment: str
     command: str = ""
+    question: str = ""
     swept: list[str] = field(default_factory=list)
     runs: dict[str, str] = field(default_factory=dict)
     done: int = 0

@@ -1,6 +1,8 @@
 """The mirror of runs and sweeps in MLflow."""
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -23,6 +25,7 @@ from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.model import save_model
 from nnlab.record.points import points
+from nnlab.record.views import link, views
 
 __all__ = ["SweepTracker", "Tracker"]
 
@@ -30,11 +33,6 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
 
 MODEL_TAG = "registered_model"
-VIEW = "swept"
-SHOWN_METRICS = (
-    *("accuracy/test", "accuracy/train", "r2/test", "r2/train", "cost/test", "cost/train"),
-    *("signal/ratio", "symmetry/distinct_units/layer1"),
-)
 
 
 class _Mirror(ABC):
@@ -173,8 +171,9 @@ class Tracker(_Mirror):
         tags: Mapping[str, str],
         *,
         anew: bool = False,
+        figures: Mapping[str, Any] | None = None,
     ) -> None:
-        """Mirror one run from its folder: params, curves, final metrics, artifacts, tags.
+        """Mirror one run from its folder: params, data set, curves, final metrics, artifacts, tags; and figures of it.
 
         Does nothing if the store knows the run, or another process is telling it. With `anew` it takes the place of
         the one that the store knows, which MLflow keeps among the deleted ones.
@@ -192,7 +191,10 @@ class Tracker(_Mirror):
                 self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
             )
             self.client.log_batch(_id(created), metrics=_metrics(points(run, swept), end), params=_params(run.config))
+            self.client.log_inputs(_id(created), [_dataset(run)])
             self._log_artifacts(created, folder)
+            for title, figure in (figures or {}).items():
+                self.client.log_figure(_id(created), figure, f"figures/{title}.png")
             self.client.set_terminated(_id(created), "FINISHED", end)
         self.ledger.settle(run.fingerprint, _id(created))
 
@@ -220,22 +222,11 @@ class Tracker(_Mirror):
         )
         self.client.set_tag(run_id, MODEL_TAG, f"{self.experiment} version {created.version}")
 
-    def share_view(self, swept: Iterable[str]) -> str:
-        """Make a view of the run list that shows what was swept and how it went; return the link's path.
-
-        It is MLflow's own shared view, a tag of the experiment: without it the list shows no param and no metric.
-        """
-        params = [f"params.`{key}`" for key in sorted(swept, key=lambda key: key == "seed")]
-        metrics = [f"metrics.`{name}`" for name in SHOWN_METRICS]
-        state = {
-            "selectedColumns": [*params, "tags.`verdict`", *metrics],
-            "columnOrder": ["checkbox", "runName", "startTime", *params, "tags.`verdict`", *metrics],
-            "runsHiddenMode": "SHOW_ALL",  # the default draws the first ten
-            "orderByKey": "metrics.`cost/test`",
-            "orderByAsc": True,
-        }
-        self.client.set_experiment_tag(self.experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(state))
-        return f"/#/experiments/{self.experiment_id}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
+    def share_views(self, swept: Iterable[str]) -> str:
+        """Make views of the run list that show what was swept and how it went; return the path of the list."""
+        for name, state in views(swept).items():
+            self.client.set_experiment_tag(self.experiment_id, name, state)
+        return link(self.experiment_id)
 
     def close(self) -> None:
         """Leave the store in order, and fast to read: SQLite plans the UI's queries badly until it has statistics."""
@@ -366,6 +357,20 @@ def _params(config: RunConfig) -> list[Any]:
     return [
         mlflow.entities.Param(key, "null" if value is None else str(value)) for key, value in flatten(config).items()
     ]
+
+
+def _dataset(run: Run) -> Any:
+    """Return what the run was trained on, as MLflow shows it: its name and a digest of its config."""
+    data = dataclasses.asdict(run.config.data)
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+    mlflow = import_mlflow()
+    dataset = mlflow.entities.Dataset(
+        *(run.config.data.name, digest),
+        source_type="nnlab",
+        source=json.dumps(data),
+        profile=json.dumps({"task": run.task, "inputs": run.sizes[0], "m": data["m"]}),
+    )
+    return mlflow.entities.DatasetInput(dataset, [mlflow.entities.InputTag("mlflow.data.context", "training")])
 
 
 def _metrics(values: Iterable[tuple[str, float, int]], timestamp: int) -> list[Any]:

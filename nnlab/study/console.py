@@ -46,6 +46,8 @@ def conduct(study: Study) -> int:
         words = f"{experiment} --uri {uri}" if uri else experiment
         print(f"\nMLflow did not answer: {study.offline}")
         print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{words}"')
+    if study.unreported:
+        print(f"\nThe report could not be written: {study.unreported}")
     if failures:
         print(_failed(failures))
     print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
@@ -137,8 +139,8 @@ def _one_run(study: Study) -> str:
 def _next(study: Study) -> str:
     experiment = study.store.folder.name
     steps = [f"make ui    then open http://127.0.0.1:5000{study.view}"] if study.view else []
-    if len(study.jobs) > 1:
-        steps.append(f"make report EXPERIMENT={experiment}")
+    if study.page:
+        steps.append(f"report    {_short(study.page)}")
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])
 
 

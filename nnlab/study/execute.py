@@ -39,8 +39,9 @@ class Study:
 
     Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
-    conducts, `command` what was typed. `view` is the path at which MLflow's UI shows the runs, known once they are
-    made; `offline` says why MLflow has not heard of all of them, where it has not.
+    conducts, `command` what was typed, `question` what it is to answer. `view` is the path at which MLflow's UI shows
+    the runs and `page` the report about them, known once they are made; `offline` says why MLflow has not heard of all
+    of them, where it has not, and `unreported` why there is no page.
     """
 
     jobs: list[Job]
@@ -51,9 +52,12 @@ class Study:
     sweep: str
     part: bool = False
     command: str = ""
+    question: str = ""
     todo: list[Job] = field(default_factory=list)
     view: str = ""
     offline: str = ""
+    page: Path | None = None
+    unreported: str = ""
 
     @classmethod
     def plan(
@@ -65,6 +69,7 @@ class Study:
         sweep: str | None = None,
         swept: Sequence[str] | None = None,
         command: str = "",
+        question: str = "",
     ) -> "Study":
         """Check every config and every data file. Raises ConfigError before anything is written.
 
@@ -87,6 +92,7 @@ class Study:
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
             part=swept is not None,
             command=command,
+            question=question,
             todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
         )
 
@@ -124,7 +130,7 @@ class Study:
         summary = None if self.part or len(self.jobs) == 1 else logbook.open(self._summary(git))
         tags = {"sweep": self.sweep, **git}
         by_fingerprint = {job.fingerprint: job for job in self.jobs}
-        status = "KILLED"
+        status, whole = "KILLED", False
         try:
             if tracker:
                 self._told(self._catch_up, tracker, by_fingerprint, tags)
@@ -136,7 +142,7 @@ class Study:
                 if summary:
                     _note(summary, result)
                 yield result
-            status = "FAILED" if summary and summary.failures else "FINISHED"
+            status, whole = "FAILED" if summary and summary.failures else "FINISHED", True
         except Exception:
             status = "FAILED"
             raise
@@ -144,10 +150,30 @@ class Study:
             if summary:
                 summary.close(status)
                 logbook.write(summary)
+                if whole:
+                    self._report(logbook.path(self.sweep))
             if tracker and sweeps and not self.offline:
                 if summary:
                     self._told(sweeps.log, summary)
                 self._told(self._finish, tracker)
+
+    def _report(self, folder: Path) -> None:
+        """Write the page about the experiment, once where people look for it and once among the files of this sweep."""
+        if not self.store.fingerprints():
+            return
+        from nnlab.findings.report import report  # matplotlib takes half a second
+
+        experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
+        page = results / "reports" / f"{experiment}.html"
+        try:
+            text = report(experiment, str(results))
+            for path in (page, folder / page.name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+        except Exception as error:  # a page that cannot be made must not make a sweep fail whose runs are all kept
+            self.unreported = _first_line(error)
+        else:
+            self.page = page
 
     @property
     def _force(self) -> bool:
@@ -159,6 +185,7 @@ class Study:
             sweep=self.sweep,
             experiment=self.store.folder.name,
             command=self.command,
+            question=self.question,
             swept=self.swept,
             runs={job.fingerprint: job.name for job in self.jobs},
             done=len({job.fingerprint for job in self.jobs}) - len(self.todo),
@@ -201,7 +228,7 @@ class Study:
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
             tracker.log_model(self.store.read(best), self.store.path(best))
-        self.view = tracker.share_view(self.swept)
+        self.view = tracker.share_views(self.swept)
         tracker.close()
 
     def _start(self) -> Iterator[Run | Failure]:
@@ -225,7 +252,12 @@ class Study:
 
     def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
         folder = self.store.path(run.fingerprint)
-        tracker.log(run, job.name, folder, self.swept, tags, anew=self._force)
+        figures = {}
+        if job.config.tracking.figures:
+            from nnlab.findings.portraits import portrait
+
+            figures = portrait(run, job.data)
+        tracker.log(run, job.name, folder, self.swept, tags, anew=self._force, figures=figures)
 
 
 def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: bool = False) -> list[Run]:

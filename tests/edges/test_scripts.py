@@ -32,7 +32,7 @@ def test_a_report_is_written_where_it_says(tmp_path: Path, capsys: pytest.Captur
     report.main(["playground", "--results-dir", str(tmp_path)])
     path = Path(capsys.readouterr().out.strip())
     assert path == tmp_path / "reports" / "playground.html"
-    assert "<h1>nnlab: playground</h1>" in path.read_text()
+    assert "<h1>playground</h1>" in path.read_text()
 
 
 def test_a_report_of_nothing_is_a_clear_error(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
     assert "about" in preflight
     assert "interquartile mean over 2 seeds [95 % interval]" in result.output
     assert "8 of 8 runs" in result.output
-    assert "make report EXPERIMENT=playground" in result.output
+    assert "reports/playground.html" in result.output
 
 
 def test_a_sweep_keeps_hydras_promises(train: Train) -> None:

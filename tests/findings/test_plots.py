@@ -1,15 +1,29 @@
-"""What the figures draw: checked on the artists, not on pixels."""
+"""What the figures draw: checked on the artists, and beside pictures of them that were looked at."""
 
+from pathlib import Path
+
+import figures
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.testing.compare import compare_images
 
 from nnlab.diagnostics.verdict import RULES
-from nnlab.findings.plots import VERDICTS, gradient_flow, verdict_map
+from nnlab.findings.plots import (
+    VERDICTS,
+    cost_curves,
+    gradient_flow,
+    ink,
+    metric_by_value,
+    panels,
+    signal_by_layer,
+    verdict_map,
+)
+from nnlab.findings.statistics import aggregate
 
 
 @pytest.fixture
@@ -18,12 +32,11 @@ def ax() -> Axes:
 
 
 def tiles(ax: Axes) -> list[tuple[float, float, float, str]]:
-    """(left, row, width, colour) of every filled rectangle inside the axes."""
-    filled = [patch for patch in ax.patches if isinstance(patch, Rectangle) and patch.get_fill() and patch.get_x() > -9]
-    return [
-        (patch.get_x(), patch.get_y() + 0.5, round(patch.get_width(), 3), to_hex(patch.get_facecolor()).upper())
-        for patch in filled
-    ]
+    """(left, row, width, colour) of every filled tile."""
+    (collection,) = ax.collections
+    boxes = [path.get_extents() for path in collection.get_paths()]
+    colours = [to_hex(colour).upper() for colour in collection.get_facecolor()]
+    return [(box.x0, box.y0 + 0.5, round(box.width, 3), colour) for box, colour in zip(boxes, colours, strict=True)]
 
 
 def test_a_tile_is_divided_where_seeds_differ_and_empty_where_nothing_was_run(ax: Axes) -> None:
@@ -68,3 +81,75 @@ def test_gradient_flow_hatches_exact_zeros_only(zero: float, ax: Axes) -> None:
     drawn, hatched = (np.ma.count(mesh.get_array()) for mesh in ax.collections)
     assert (drawn, hatched) == ((4, 4) if zero == 0 else (8, 0))
     assert ax.get_xscale() == "symlog"
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_a_figure_looks_as_it_did_when_somebody_looked(name: str, tmp_path: Path) -> None:
+    drawn = tmp_path / f"{name}.png"
+    figures.FIGURES[name]().savefig(drawn, dpi=60)
+    # 5 of 255, root mean square: below a moved label, above another rasterizer's edges.
+    assert compare_images(str(figures.FOLDER / f"{name}.png"), str(drawn), tol=5) is None
+
+
+def test_cost_curves_show_every_run_and_the_interval_of_the_median(ax: Axes) -> None:
+    curves = figures.cost()
+    cost_curves(curves, ax, "model.activation", {"nothing": 0.7, "affine": 0.6})
+    thin = [collection for collection in ax.collections if isinstance(collection, LineCollection)]
+    assert sum(len(lines.get_segments()) for lines in thin) == 60
+    assert [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.7, 0.6]  # type: ignore[index]
+    relu = next(line for line in ax.lines if line.get_label() == "relu")
+    last = curves[(curves["model.activation"] == "relu") & (curves["iteration"] == 1000)]
+    assert relu.get_ydata()[-1] == pytest.approx(last["value"].median())  # type: ignore[index]
+
+
+def test_points_carry_the_interval_of_the_statistics_module(ax: Axes) -> None:
+    runs = figures.runs()
+    metric_by_value(runs, ax, "accuracy/test", "model.hidden_size")
+    table = aggregate(runs, "accuracy/test", ["model.hidden_size"])
+    (bars,) = ax.containers
+    ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])  # type: ignore[attr-defined]
+    np.testing.assert_allclose(ends, table[["low", "high"]])
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), table["estimate"])  # type: ignore[attr-defined]
+    assert "95 % interval" in ax.get_title()
+
+
+def test_a_single_seed_has_a_point_and_no_interval(ax: Axes) -> None:
+    runs = figures.runs().query("seed == 0 and `init.scale` == 1 and `model.activation` == 'tanh'")
+    metric_by_value(runs, ax, "accuracy/test", "model.hidden_size", "model.activation")
+    ax.figure.canvas.draw()
+    (bars,) = ax.containers
+    assert np.isfinite(bars.lines[0].get_ydata()).all()  # type: ignore[attr-defined]
+
+
+def test_an_interval_that_ends_at_infinity_is_drawn_as_far_as_it_goes(ax: Axes) -> None:
+    runs = figures.runs().rename(columns={"accuracy/test": "cost/test"})
+    runs.loc[runs["seed"] == 0, "cost/test"] = np.inf
+    metric_by_value(runs, ax, "cost/test", "model.hidden_size", "model.activation")
+    ax.figure.canvas.draw()
+
+
+def test_signals_are_relative_to_the_output_and_theory_is_dashed(ax: Axes) -> None:
+    signal_by_layer(figures.signal(), ax, "model.activation", {"relu": [0.125, 0.25, 0.5, 1.0]})
+    relu = next(line for line in ax.lines if line.get_label() == "relu")
+    np.testing.assert_allclose(relu.get_ydata(), [0.52**3, 0.52**2, 0.52, 1.0])
+    assert next(list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == "--") == [0.125, 0.25, 0.5, 1.0]
+
+
+def test_panels_have_the_same_limits_one_legend_and_say_of_how_many_runs() -> None:
+    figure = panels(figures.runs(), "init.scale", lambda frame, ax: ax.plot(frame["seed"], label="seed"), "Title")
+    limits = {(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes}
+    assert len(figure.axes) == 2
+    assert len(limits) == 1
+    assert figure.get_suptitle() == "Title\n60 runs, 5 seeds"
+
+
+def test_words_on_a_tile_can_be_read() -> None:
+    """WCAG 2 asks for a contrast of 4.5."""
+
+    def luminance(colour: str) -> float:
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    for _, colour in VERDICTS.values():
+        low, high = sorted((luminance(colour), luminance(ink(colour))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, colour

@@ -1,0 +1,83 @@
+"""Views of MLflow's run list that show what was swept and how it went.
+
+They are MLflow's own shared views, tags of the experiment: without one the list shows no param and no metric, and only
+the first ten runs are drawn.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["link", "views"]
+
+RUNS, SEEDS = "swept", "seeds"
+TAG = "mlflow.sharedViewState."
+METRICS = (
+    *("accuracy/test", "accuracy/train", "r2/test", "r2/train", "cost/test", "cost/train"),
+    *("signal/ratio", "symmetry/distinct_units/layer1"),
+)
+CURVES = {"cost/train": "log", "cost/test": "log", "accuracy/train": "linear", "accuracy/test": "linear"}
+"""The charts whose upright axis MLflow would get wrong, or whose beginning, where most happens, it would squeeze."""
+
+
+def views(swept: Iterable[str]) -> dict[str, str]:
+    """Return the tags of an experiment that make its views: all runs, and settings averaged over seeds."""
+    keys = sorted(swept, key=lambda key: key == "seed")
+    state = _state(keys)
+    made = {TAG + RUNS: json.dumps(state)}
+    settings = [key for key in keys if key != "seed"]
+    if settings and "seed" in keys:
+        groups = [{"mode": "param", "groupByData": key} for key in settings]
+        made[TAG + SEEDS] = json.dumps({**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}})
+    return made
+
+
+def link(experiment_id: str, *, charts: bool = False, seeds: bool = False) -> str:
+    """Return the path of a view: the list of all runs, or their charts, or with `seeds` the averages of settings."""
+    mode = "&compareRunsMode=CHART" if charts else ""
+    name = SEEDS if seeds else RUNS
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={name}&workflowType=machine_learning{mode}"
+
+
+def _state(keys: Sequence[str]) -> dict[str, Any]:
+    params = [f"params.`{key}`" for key in keys]
+    metrics = [f"metrics.`{name}`" for name in METRICS]
+    sections = dict.fromkeys(metric.split("/")[0] for metric in CURVES)
+    return {
+        "selectedColumns": [*params, "tags.`verdict`", *metrics],
+        "columnOrder": ["checkbox", "runName", "startTime", *params, "tags.`verdict`", *metrics],
+        "runsHiddenMode": "SHOW_ALL",
+        "orderByKey": "metrics.`cost/test`",
+        "orderByAsc": True,
+        "compareRunCharts": [_chart(metric, scale) for metric, scale in CURVES.items()],
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+            for name in sections
+        ],
+    }
+
+
+def _chart(metric: str, scale: str) -> dict[str, Any]:
+    section, name = metric.split("/")
+    return {
+        "uuid": metric,
+        "type": "LINE",
+        "runsCountToCompare": 10,
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": True,
+        "displayName": name,
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "lineSmoothness": 0,
+        "xAxisKey": "step",
+        "xAxisScaleType": "log",
+        "scaleType": scale,
+        "range": {},
+        "selectedXAxisMetricKey": "",
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "ignoreOutliers": False,
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+    }

@@ -1,0 +1,67 @@
+"""The report as people see it: in a browser, from disk, on a phone and on a desk."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Request
+
+import nnlab
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that a sweep left, of three swept keys and with a hole."""
+    folder = tmp_path_factory.mktemp("results")
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
+    configs = [
+        dataclasses.replace(
+            base,
+            seed=seed,
+            model=nnlab.ModelConfig(hidden_size=size, activation=activation),
+            init=nnlab.InitConfig(scale=scale),
+        )
+        for scale in (0.0, 0.01, 1.0)
+        for size in (1, 2, 3, 4)
+        for activation in ("tanh", "relu", "sigmoid")
+        for seed in range(2)
+    ]
+    nnlab.sweep(configs[:-1], n_jobs=1)
+    return folder / "reports" / "playground.html"
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_report_is_accessible_and_needs_nothing_but_itself(
+    report: Path, page: Page, errors: list[str], width: int
+) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith("data:"):
+            asked.append(request.url)
+
+    page.on("request", note)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(report.as_uri())
+    assert asked == [report.as_uri()]
+    assert errors == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    pictures = page.locator("img")
+    assert pictures.count() == 3
+    for number in range(3):
+        assert pictures.nth(number).evaluate("image => image.naturalWidth") > 500
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_report_says_what_is_missing(report: Path, page: Page) -> None:
+    page.goto(report.as_uri())
+    assert "sigmoid h4 scale 1: seed 1" in page.get_by_role("main").inner_text()
+
+
+def test_a_wide_table_is_scrolled_in_its_own_frame(report: Path, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(report.as_uri())
+    frame = page.get_by_role("region", name="verdicts")
+    assert frame.evaluate("box => box.scrollWidth > box.clientWidth && box.tabIndex === 0")

@@ -1,0 +1,80 @@
+"""MLflow's UI as a person finds it after a sweep: nothing to click before there is something to see."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import nnlab
+from experiments.ui import free_port
+from nnlab.record.views import link
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60_000
+"""Milliseconds: MLflow's first page is several megabytes of script on a machine that is busy with other tests."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """Where `make ui` shows a small sweep."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "mlflow.db").write_bytes(empty_database.read_bytes())
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=100), results_dir=str(folder))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, init=nnlab.InitConfig(scale=scale))
+            for scale in (0.0, 1.0)
+            for seed in range(2)
+        ],
+        n_jobs=1,
+        tracking=True,
+    )
+    port = free_port(20_000 + hash(folder) % 20_000)
+    words = [sys.executable, "experiments/ui.py", "--results-dir", str(folder), "--port", str(port)]
+    server = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    said = server.stdout.readline().split()
+    at = next(word for word in said if word.startswith("http://"))
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{at}/health", timeout=1).close()
+            break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    yield at
+    server.terminate()
+    server.wait(20)
+    server.stdout.close()
+
+
+def test_the_list_shows_what_was_swept_and_the_verdicts(address: str, page: Page, errors: list[str]) -> None:
+    page.set_viewport_size({"width": 1800, "height": 1000})
+    page.goto(address + link("1"))
+    expect(page.get_by_role("link", name="scale 0 seed 0")).to_be_visible(timeout=PATIENCE)
+    for column in ("init.scale", "seed", "verdict"):
+        expect(page.get_by_role("columnheader", name=column, exact=True).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("frozen").first).to_be_visible(timeout=PATIENCE)
+    assert not [error for error in errors if "404" not in error]
+
+
+def test_charts_are_in_sections_and_averaged_over_seeds(address: str, page: Page) -> None:
+    page.set_viewport_size({"width": 1800, "height": 1000})
+    page.goto(address + link("1", charts=True, seeds=True))
+    for section in ("cost", "accuracy"):
+        expect(page.get_by_text(re.compile(rf"^\s*{section}\s*\(2\)\s*$")).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile("Group by: *init.scale")).first).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_run_says_its_verdict_and_its_data(address: str, page: Page) -> None:
+    page.goto(address + link("1"))
+    page.get_by_role("link", name="scale 0 seed 0").click(timeout=PATIENCE)
+    expect(page.get_by_role("strong").filter(has_text="frozen").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("flower", exact=False).first).to_be_visible(timeout=PATIENCE)

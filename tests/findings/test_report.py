@@ -1,0 +1,117 @@
+"""The page about an experiment; how it looks in a browser is tested in tests/browser."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnlab
+from nnlab.findings.report import report
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size, activation=activation))
+            for size in (1, 2, 3)
+            for activation in ("tanh", "relu")
+            for seed in range(2)
+        ],
+        n_jobs=1,
+        tracking=True,
+    )
+    return folder
+
+
+def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
+    page = report("playground", str(results))
+    assert page.startswith("<!doctype html>")
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("<img") == page.count(' alt="') == 3
+    assert page.count("data:image/png;base64,") == 3
+    assert pd.Series(["cost/train", "accuracy/test"]).map(page.__contains__).all()
+
+
+def test_the_report_says_how_the_runs_were_made(results: Path) -> None:
+    page = report("playground", str(results))
+    assert "FINISHED: 12 runs made, 0 done before, 0 failed" in page
+    assert f"numpy {np.__version__}" in page
+    same = page[page.index("What was the same") :]
+    assert "<th>training.iterations</th>" in same
+    assert "<th>model.hidden_size</th>" not in same
+    assert "Runs that failed" not in page
+
+
+def test_the_report_lists_runs_that_failed_until_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.study import workers
+
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(3)
+    ]
+    attempt = workers._attempt
+
+    def fail(stack: workers.Stack) -> list[workers.Run | workers.Failure]:
+        return [
+            workers.Failure(job, "Traceback\nValueError: <b>no</b>") if job.config.seed == 1 else result
+            for job, result in zip(stack.jobs, attempt(stack), strict=True)
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_attempt", fail)
+        with pytest.raises(nnlab.StudyError):
+            nnlab.sweep(configs, n_jobs=1)
+    page = report("playground", str(tmp_path))
+    assert "Runs that failed" in page
+    assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in page
+    assert "<code>python experiments/train.py seed=1" in page
+    nnlab.sweep(configs, n_jobs=1)
+    assert "Runs that failed" not in report("playground", str(tmp_path))
+
+
+def test_a_sweep_leaves_its_report_and_says_what_was_asked(tmp_path: Path) -> None:
+    from nnlab.study.execute import Study
+
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(2)
+    ]
+    study = Study.plan(configs, n_jobs=1, tracking=False, question="Does <it> learn?")
+    list(study.execute())
+    assert study.page == tmp_path / "reports" / "playground.html"
+    page = study.page.read_text(encoding="utf-8")
+    assert "Does &lt;it&gt; learn?" in page
+    assert (tmp_path / "sweeps" / study.sweep / "playground.html").read_text(encoding="utf-8") == page
+
+
+def test_a_report_that_cannot_be_written_does_not_make_the_sweep_fail(tmp_path: Path) -> None:
+    from nnlab.study.execute import Study
+
+    (tmp_path / "reports").write_text("in the way")
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(2)
+    ]
+    study = Study.plan(configs, n_jobs=1, tracking=False)
+    assert len(list(study.execute())) == 2
+    assert study.page is None
+    assert "reports" in study.unreported
+
+
+def test_runs_of_a_sweep_that_was_cut_off_are_named(tmp_path: Path) -> None:
+    from nnlab.study.execute import Study
+
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(3)
+    ]
+    study = Study.plan(configs, n_jobs=1, tracking=False)
+    results = study.execute()
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert "of the last sweep, 2 runs: seed 1, seed 2" in report("playground", str(tmp_path))
