@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui sync verify test lint bench report notebook battery torture fuzz audit atlas lock clean
+.PHONY: help setup sweep run ui sync verify test lint bench report findings film notebook battery torture fuzz audit atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ verify: .venv/installed ## check every run folder against its checksums
 
 report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
 	@$(BIN)/python experiments/report.py $(EXPERIMENT) $(ARGS)
+
+findings: .venv/installed ## run all experiments and write what they found (ARGS="symmetry", ARGS=--check)
+	@$(BIN)/python -m experiments.findings $(ARGS)
+
+film: .venv/installed ## make a film of one network while it learns (ARGS="model.activation=relu seed=7")
+	@$(BIN)/python -m experiments.film $(ARGS)
 
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \

@@ -20,6 +20,7 @@ from nnlab.findings.statistics import aggregate
 
 __all__ = [
     "COLOURS",
+    "MARKERS",
     "VERDICTS",
     "cost_curves",
     "count",

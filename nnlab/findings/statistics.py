@@ -36,6 +36,7 @@ __all__ = [
     "performance_profile",
     "refuse_holes",
     "setting_name",
+    "share_interval",
     "varied",
 ]
 
@@ -70,6 +71,10 @@ def varied(runs: pd.DataFrame) -> list[str]:
 
 def _settings(runs: pd.DataFrame) -> list[str]:
     keys = [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key != "seed" and key in runs]
+    if "data.seed" in keys and "seed" in runs:
+        pairs = runs[["seed", "data.seed"]].drop_duplicates()
+        if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
+            keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
     return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
 
 
@@ -441,7 +446,7 @@ def compare(
     strata = [differences[stratum == number] for number in range(stratum.max() + 1)]
     difference = interval(strata, statistic, method=method, level=level, resamples=resamples, rng=rng)
     gains = -np.sign(differences) if lower else np.sign(differences)
-    return Comparison(len(pairs), difference, _wilson(float(((1 + gains) / 2).mean()), len(pairs), level))
+    return Comparison(len(pairs), difference, share_interval(float(((1 + gains) / 2).mean()), len(pairs), level))
 
 
 def _selected(runs: pd.DataFrame, setting: Mapping[str, object]) -> pd.DataFrame:
@@ -466,14 +471,15 @@ def _lonely(
     return [f"{name}: {_seeds(seeds)}" for name, seeds in missing.items()]
 
 
-def _wilson(share: float, count: int, level: float) -> Interval:
-    """Return a share and its score interval: Wilson 1927, "Probable inference, the law of succession, ..."."""
+def share_interval(share: float, count: int, level: float = 0.95) -> Interval:
+    """Return a share of `count` runs and its score interval (Wilson 1927, "Probable inference")."""
     from scipy.stats import norm
 
     z2 = float(norm.isf((1 - level) / 2)) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     reach = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return Interval(*np.array([share, middle - reach, middle + reach])[:, None].reshape(3))
+    low, high = np.clip([middle - reach, middle + reach], 0.0, 1.0)  # rounding goes beyond
+    return Interval(*np.array([share, low, high])[:, None].reshape(3))
 
 
 def performance_profile(

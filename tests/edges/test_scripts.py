@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import nnlab
-from experiments import report, ui
+from experiments import film, report, ui
 
 
 def test_the_ui_listens_on_this_machine_only(tmp_path: Path) -> None:
@@ -38,3 +38,24 @@ def test_a_report_is_written_where_it_says(tmp_path: Path, capsys: pytest.Captur
 def test_a_report_of_nothing_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="one that has recorded runs"):
         report.main(["playground", "--results-dir", str(tmp_path)])
+
+
+def test_a_film_is_made_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    words = ["training.iterations=3", "model.hidden_size=2", f"results_dir={tmp_path}"]
+    film.main(words)
+    path = Path(capsys.readouterr().out.strip())
+    assert path == tmp_path / "reports" / "film.gif"
+    with Image.open(path) as pictures:
+        assert pictures.n_frames == 4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("data=digits", "two inputs and two classes"), ("training.iterations=0", "training.iterations must be")],
+)
+def test_a_film_of_what_cannot_be_filmed_is_refused(word: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=message):
+        film.main([word, f"results_dir={tmp_path}"])
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from simulated import coverage, distributions
 
@@ -14,6 +16,7 @@ from nnlab.findings.statistics import (
     interval,
     performance_profile,
     setting_name,
+    share_interval,
     varied,
 )
 
@@ -186,3 +189,25 @@ def test_settings_are_named_as_their_runs_are() -> None:
         setting_name({"init.scale": 0.01, "model.hidden_size": 4, "model.activation": "tanh"}) == "tanh h4 scale 0.01"
     )
     assert setting_name({"training.batch_size": None}) == "batch_size null"
+
+
+def test_data_that_come_with_the_seed_belong_to_the_replicate() -> None:
+    runs = pd.DataFrame({"seed": range(8), "data.seed": range(8), "model.depth": 1, "cost/train": np.arange(8.0)})
+    together = aggregate(runs, "cost/train")
+    assert together["runs"].tolist() == [8]
+    assert np.isfinite(together[["low", "high"]].to_numpy()).all()
+    assert "data.seed" not in together
+    crossed = aggregate(runs.assign(**{"data.seed": [0, 0, 0, 0, 1, 1, 1, 1], "seed": [0, 1, 2, 3] * 2}), "cost/train")
+    assert crossed["runs"].tolist() == [4, 4]
+    assert crossed["data.seed"].tolist() == [0, 1]
+
+
+@given(hits=st.integers(0, 30), count=st.integers(1, 30))
+def test_the_interval_of_a_share_is_scipys(hits: int, count: int) -> None:
+    from scipy.stats import binomtest
+
+    hits = min(hits, count)
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    found = share_interval(hits / count, count)
+    np.testing.assert_allclose([found.low, found.high], expected, atol=1e-12)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1

@@ -1,0 +1,84 @@
+"""Which initial weights let which activation learn, at which width."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import nnlab
+from experiments.findings import Finding, difference, over_seeds, share
+from nnlab.findings.plots import metric_by_value, panels, verdict_map
+from nnlab.findings.portraits import boundary, decision_boundary
+from nnlab.record.store import read_run
+
+__all__ = ["figures", "findings"]
+
+WIDTH = 4
+
+
+def findings(runs: pd.DataFrame) -> list[Finding]:
+    """Return who learns, and what the scale does to the score."""
+    found = [
+        share(
+            f"healthy runs at scale {scale:g}",
+            group["verdict"] == "healthy",
+            expected=0.0 if scale == 0 else float("nan"),
+        )
+        for scale, group in runs.groupby("init.scale")
+    ]
+    for activation in ("tanh", "relu"):
+        ours = runs[runs["model.activation"] == activation]
+        for scale in (0.01, 1.0):
+            chosen = ours[(ours["init.scale"] == scale) & (ours["model.hidden_size"] == WIDTH)]
+            found.append(
+                over_seeds(f"accuracy/test of {WIDTH} {activation} units, scale {scale:g}", chosen, "accuracy/test")
+            )
+        found.append(
+            difference(
+                f"accuracy/test of {activation}, scale 0.01 minus scale 1, all widths",
+                ours,
+                "accuracy/test",
+                {"init.scale": 0.01},
+                {"init.scale": 1.0},
+            )
+        )
+    return found
+
+
+def figures(runs: pd.DataFrame) -> dict[str, Figure]:
+    """Return the map of verdicts, the scores, and the boundaries of the median seeds."""
+    x, y = "model.hidden_size", "model.activation"
+    return {
+        "verdicts.png": panels(
+            runs, "init.scale", lambda frame, ax: verdict_map(frame, ax, x, y), "Why it learned or not, by width"
+        ),
+        "accuracy.png": panels(
+            *(runs, "init.scale", lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, y)),
+            "Accuracy on test data by width",
+        ),
+        "boundaries.png": _boundaries(runs[runs["model.hidden_size"] == WIDTH]),
+    }
+
+
+def _boundaries(runs: pd.DataFrame) -> Figure:
+    """Draw the boundary of the seed with the median accuracy, for each scale and activation."""
+    from pathlib import Path
+
+    data = nnlab.load_dataset(nnlab.DataConfig())
+    rows, columns = sorted(runs["init.scale"].unique()), sorted(runs["model.activation"].unique())
+    figure = Figure(figsize=(2.6 * len(columns), 2.75 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), sharex=True, sharey=True)
+    for row, scale in enumerate(rows):
+        for column, activation in enumerate(columns):
+            group = runs[(runs["init.scale"] == scale) & (runs["model.activation"] == activation)]
+            median = group.sort_values(["accuracy/train", "seed"]).iloc[len(group) // 2]
+            answers = boundary(read_run(Path(median["folder"])).parameters, activation, data, 80)
+            note = f"{median['accuracy/train']:.2f} {median['verdict']}"
+            ax = decision_boundary(answers, axes[row, column], data, note)
+            ax.set_title(f"{activation}, scale {scale:g}", fontsize=9)
+            ax.label_outer()
+    seeds = runs["seed"].nunique()
+    figure.suptitle(
+        f"Probability of class 1 with {WIDTH} units: the seed with the median training accuracy of {seeds}\n"
+        "blue 0, white 0.5, red 1; black: the boundary",
+        fontsize=10,
+    )
+    return figure

@@ -1,0 +1,76 @@
+"""Does training settle where the curvature is 2 / learning rate?"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import nnlab
+from experiments.findings import Finding, over_seeds
+from nnlab.findings.plots import COLOURS, MARKERS, panels
+from nnlab.findings.statistics import aggregate
+
+__all__ = ["figures", "findings"]
+
+
+def findings(runs: pd.DataFrame) -> list[Finding]:
+    """Return where the product of learning rate and curvature ends, and the scores."""
+    ends = _product(runs)
+    last = ends[ends["iteration"] == ends["iteration"].max()]
+    found = [
+        over_seeds(
+            f"learning rate {rate:g}: learning rate x largest curvature at the end, median",
+            last[last["training.learning_rate"] == rate],
+            "value",
+            "median",
+            expected=2.0 if rate >= 1 else float("nan"),
+            digits=2,
+        )
+        for rate in (1.0, 3.0, 10.0, 0.3, 0.1)
+    ]
+    return found + [
+        over_seeds(f"learning rate {rate:g}: accuracy/test", group, "accuracy/test")
+        for rate, group in runs.groupby("training.learning_rate")
+    ]
+
+
+def _product(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of learning rate x sharpness; the probe gives sharpness in units of 2 / learning rate."""
+    curves = nnlab.load_curves(runs, ["curvature/sharpness"])
+    keys = ["fingerprint", "seed", "training.learning_rate"]
+    return curves.merge(runs[keys], on="fingerprint").assign(value=lambda frame: 2 * frame["value"])
+
+
+def figures(runs: pd.DataFrame) -> dict[str, Figure]:
+    """Return the product while training, by learning rate."""
+    return {
+        "edge.png": panels(
+            _product(runs), None, _draw, "Learning rate x largest curvature while training, 8 tanh units"
+        )
+    }
+
+
+def _draw(curves: pd.DataFrame, ax: object) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(ax, Axes)
+    bands = aggregate(curves, "value", ["training.learning_rate", "iteration"], "median", resamples=400)
+    for number, (rate, band) in enumerate(bands.groupby("training.learning_rate")):
+        colour = COLOURS[number]
+        ax.fill_between(band["iteration"], band["low"], band["high"], color=colour, alpha=0.2, linewidth=0)
+        ax.plot(
+            band["iteration"],
+            band["estimate"],
+            color=colour,
+            marker=MARKERS[number],
+            markevery=(number, 6),
+            label=f"{rate:g}",
+        )
+    ax.axhline(2, color="0.25", linestyle="--", linewidth=1)
+    ax.text(1, 2.1, "2: beyond, gradient descent overshoots", fontsize=8)
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_yscale("symlog", linthresh=0.1)
+    ax.set_ylim(0, 30)
+    ax.set_yticks([0, 0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.1", "0.5", "1", "2", "5", "10", "20"])
+    ax.set_xlim(0, curves["iteration"].max())
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("learning rate x largest eigenvalue of the Hessian")
+    ax.legend(title="learning rate:\nmedian and its\n95 % interval", frameon=False, fontsize=8, title_fontsize=8)

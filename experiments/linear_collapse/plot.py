@@ -1,0 +1,44 @@
+"""Is a deep network without a nonlinear activation ever more than logistic regression?"""
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.findings import Finding, over_seeds
+from nnlab.findings.plots import metric_by_value, panels
+
+__all__ = ["figures", "findings"]
+
+
+def findings(runs: pd.DataFrame) -> list[Finding]:
+    """Return how far identity networks are from the best affine model, and tanh networks above it."""
+    identity = runs[runs["model.activation"] == "identity"]
+    count = f"{len(identity)} runs"
+    gap = (identity["cost/train"] - identity["reference/affine"]).abs().max()
+    scores = identity["accuracy/over_affine/train"].abs().max()
+    residual = identity["function/affine_residual"].max()
+    found = [
+        Finding(
+            "identity: largest distance of the cost from logistic regression's", gap, math.nan, math.nan, count, 0.0, 6
+        ),
+        Finding("identity: largest difference of the training accuracy", scores, math.nan, math.nan, count, 0.0),
+        Finding("identity: largest share of the answer that no line gives", residual, math.nan, math.nan, count, 0.0),
+    ]
+    for name, group in runs[runs["model.activation"] == "tanh"].groupby("data.name"):
+        two = group[group["model.depth"] == 2]
+        found.append(
+            over_seeds(f"tanh, 2 layers, {name}: accuracy/test above the line", two, "accuracy/over_affine/test")
+        )
+    return found
+
+
+def figures(runs: pd.DataFrame) -> dict[str, Figure]:
+    """Return the scores by depth beside the best affine model."""
+    return {
+        "accuracy.png": panels(
+            *(runs, "data.name"),
+            lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.depth", "model.activation"),
+            "Accuracy on test data by depth",
+        )
+    }

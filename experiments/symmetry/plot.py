@@ -1,0 +1,85 @@
+"""Do hidden units that start equal stay equal for ever?"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import nnlab
+from experiments.film import film_of
+from experiments.findings import Finding, share
+from nnlab.findings.plots import COLOURS, MARKERS, log_scale
+
+__all__ = ["figures", "findings"]
+
+BROKEN = 1e-3
+"""A deviation above is a class of its own: `symmetry/broken_at` uses the same."""
+
+
+def findings(runs: pd.DataFrame) -> list[Finding]:
+    """Return which units separate, by what they start from and how products are summed."""
+    deviation = "symmetry/deviation/layer1"
+    constant = runs[runs["init.scheme"] == "constant"]
+    blas = constant[constant["training.arithmetic"] == "blas"]
+    exact = constant[constant["training.arithmetic"] == "exact"]
+    zeros, normal = runs[runs["init.scheme"] == "zeros"], runs[runs["init.scheme"] == "normal"]
+    return [
+        share("constant start, BLAS: equal units separated", blas[deviation] > BROKEN, expected=0.0),
+        *(
+            share(f"the same with {size} units", group[deviation] > BROKEN, "data sets")
+            for size, group in blas.groupby("model.hidden_size")
+        ),
+        share("constant start, exact arithmetic: equal units separated", exact[deviation] > BROKEN, expected=0.0),
+        share("zero start: frozen", zeros["verdict"] == "frozen", expected=1.0),
+        share(
+            "random start: all units distinct at the end",
+            normal["symmetry/near_units/layer1"] == normal["model.hidden_size"],
+            expected=1.0,
+        ),
+    ]
+
+
+def figures(runs: pd.DataFrame) -> dict[str, Figure | bytes]:
+    """Return the growth of the deviation, and a film of units that part by rounding alone."""
+    constant = runs[runs["init.scheme"] == "constant"]
+    curves = nnlab.load_curves(constant, ["symmetry/deviation"]).merge(
+        constant[["fingerprint", "training.arithmetic", "model.hidden_size", "data.seed"]], on="fingerprint"
+    )
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    for ax, (arithmetic, group) in zip(axes, curves.groupby("training.arithmetic"), strict=True):
+        _growth(group, ax)
+        ax.set_title(f"training.arithmetic = {arithmetic}", fontsize=10)
+    axes[1].set_ylabel("")
+    axes[0].legend(title="hidden units", frameon=False, fontsize=8, loc="upper left")
+    sets = constant["data.seed"].nunique()
+    figure.suptitle(
+        f"How far units that start equal move apart: {constant['fingerprint'].nunique()} runs, one line a data set, "
+        f"{sets} of them\n(a constant start has no seed); below the axis: exactly equal",
+        fontsize=10,
+    )
+    five = nnlab.RunConfig(
+        data=nnlab.DataConfig(seed=1),
+        model=nnlab.ModelConfig(hidden_size=5),
+        init=nnlab.InitConfig("constant", scale=0.1),
+    )
+    return {"deviation.png": figure, "units.gif": film_of(five, "5 tanh units that start equal, BLAS")}
+
+
+def _growth(curves: pd.DataFrame, ax: Axes) -> None:
+    smallest = 1e-18
+    for number, (size, group) in enumerate(curves.groupby("model.hidden_size")):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        for place, (_, run) in enumerate(group.groupby("data.seed")):
+            shown = np.maximum(run["value"], smallest)
+            (line,) = ax.plot(
+                run["iteration"], shown, color=colour, label=f"{size}" if place == 0 else None, linewidth=1
+            )
+            line.set(marker=marker, markevery=(number, 8), markersize=4)
+    ax.axhline(BROKEN, color="0.25", linestyle="--", linewidth=1)
+    ax.text(1, BROKEN * 1.5, "broken", fontsize=7)
+    ax.set_xscale("symlog", linthresh=1)
+    log_scale(ax)
+    ax.set_xlim(0, 10_000)
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("largest difference of two units / largest weight")
