@@ -478,7 +478,8 @@ def share_interval(share: float, count: int, level: float = 0.95) -> Interval:
     z2 = float(norm.isf((1 - level) / 2)) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     reach = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    low, high = np.clip([middle - reach, middle + reach], 0.0, 1.0)  # rounding goes beyond
+    # At 0 and 1 rounding would leave the share itself, or the unit interval.
+    low, high = max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
     return Interval(*np.array([share, low, high])[:, None].reshape(3))
 
 

@@ -53,7 +53,7 @@ def test_a_film_is_made_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("data=digits", "two inputs and two classes"), ("training.iterations=0", "training.iterations must be")],
+    [("data=digits", "two inputs and two classes"), ("training.iterations=-1", "training.iterations must be")],
 )
 def test_a_film_of_what_cannot_be_filmed_is_refused(word: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=message):
