@@ -5,7 +5,7 @@ EXPERIMENT ?= initialization
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui sync verify test lint bench report findings film notebook battery torture fuzz audit atlas lock clean
+.PHONY: help setup sweep run ui sync verify test lint bench report findings proof film notebook battery torture fuzz audit atlas lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ report: .venv/installed ## write one page about a sweep (EXPERIMENT=initializati
 
 findings: .venv/installed ## run all experiments and write what they found (ARGS="symmetry", ARGS=--check)
 	@$(BIN)/python -m experiments.findings $(ARGS)
+
+proof: .venv/installed ## write the numbers that the README rests on
+	@$(BIN)/python -m experiments.proof
 
 film: .venv/installed ## make a film of one network while it learns (ARGS="model.activation=relu seed=7")
 	@$(BIN)/python -m experiments.film $(ARGS)

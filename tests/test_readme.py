@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,3 +48,24 @@ def test_files_and_pictures_exist() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_numbers_are_those_that_the_command_writes() -> None:
+    from experiments.proof import BEGIN, END, block
+
+    assert README[README.index(BEGIN) : README.index(END) + len(END)] == block()
+
+
+def test_what_is_said_of_the_default_sweep_is_in_its_preset() -> None:
+    preset = yaml.safe_load((ROOT / "conf" / "experiment" / "initialization.yaml").read_text(encoding="utf-8"))
+    swept = preset["hydra"]["sweeper"]["params"]
+    assert swept["init.scale"] == "0, 0.01, 1.0"
+    assert swept["model.activation"] == "sigmoid, tanh, relu, leaky_relu"
+    assert (swept["model.hidden_size"].split(", ")[0], swept["model.hidden_size"].split(", ")[-1]) == ("1", "50")
+    assert swept["seed"] == "range(5)"
+
+
+def test_every_experiment_is_mentioned() -> None:
+    from experiments.findings import experiments
+
+    assert len(experiments()) == 8

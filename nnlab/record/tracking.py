@@ -225,7 +225,11 @@ class Tracker(_Mirror):
     def share_views(self, swept: Iterable[str]) -> str:
         """Make views of the run list that show what was swept and how it went; return the path of the list."""
         for name, state in views(swept).items():
-            self.client.set_experiment_tag(self.experiment_id, name, state)
+            try:
+                self.client.set_experiment_tag(self.experiment_id, name, state)
+            except import_mlflow().exceptions.MlflowException:
+                # Between the store's look and its insert another process made the tag: now it is there to be set.
+                self.client.set_experiment_tag(self.experiment_id, name, state)
         return link(self.experiment_id)
 
     def close(self) -> None:

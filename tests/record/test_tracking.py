@@ -11,6 +11,7 @@ import pytest
 
 import nnlab
 from nnlab.record.mlflow_store import import_mlflow
+from nnlab.record.tracking import Tracker
 
 
 @pytest.fixture
@@ -113,6 +114,26 @@ def test_the_experiment_opens_as_model_training_with_a_view(configs: list[nnlab.
     tags = client(results).get_experiment_by_name("small").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert "params.`init.scale`" in tags["mlflow.sharedViewState.swept"]
+
+
+def test_two_processes_make_the_same_view(
+    configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1)
+    tracker = Tracker(configs[0])
+    real = tracker.client.set_experiment_tag
+    made: set[str] = set()
+
+    def beaten(experiment_id: str, name: str, state: str) -> None:
+        real(experiment_id, name, state)
+        if name not in made:
+            made.add(name)
+            raise import_mlflow().exceptions.MlflowException("UNIQUE constraint failed: experiment_tags.key")
+
+    monkeypatch.setattr(tracker.client, "set_experiment_tag", beaten)
+    tracker.share_views(["seed", "init.scale"])
+    assert made
+    assert made <= set(tracker.client.get_experiment(tracker.experiment_id).tags)
 
 
 def test_an_environment_variable_cannot_lead_the_runs_astray(
