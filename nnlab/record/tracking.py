@@ -25,7 +25,7 @@ from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.model import save_model
 from nnlab.record.points import points
-from nnlab.record.views import link, views
+from nnlab.record.views import links, views
 
 __all__ = ["SweepTracker", "Tracker"]
 
@@ -222,15 +222,16 @@ class Tracker(_Mirror):
         )
         self.client.set_tag(run_id, MODEL_TAG, f"{self.experiment} version {created.version}")
 
-    def share_views(self, swept: Iterable[str]) -> str:
-        """Make views of the run list that show what was swept and how it went; return the path of the list."""
-        for name, state in views(swept).items():
+    def share_views(self, swept: Iterable[str]) -> dict[str, str]:
+        """Make views that show what was swept and how it went; return what each shows with its path in MLflow's UI."""
+        made = views(swept)
+        for name, state in made.items():
             try:
                 self.client.set_experiment_tag(self.experiment_id, name, state)
             except import_mlflow().exceptions.MlflowException:
                 # Between the store's look and its insert another process made the tag: now it is there to be set.
                 self.client.set_experiment_tag(self.experiment_id, name, state)
-        return link(self.experiment_id)
+        return links(self.experiment_id, made)
 
     def close(self) -> None:
         """Leave the store in order, and fast to read: SQLite plans the UI's queries badly until it has statistics."""

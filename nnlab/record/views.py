@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["link", "views"]
+__all__ = ["link", "links", "views"]
 
 RUNS, SEEDS = "swept", "seeds"
 TAG = "mlflow.sharedViewState."
@@ -37,6 +37,13 @@ def link(experiment_id: str, *, charts: bool = False, seeds: bool = False) -> st
     mode = "&compareRunsMode=CHART" if charts else ""
     name = SEEDS if seeds else RUNS
     return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={name}&workflowType=machine_learning{mode}"
+
+
+def links(experiment_id: str, made: Iterable[str]) -> dict[str, str]:
+    """Return what a person wants to see after a sweep, with its path, given the tags that were made."""
+    averaged = TAG + SEEDS in made
+    curves = "curves, averaged over seeds" if averaged else "curves"
+    return {"runs": link(experiment_id), curves: link(experiment_id, charts=True, seeds=averaged)}
 
 
 def _state(keys: Sequence[str]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What a person sees of a study in the terminal: one line before, one bar during, a table after."""
 
+import shlex
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 
+from nnlab.config import RunConfig
 from nnlab.findings.analysis import holes, load_runs, summary_table, verdict_table
 from nnlab.record.history import Run
 from nnlab.study.execute import Study, repeat_command
@@ -138,10 +140,27 @@ def _one_run(study: Study) -> str:
 
 def _next(study: Study) -> str:
     experiment = study.store.folder.name
-    steps = [f"make ui    then open http://127.0.0.1:5000{study.view}"] if study.view else []
+    steps = _in_the_ui(study) if study.views else []
     if study.page:
         steps.append(f"report    {_short(study.page)}")
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])
+
+
+def _in_the_ui(study: Study) -> list[str]:
+    """Return where MLflow's UI shows the runs: on the server that was told of them, or on the one of `make ui`."""
+    config = study.jobs[0].config
+    uri = config.tracking.uri
+    address, steps = "http://127.0.0.1:5000", []
+    if uri is None:
+        elsewhere = config.results_dir != RunConfig.results_dir
+        steps = [f'make ui ARGS="--results-dir {shlex.quote(config.results_dir)}"' if elsewhere else "make ui"]
+    elif uri.startswith("http"):
+        address = uri.rstrip("/")
+    else:
+        steps = [f"mlflow server --backend-store-uri {shlex.quote(uri)}"]
+    steps = [f"{step}    then open" for step in steps]
+    width = max(map(len, study.views))
+    return steps + [f"  {what:{width}}  {address}{path}" for what, path in study.views.items()]
 
 
 def _short(place: Path | str) -> str:

@@ -39,9 +39,9 @@ class Study:
 
     Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
-    conducts, `command` what was typed, `question` what it is to answer. `view` is the path at which MLflow's UI shows
-    the runs and `page` the report about them, known once they are made; `offline` says why MLflow has not heard of all
-    of them, where it has not, and `unreported` why there is no page.
+    conducts, `command` what was typed, `question` what it is to answer. `views` are what MLflow's UI shows of the
+    runs, with the paths, and `page` the report about them, known once they are made; `offline` says why MLflow has not
+    heard of all of them, where it has not, and `unreported` why there is no page.
     """
 
     jobs: list[Job]
@@ -54,7 +54,7 @@ class Study:
     command: str = ""
     question: str = ""
     todo: list[Job] = field(default_factory=list)
-    view: str = ""
+    views: dict[str, str] = field(default_factory=dict)
     offline: str = ""
     page: Path | None = None
     unreported: str = ""
@@ -228,7 +228,7 @@ class Study:
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
             tracker.log_model(self.store.read(best), self.store.path(best))
-        self.view = tracker.share_views(self.swept)
+        self.views = tracker.share_views(self.swept)
         tracker.close()
 
     def _start(self) -> Iterator[Run | Failure]:
