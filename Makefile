@@ -49,7 +49,7 @@ film: .venv/installed ## make a film of one network while it learns (ARGS="model
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[notebook]'
-	@$(BIN)/python -m jupyterlab notebooks
+	@$(BIN)/python -m jupyterlab $(ARGS) notebooks
 
 test: .venv/installed ## run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
