@@ -32,6 +32,7 @@ __all__ = [
     "plain",
     "resolve",
     "results_path",
+    "setting_name",
 ]
 
 NUMERICAL_VERSION = 2
@@ -277,6 +278,26 @@ def flatten(config: RunConfig) -> dict[str, Any]:
                 yield prefix + key, value
 
     return dict(leaves("", dataclasses.asdict(config)))
+
+
+_NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")
+_NAMED_LAST = "seed"
+_SAY_ENOUGH = ("model.activation", "data.name", "init.scheme")
+
+
+def setting_name(values: Mapping[str, Any]) -> str:
+    """Return the name by which people know a run or its setting: `tanh h4 scale 0.01 seed 3`."""
+    first = [key for key in _NAMED_FIRST if key in values]
+    last = [_NAMED_LAST] if _NAMED_LAST in values else []
+    keys = [*first, *(key for key in values if key not in (*first, *last)), *last]
+    return " ".join(_name_part(key, values[key]) for key in keys)
+
+
+def _name_part(key: str, value: Any) -> str:
+    text = "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if key == "model.hidden_size":
+        return f"h{text}"
+    return text if key in _SAY_ENOUGH else f"{key.split('.')[-1]} {text}"
 
 
 def overrides(config: RunConfig) -> list[str]:

@@ -63,9 +63,3 @@ def test_what_is_said_of_the_default_sweep_is_in_its_preset() -> None:
     assert swept["model.activation"] == "sigmoid, tanh, relu, leaky_relu"
     assert (swept["model.hidden_size"].split(", ")[0], swept["model.hidden_size"].split(", ")[-1]) == ("1", "50")
     assert swept["seed"] == "range(5)"
-
-
-def test_every_experiment_is_mentioned() -> None:
-    from experiments.findings import experiments
-
-    assert len(experiments()) == 8

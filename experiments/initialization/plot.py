@@ -1,5 +1,7 @@
 """Which initial weights let which activation learn, at which width."""
 
+from pathlib import Path
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -51,7 +53,9 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
             runs, "init.scale", lambda frame, ax: verdict_map(frame, ax, x, y), "Why it learned or not, by width"
         ),
         "accuracy.png": panels(
-            *(runs, "init.scale", lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, y)),
+            runs,
+            "init.scale",
+            lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, y),
             "Accuracy on test data by width",
         ),
         "boundaries.png": _boundaries(runs[runs["model.hidden_size"] == WIDTH]),
@@ -60,8 +64,6 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
 
 def _boundaries(runs: pd.DataFrame) -> Figure:
     """Draw the boundary of the seed with the median accuracy, for each scale and activation."""
-    from pathlib import Path
-
     data = nnlab.load_dataset(nnlab.DataConfig())
     rows, columns = sorted(runs["init.scale"].unique()), sorted(runs["model.activation"].unique())
     figure = Figure(figsize=(2.6 * len(columns), 2.75 * len(rows)), layout="constrained")

@@ -37,7 +37,8 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Return the scores by depth beside the best affine model."""
     return {
         "accuracy.png": panels(
-            *(runs, "data.name"),
+            runs,
+            "data.name",
             lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.depth", "model.activation"),
             "Accuracy on test data by depth",
         )

@@ -79,7 +79,9 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     return {
         "signal.png": panels(curves, "model.activation", draw, title),
         "verdicts.png": panels(
-            *(runs, "model.activation", lambda frame, ax: verdict_map(frame, ax, "model.depth", "init.scheme")),
+            runs,
+            "model.activation",
+            lambda frame, ax: verdict_map(frame, ax, "model.depth", "init.scheme"),
             "What becomes of them",
         ),
     }

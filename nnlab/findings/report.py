@@ -13,7 +13,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
@@ -185,8 +187,11 @@ def _listed(values: Mapping[object, float] | pd.Series) -> str:
 
 
 def _figure(figure: Figure, title: str, alt: str) -> Block:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=110)
-    width, height = (round(110 * inches) for inches in figure.get_size_inches())
-    data = base64.b64encode(image.getvalue()).decode()
+    figure.set_dpi(110)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once: savefig draws twice, for the layout and for the file
+    width, height = canvas.get_width_height()
+    content = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(content, "PNG")
+    data = base64.b64encode(content.getvalue()).decode()
     return Block(title, image=data, alt=f"{title}. {alt}", width=width, height=height)

@@ -15,13 +15,13 @@ metric (an `r2` of a classifier), NaN in is NaN out.
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from nnlab.config import SCIENCE, RunConfig, flatten, independent_keys
+from nnlab.config import SCIENCE, RunConfig, flatten, independent_keys, setting_name
 
 __all__ = [
     "STATISTICS",
@@ -35,7 +35,6 @@ __all__ = [
     "interval",
     "performance_profile",
     "refuse_holes",
-    "setting_name",
     "share_interval",
     "varied",
 ]
@@ -84,23 +83,9 @@ def constant(runs: pd.DataFrame) -> dict[str, object]:
     return {key: runs[key].iloc[0] for key in keys if runs[key].nunique(dropna=False) == 1}
 
 
-_NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")
-_SAY_ENOUGH = ("model.activation", "data.name", "init.scheme")
-
-
-def setting_name(values: Mapping[str, object]) -> str:
+def _setting(values: Mapping[str, Any]) -> str:
     """Return the name of a setting, `tanh h4 scale 0.01`: that of its runs in MLflow without the seed."""
-    keys = sorted(values, key=lambda key: _NAMED_FIRST.index(key) if key in _NAMED_FIRST else len(_NAMED_FIRST))
-    return " ".join(_name_part(key, values[key]) for key in keys)
-
-
-def _name_part(key: str, value: object) -> str:
-    text = "null" if value is None or value is pd.NA or value != value else f"{value}"
-    if isinstance(value, float) and value == value:
-        text = f"{value:g}"
-    if key == "model.hidden_size":
-        return f"h{text}"
-    return text if key in _SAY_ENOUGH else f"{key.split('.')[-1]} {text}"
+    return setting_name({key: None if pd.isna(value) else value for key, value in values.items()})
 
 
 def holes(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
@@ -113,7 +98,7 @@ def holes(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
         return []
     everywhere = set(runs["seed"])
     return [
-        f"{setting_name(dict(zip(keys, setting, strict=True)))}: {_seeds(missing)}"
+        f"{_setting(dict(zip(keys, setting, strict=True)))}: {_seeds(missing)}"
         for setting, seeds in runs.groupby(keys, dropna=False)["seed"]
         if (missing := everywhere.difference(seeds))
     ]
@@ -143,7 +128,7 @@ def _refuse_doubles(runs: pd.DataFrame, keys: Sequence[str]) -> None:
     double = runs[runs.duplicated([*columns, "seed"])]
     if len(double):
         first = double.iloc[0]
-        name = setting_name({key: first[key] for key in [*columns, "seed"]})
+        name = _setting({key: first[key] for key in [*columns, "seed"]})
         raise ValueError(f"every setting must have one run of each seed, got several of {name}: leave all but one out")
 
 
@@ -438,7 +423,7 @@ def compare(
         _refuse(_lonely(joined, keys, first, second))
     pairs = joined[joined["_merge"] == "both"]
     if pairs.empty:
-        raise ValueError(f"{setting_name(first)} and {setting_name(second)} must have a seed in common, got none")
+        raise ValueError(f"{_setting(first)} and {_setting(second)} must have a seed in common, got none")
     ours, theirs = (pairs[name].to_numpy(np.float64) for name in ("value_x", "value_y"))
     with np.errstate(invalid="ignore"):
         differences = np.where(ours == theirs, 0.0, ours - theirs)
@@ -455,7 +440,7 @@ def _selected(runs: pd.DataFrame, setting: Mapping[str, object]) -> pd.DataFrame
         same = runs[key].isna() if value is None else runs[key] == value
         chosen &= same.to_numpy(dtype=bool, na_value=False)
     if not chosen.any():
-        raise ValueError(f"{setting_name(setting)} must be a setting that occurs, got no run of it")
+        raise ValueError(f"{_setting(setting)} must be a setting that occurs, got no run of it")
     return runs[chosen]
 
 
@@ -466,7 +451,7 @@ def _lonely(
     missing: dict[str, set[int]] = {}
     for present, absent in (("left_only", second), ("right_only", first)):
         for _, run in joined[joined["_merge"] == present].iterrows():
-            name = setting_name({**absent, **{key: run[key] for key in keys}})
+            name = _setting({**absent, **{key: run[key] for key in keys}})
             missing.setdefault(name, set()).add(int(run["seed"]))
     return [f"{name}: {_seeds(seeds)}" for name, seeds in missing.items()]
 

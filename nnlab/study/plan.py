@@ -11,7 +11,7 @@ from math import ceil
 
 import numpy as np
 
-from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, independent_keys, resolve
+from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, independent_keys, resolve, setting_name
 from nnlab.datasets import Dataset, file_digest, load_dataset
 from nnlab.network.inplace import working_set
 from nnlab.network.parameters import parameter_count
@@ -106,28 +106,13 @@ def swept_keys(configs: Iterable[RunConfig]) -> list[str]:
     return independent_keys({key: [repr(row[key]) for row in rows] for key in rows[0]})
 
 
-_NAMED_ALWAYS = ("model.activation", "model.hidden_size", "init.scale", "seed")
-_LAST = "seed"
+_UNSWEPT = ("model.activation", "model.hidden_size", "init.scale", "seed")
 
 
 def run_name(config: RunConfig, swept: Sequence[str]) -> str:
     """Return a name made of what was swept: `tanh h4 scale 0.01 seed 3`."""
     values = flatten(config)
-    keys = [*(key for key in _NAMED_ALWAYS if key in swept), *(key for key in swept if key not in _NAMED_ALWAYS)]
-    keys = keys or list(_NAMED_ALWAYS)
-    keys.sort(key=lambda key: key == _LAST)
-    return " ".join(_name_part(key, values[key]) for key in keys)
-
-
-def _name_part(key: str, value: object) -> str:
-    leaf = key.split(".")[-1]
-    if key == "model.hidden_size":
-        return f"h{value}"
-    if key in ("model.activation", "data.name", "init.scheme"):
-        return str(value)
-    if isinstance(value, float):
-        value = f"{value:g}"
-    return f"{leaf} {value}"
+    return setting_name({key: values[key] for key in swept or _UNSWEPT})
 
 
 def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:

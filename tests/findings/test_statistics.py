@@ -15,7 +15,6 @@ from nnlab.findings.statistics import (
     compare,
     interval,
     performance_profile,
-    setting_name,
     share_interval,
     varied,
 )
@@ -182,13 +181,6 @@ def test_profiles_are_scipys_empirical_distribution() -> None:
 def test_a_diverged_run_is_better_than_no_threshold() -> None:
     profile = performance_profile(frame({("tanh", 0.01): [0.1, np.nan]}), "cost/test", [], [1e300])
     assert profile["share"].tolist() == [0.5]
-
-
-def test_settings_are_named_as_their_runs_are() -> None:
-    assert (
-        setting_name({"init.scale": 0.01, "model.hidden_size": 4, "model.activation": "tanh"}) == "tanh h4 scale 0.01"
-    )
-    assert setting_name({"training.batch_size": None}) == "batch_size null"
 
 
 def test_data_that_come_with_the_seed_belong_to_the_replicate() -> None:

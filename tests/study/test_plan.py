@@ -121,6 +121,10 @@ def test_other_swept_keys_appear_by_their_last_part() -> None:
     assert names(prepare(rates)) == ["learning_rate 0.1", "learning_rate 1.2"]
 
 
+def test_what_is_not_set_has_the_name_it_has_in_yaml() -> None:
+    assert run_name(RunConfig(), ["training.batch_size", "seed"]) == "batch_size null seed 3"
+
+
 def test_float32_is_refused_for_numbers_that_it_cannot_hold(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("x,y\n" + "".join(f"{row}e90,{row % 2}\n" for row in range(8)))
