@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 from nnlab.config import RunConfig, results_path
+from nnlab.record.ledger import known_experiments
+from nnlab.record.mlflow_store import SQLITE
+from nnlab.record.views import link
 
 __all__ = ["command", "free_port", "main"]
 
@@ -27,11 +30,15 @@ def main(arguments: list[str] | None = None) -> None:
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
     port = free_port(options.port)
-    print(f"The runs in {database} are at http://{options.host}:{port} until Ctrl-C.", flush=True)
+    address = f"http://{options.host}:{port}"
+    print(f"The runs in {database} are at {address} until Ctrl-C:", flush=True)
+    for name, identifier in known_experiments(database.parent, f"{SQLITE}{database}").items():
+        print(f"  {name:20} {address}{link(identifier)}", flush=True)
     if options.host != HOST:
         print("Whoever reaches this address can read, change and delete every run: MLflow asks for no password.")
     # One worker answers 40 ms sooner than several, and nothing here needs the seven idle job processes.
     os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:starlette.middleware.wsgi is deprecated")  # MLflow's own, twice
     os.execv(sys.executable, command(database, port, options.host))
 
 
@@ -39,6 +46,7 @@ def command(database: Path, port: int, host: str = HOST) -> list[str]:
     """Return the command line of MLflow's server over one SQLite file."""
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
+        *("--app-name", "nnlab"),
         *("--backend-store-uri", f"sqlite:///{database}"),
         *("--default-artifact-root", (database.parent / "artifacts").as_uri()),
     ]

@@ -52,14 +52,15 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
     """Return the page about all recorded runs of an experiment. Raises ConfigError if there are none."""
     runs = load_runs(experiment, results_dir)
     swept = varied(runs)
-    sweeps = [sweep for sweep in Logbook(results_path(results_dir)) if sweep.experiment == experiment]
+    logbook = Logbook(results_path(results_dir))
+    sweeps = [sweep for sweep in logbook if sweep.experiment == experiment]
     made = set(runs["fingerprint"])
     words = jinja2.Environment(
         loader=jinja2.PackageLoader("nnlab.findings", ""), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return words.get_template("report.html.j2").render(
         experiment=experiment,
-        question=next((sweep.question for sweep in reversed(sweeps) if sweep.question), ""),
+        question=logbook.question(experiment),
         runs=count(runs),
         verdicts=[
             {"name": name, "count": number, "colour": VERDICTS[name][1], "ink": ink(VERDICTS[name][1])}

@@ -33,6 +33,7 @@ __all__ = [
     "constant",
     "holes",
     "interval",
+    "interval_name",
     "performance_profile",
     "refuse_holes",
     "share_interval",
@@ -230,6 +231,11 @@ def interval(
     rng = np.random.default_rng(0) if rng is None else rng
     low, high = _ends(parts, STATISTICS[statistic], method, _expanded(level, sizes), resamples, rng)
     return Interval(estimate, _restored(low, exponent, undefined), _restored(high, exponent, undefined))
+
+
+def interval_name(runs: int) -> str:
+    """Return what the interval of so many runs may be called: of fewer than six it is their range (see `interval`)."""
+    return "95 % interval" if runs >= 6 else "range"
 
 
 def _check(name: str, value: str, legal: Sequence[str] | Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nnlab.record.processes import is_gone, this_process
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "known_experiments"]
 
 CLAIM, NOBODY = "claimed by ", "nobody"
 
@@ -27,8 +27,7 @@ class Ledger:
     """The runs of one experiment that one tracking store knows, as far as this results folder has told it."""
 
     def __init__(self, results: Path, experiment: str, uri: str) -> None:
-        digest = hashlib.sha256(uri.encode()).hexdigest()[:8]
-        self.folder = results / "tracking" / f"{experiment}-{digest}"
+        self.folder = results / "tracking" / f"{experiment}{_suffix(uri)}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
@@ -96,6 +95,17 @@ class Ledger:
 
     def _entries(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.name != "experiment" and not path.name.startswith(".")]
+
+
+def known_experiments(results: Path, uri: str) -> dict[str, str]:
+    """Return the experiments that a store was told of from this results folder: their names and its ids, sorted."""
+    found = (results / "tracking").glob(f"*{_suffix(uri)}/experiment")
+    told = {path.parent.name.removesuffix(_suffix(uri)): path.read_text(encoding="utf-8").split() for path in found}
+    return {name: identity[0] for name, identity in sorted(told.items()) if identity}
+
+
+def _suffix(uri: str) -> str:
+    return f"-{hashlib.sha256(uri.encode()).hexdigest()[:8]}"
 
 
 def _read(path: Path) -> str:

@@ -109,6 +109,11 @@ class Logbook:
         """Yield all summaries, oldest first."""
         return (_read(path) for path in sorted(self.folder.glob(f"*/{FILE}")))
 
+    def question(self, experiment: str) -> str:
+        """Return what an experiment is to answer, as the last sweep of it said that said so; else nothing."""
+        asked = [summary.question for summary in self if summary.experiment == experiment and summary.question]
+        return asked[-1] if asked else ""
+
     def close_abandoned(self) -> None:
         """Close what killed processes left open."""
         for path in self.folder.glob(f"*/{FILE}"):

@@ -25,7 +25,7 @@ from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.model import save_model
 from nnlab.record.points import points
-from nnlab.record.views import links, views
+from nnlab.record.views import links, sweeps_view, views
 
 __all__ = ["SweepTracker", "Tracker"]
 
@@ -33,6 +33,8 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
 
 MODEL_TAG = "registered_model"
+
+DESCRIPTION = "mlflow.note.content"
 
 
 class _Mirror(ABC):
@@ -50,8 +52,9 @@ class _Mirror(ABC):
         with told_plainly(self.uri):
             self.client = connect(config)
             self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
-            born = self.client.get_experiment(self.experiment_id).creation_time
-        self.identity = f"{self.experiment_id} {born}"
+            found = self.client.get_experiment(self.experiment_id)
+        self.identity = f"{self.experiment_id} {found.creation_time}"
+        self.described = DESCRIPTION in found.tags
         self.ledger = Ledger(results, self.experiment, self.uri)
 
     def _open_experiment(self, results: Path, *, local: bool) -> str:
@@ -123,6 +126,20 @@ class _Mirror(ABC):
             token = page.token
             if not token:
                 return found
+
+    def describe(self, text: str) -> None:
+        """Say what the experiment is about, where nobody has."""
+        if text and not self.described:
+            self._tag_experiment({DESCRIPTION: text})
+            self.described = True
+
+    def _tag_experiment(self, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            try:
+                self.client.set_experiment_tag(self.experiment_id, name, value)
+            except import_mlflow().exceptions.MlflowException:
+                # Between the store's look and its insert another process made the tag: now it is there to be set.
+                self.client.set_experiment_tag(self.experiment_id, name, value)
 
     @contextlib.contextmanager
     def _released(self, name: str) -> Iterator[None]:
@@ -225,12 +242,7 @@ class Tracker(_Mirror):
     def share_views(self, swept: Iterable[str]) -> dict[str, str]:
         """Make views that show what was swept and how it went; return what each shows with its path in MLflow's UI."""
         made = views(swept)
-        for name, state in made.items():
-            try:
-                self.client.set_experiment_tag(self.experiment_id, name, state)
-            except import_mlflow().exceptions.MlflowException:
-                # Between the store's look and its insert another process made the tag: now it is there to be set.
-                self.client.set_experiment_tag(self.experiment_id, name, state)
+        self._tag_experiment(made)
         return links(self.experiment_id, made)
 
     def close(self) -> None:
@@ -259,6 +271,11 @@ class SweepTracker(_Mirror):
 
     def catch_up(self) -> None:
         """Tell of all sweeps of the experiment that have ended and that the store does not know."""
+        if not self.described:
+            self._tag_experiment(sweeps_view())
+            self.describe(
+                "What was launched: one entry for each sweep, with the command that was typed and how it ended."
+            )
         known = self.logged()
         for summary in self.logbook:
             ended = summary.status != "RUNNING" and summary.experiment == self.runs.experiment
@@ -295,7 +312,7 @@ class SweepTracker(_Mirror):
             }
             metrics = [(name, float(value), 0) for name, value in counts.items()]
             self.client.log_batch(run_id, metrics=_metrics(metrics, ended))
-            self.client.set_tag(run_id, "mlflow.note.content", _sweep_note(summary))
+            self.client.set_tag(run_id, DESCRIPTION, _sweep_note(summary))
             self.client.log_artifacts(run_id, str(self.logbook.path(summary.sweep)))
             self.client.set_terminated(run_id, summary.status, ended)
         self.ledger.settle(summary.sweep, run_id)
@@ -317,7 +334,7 @@ class SweepTracker(_Mirror):
                 "fingerprint": failure["fingerprint"],
                 "verdict": "failed",
                 "mlflow.source.name": "nnlab",
-                "mlflow.note.content": note,
+                DESCRIPTION: note,
             }
             run_id = _id(self.client.create_run(self.runs.experiment_id, tags=tags, run_name=failure["name"]))
             self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
@@ -332,7 +349,7 @@ def _tags(run: Run) -> dict[str, str]:
         "task": run.task,
         "verdict": run.verdict.name,
         "verdicts": " ".join(run.verdict.all),
-        "mlflow.note.content": _note(run),
+        DESCRIPTION: _note(run),
     }
     broken = {event.cause for event in run.verdict.events if event.name == "symmetry/broken_at"}
     if broken:

@@ -1,14 +1,15 @@
 """Views of MLflow's run list that show what was swept and how it went.
 
-They are MLflow's own shared views, tags of the experiment: without one the list shows no param and no metric, and only
-the first ten runs are drawn.
+They are MLflow's own saved views, tags of the experiment that its menu Views lists: without one the list shows no param
+and no metric, and only the first ten runs are drawn.
 """
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["link", "links", "views"]
+__all__ = ["link", "links", "sweeps_view", "views"]
 
 RUNS, SEEDS = "swept", "seeds"
 TAG = "mlflow.sharedViewState."
@@ -24,12 +25,21 @@ def views(swept: Iterable[str]) -> dict[str, str]:
     """Return the tags of an experiment that make its views: all runs, and settings averaged over seeds."""
     keys = sorted(swept, key=lambda key: key == "seed")
     state = _state(keys)
-    made = {TAG + RUNS: json.dumps(state)}
+    made = {TAG + RUNS: _saved("What was swept", state)}
     settings = [key for key in keys if key != "seed"]
     if settings and "seed" in keys:
         groups = [{"mode": "param", "groupByData": key} for key in settings]
-        made[TAG + SEEDS] = json.dumps({**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}})
+        grouped = {**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}}
+        made[TAG + SEEDS] = _saved("Averaged over seeds", grouped)
     return made
+
+
+def sweeps_view() -> dict[str, str]:
+    """Return the tag that makes the view of the experiment of sweeps: what was typed and how it ended."""
+    columns = [f"params.`{name}`" for name in ("experiment", "command")]
+    columns += [f"metrics.`{name}`" for name in ("runs", "done_before", "made", "failed", "seconds")]
+    state = _listed(columns) | {"orderByKey": "attributes.start_time", "orderByAsc": False}
+    return {TAG + RUNS: _saved("What was launched", state)}
 
 
 def link(experiment_id: str, *, charts: bool = False, seeds: bool = False) -> str:
@@ -46,14 +56,16 @@ def links(experiment_id: str, made: Iterable[str]) -> dict[str, str]:
     return {"runs": link(experiment_id), curves: link(experiment_id, charts=True, seeds=averaged)}
 
 
+def _saved(name: str, state: dict[str, Any]) -> str:
+    now = int(1000 * time.time())
+    return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
+
+
 def _state(keys: Sequence[str]) -> dict[str, Any]:
     params = [f"params.`{key}`" for key in keys]
     metrics = [f"metrics.`{name}`" for name in METRICS]
     sections = dict.fromkeys(metric.split("/")[0] for metric in CURVES)
-    return {
-        "selectedColumns": [*params, "tags.`verdict`", *metrics],
-        "columnOrder": ["checkbox", "runName", "startTime", *params, "tags.`verdict`", *metrics],
-        "runsHiddenMode": "SHOW_ALL",
+    return _listed([*params, "tags.`verdict`", *metrics]) | {
         "orderByKey": "metrics.`cost/test`",
         "orderByAsc": True,
         "compareRunCharts": [_chart(metric, scale) for metric, scale in CURVES.items()],
@@ -61,6 +73,14 @@ def _state(keys: Sequence[str]) -> dict[str, Any]:
             {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
             for name in sections
         ],
+    }
+
+
+def _listed(columns: Sequence[str]) -> dict[str, Any]:
+    return {
+        "selectedColumns": list(columns),
+        "columnOrder": ["checkbox", "runName", "startTime", *columns],
+        "runsHiddenMode": "SHOW_ALL",
     }
 
 

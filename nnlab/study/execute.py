@@ -228,6 +228,7 @@ class Study:
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
             tracker.log_model(self.store.read(best), self.store.path(best))
+        tracker.describe(self.question)
         self.views = tracker.share_views(self.swept)
         tracker.close()
 

@@ -45,5 +45,6 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
     logbook = Logbook(results_path(results_dir))
     logbook.close_abandoned()
     SweepTracker(config, tracker, logbook).catch_up()
+    tracker.describe(logbook.question(experiment))
     tracker.share_views(swept)
     tracker.close()

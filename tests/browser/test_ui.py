@@ -65,6 +65,27 @@ def test_the_list_shows_what_was_swept_and_the_verdicts(address: str, page: Page
     assert not [error for error in errors if "404" not in error]
 
 
+def test_who_opens_the_address_finds_runs_and_views_not_language_models(address: str, page: Page) -> None:
+    page.goto(address)
+    page.get_by_role("link", name="playground").first.click(timeout=PATIENCE)
+    expect(page.get_by_role("link", name="scale 0 seed 0")).to_be_visible(timeout=PATIENCE)
+    assert "workflowType=machine_learning" in page.url
+    expect(page.get_by_text("Ask questions about your")).to_have_count(0)  # its assistant, over a third of the page
+    page.get_by_role("button", name="Views").click()
+    page.get_by_text("What was swept").click()
+    expect(page.get_by_role("columnheader", name="verdict", exact=True).first).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("link", name="scale 0 seed 0").click()
+    expect(page.get_by_role("strong").filter(has_text="frozen").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("link", name="Evaluation runs")).to_have_count(0)
+
+
+def test_what_a_person_chose_in_the_page_stays(address: str, page: Page) -> None:
+    page.goto(address)
+    page.evaluate("localStorage.setItem('mlflow.workflowType_v1', '\"genai\"')")
+    page.reload()
+    assert page.evaluate("localStorage.getItem('mlflow.workflowType_v1')") == '"genai"'
+
+
 def test_charts_are_in_sections_and_averaged_over_seeds(address: str, page: Page) -> None:
     page.set_viewport_size({"width": 1800, "height": 1000})
     page.goto(address + link("1", charts=True, seeds=True))

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import nnlab
+from nnlab.record.ledger import known_experiments
 from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.tracking import Tracker
+from nnlab.study.execute import Study
 
 
 @pytest.fixture
@@ -114,6 +116,31 @@ def test_the_experiment_opens_as_model_training_with_a_view(configs: list[nnlab.
     tags = client(results).get_experiment_by_name("small").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert "params.`init.scale`" in tags["mlflow.sharedViewState.swept"]
+
+
+def test_an_experiment_says_what_it_asks_unless_somebody_has_said_more(
+    configs: list[nnlab.RunConfig], results: Path
+) -> None:
+    list(Study.plan(configs[:2], n_jobs=1, question="Who learns?").execute())
+    mlflow = client(results)
+    found = mlflow.get_experiment_by_name("small")
+    assert found.tags["mlflow.note.content"] == "Who learns?"
+    mlflow.set_experiment_tag(found.experiment_id, "mlflow.note.content", "For the course.")
+    list(Study.plan(configs[:3], n_jobs=1, question="Who learns?").execute())
+    assert mlflow.get_experiment_by_name("small").tags["mlflow.note.content"] == "For the course."
+
+
+def test_the_experiments_that_a_store_knows_are_found_without_asking_it(
+    configs: list[nnlab.RunConfig], results: Path
+) -> None:
+    assert known_experiments(results, f"sqlite:///{results / 'mlflow.db'}") == {}
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    told = known_experiments(results, f"sqlite:///{results / 'mlflow.db'}")
+    assert told == {
+        found.name: found.experiment_id for found in client(results).search_experiments() if found.name in told
+    }
+    assert told.keys() == {"small", "sweeps"}
+    assert known_experiments(results, "http://127.0.0.1:1") == {}
 
 
 def test_two_processes_make_the_same_view(
