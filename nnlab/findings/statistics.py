@@ -34,6 +34,7 @@ __all__ = [
     "holes",
     "interval",
     "interval_name",
+    "interval_name",
     "performance_profile",
     "refuse_holes",
     "share_interval",
