@@ -34,7 +34,6 @@ __all__ = [
     "holes",
     "interval",
     "interval_name",
-    "interval_name",
     "performance_profile",
     "refuse_holes",
     "share_interval",
