@@ -20,7 +20,7 @@ setup: .venv/installed ## make .venv with the pinned versions
 	@touch $@
 
 sweep: .venv/installed ## train and record a sweep (EXPERIMENT=initialization, ARGS="model.hidden_size=2,4")
-	@$(BIN)/python experiments/train.py -m experiment=$(EXPERIMENT) $(ARGS)
+	@$(BIN)/python experiments/train.py -m experiment='$(EXPERIMENT)' $(ARGS)
 
 run: .venv/installed ## train and record one network (ARGS="model.activation=relu")
 	@$(BIN)/python experiments/train.py $(ARGS)
@@ -35,7 +35,7 @@ verify: .venv/installed ## check every run folder against its checksums
 	@$(BIN)/python experiments/verify.py $(ARGS)
 
 report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
-	@$(BIN)/python experiments/report.py $(EXPERIMENT) $(ARGS)
+	@$(BIN)/python experiments/report.py $(ARGS) -- '$(EXPERIMENT)'
 
 findings: .venv/installed ## run all experiments and write what they found (ARGS="symmetry", ARGS=--check)
 	@$(BIN)/python -m experiments.findings $(ARGS)

@@ -38,23 +38,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--to", help="the file (reports/film.gif in the results folder)")
     options = parser.parse_args(arguments)
     from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from experiments.schema import register
     from experiments.train import CONF
 
     register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=options.words)
     try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=options.words)
         config = from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
         (job,) = prepare([config])
         content = film_of(job.config, job.name)
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
         sys.exit(str(error))
     path = Path(options.to) if options.to else results_path(config.results_dir) / "reports" / "film.gif"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        sys.exit(f"The film could not be written to {path}: {error.strerror}")
     print(path)
 
 

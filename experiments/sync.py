@@ -20,8 +20,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         experiments = options.experiment or experiments_in(options.results_dir)
         for experiment in experiments:
-            told = list(sync(experiment, options.results_dir, options.uri))
-            print(f"{experiment}: {sum(told)} of {len(told)} runs were new to MLflow")
+            told: list[bool] = []
+            try:
+                told.extend(sync(experiment, options.results_dir, options.uri))
+            finally:
+                if told:
+                    print(f"{experiment}: {sum(told)} of {len(told)} runs were new to MLflow")
     except ConfigError as error:
         sys.exit(str(error))
     if not experiments:

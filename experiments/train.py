@@ -5,7 +5,6 @@ import contextlib
 import gc
 import itertools
 import shlex
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,10 +58,16 @@ def refusal(error: Exception) -> CompactHydraException:
 
 
 def discard(log_folder: Path) -> None:
-    """Remove Hydra's log folder of a launch that was refused, and what it stands in if nothing else does."""
-    shutil.rmtree(log_folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # raised by the first folder that holds something
-        for _, folder in zip(range(4), log_folder.parents, strict=False):
+    """Remove what Hydra wrote for a launch that was refused, and the folders that hold nothing else.
+
+    The folder may be anybody's, as with hydra.run.dir=. : nothing goes but files that Hydra has just written.
+    """
+    for name in HYDRAS_FILES:
+        (log_folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (log_folder / ".hydra").rmdir()
+    with contextlib.suppress(OSError):  # raised by the first folder that holds something, or is in use
+        for _, folder in zip(range(5), [log_folder, *log_folder.parents], strict=False):
             folder.rmdir()
 
 
@@ -135,6 +140,7 @@ def sweep_name(sweep_dir: str) -> str:
     return "T".join(Path(sweep_dir).parts[-2:])
 
 
+HYDRAS_FILES = ("multirun.yaml", "train.log", *(f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")))
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -1,6 +1,7 @@
 """Open the recorded runs in the MLflow UI (`make ui`), on this machine only unless told."""
 
 import argparse
+import errno
 import os
 import socket
 import sys
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     database = results_path(options.results_dir) / "mlflow.db"
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
-    port = free_port(options.port)
+    port = free_port(options.port, options.host)
     address = f"http://{options.host}:{port}"
     print(f"The runs in {database} are at {address} until Ctrl-C:", flush=True)
     for name, identifier in known_experiments(database.parent, f"{SQLITE}{database}").items():
@@ -52,11 +53,17 @@ def command(database: Path, port: int, host: str = HOST) -> list[str]:
     ]
 
 
-def free_port(first: int) -> int:
-    """Return the first port from `first` on that nobody listens on."""
+def free_port(first: int, host: str = HOST) -> int:
+    """Return the first port from `first` on that can be listened on."""
     for port in range(first, min(first + 100, 65536)):
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) != 0:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    sys.exit(f"--host must be an address of this machine, got {host!r}: {error.strerror}")
+            else:
                 return port
     sys.exit(f"No free port from {first} to {first + 99}: name another with --port.")
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnlab.config import RunConfig, results_path
+from nnlab.config import ConfigError, RunConfig, results_path
 
 __all__ = ["main"]
 
@@ -14,12 +14,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
     parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
     options = parser.parse_args(arguments)
-    from nnlab.record.store import Store
-    from nnlab.study.sync import experiments_in
+    from nnlab.record.logbook import Logbook
+    from nnlab.study.sync import experiments_in, store_of
 
+    experiments = options.experiment or experiments_in(options.results_dir)
+    if not experiments:
+        sys.exit(f"There are no runs in {results_path(options.results_dir)}.")
+    try:
+        stores = {experiment: store_of(experiment, options.results_dir) for experiment in experiments}
+    except ConfigError as error:
+        sys.exit(str(error))
     damaged = 0
-    for experiment in options.experiment or experiments_in(options.results_dir):
-        store = Store(results_path(options.results_dir), experiment)
+    for path, problem in Logbook(results_path(options.results_dir)).problems():
+        print(f"{path} {problem}")
+    for experiment, store in stores.items():
         problems = list(store.problems())
         for folder, problem in problems:
             print(f"{folder}: {problem}")

@@ -50,17 +50,25 @@ class Ledger:
             self.settle(fingerprint, run_id)
         (self.folder / "experiment").write_text(identity, encoding="utf-8")
 
+    def learn(self, known: dict[str, str]) -> None:
+        """Note runs that the store has, though not from here."""
+        for fingerprint in known.keys() - {path.name for path in self._entries()}:
+            self.settle(fingerprint, known[fingerprint])
+
     def settled(self) -> set[str]:
         """Return the fingerprints that the store knows."""
         return {path.name for path in self._entries() if not _read(path).startswith(CLAIM)}
 
     def claim(self, fingerprint: str) -> bool:
         """Return whether this process is the one to tell of a run; False if another does or it is told already."""
+        partial = self._partial(fingerprint)
+        partial.write_text(CLAIM + this_process(), encoding="utf-8")
         try:
-            with (self.folder / fingerprint).open("x", encoding="utf-8") as file:
-                file.write(CLAIM + this_process())
+            os.link(partial, self.folder / fingerprint)  # with its content, or not at all
         except FileExistsError:
             return False
+        finally:
+            partial.unlink()
         return True
 
     def reclaim(self, fingerprint: str) -> None:
@@ -81,9 +89,12 @@ class Ledger:
         return None if content.startswith(CLAIM) else content
 
     def _write(self, fingerprint: str, content: str) -> None:
-        partial = self.folder / f".{fingerprint}-{os.getpid()}"
+        partial = self._partial(fingerprint)
         partial.write_text(content, encoding="utf-8")
         partial.rename(self.folder / fingerprint)
+
+    def _partial(self, fingerprint: str) -> Path:
+        return self.folder / f".{fingerprint}-{os.getpid()}"
 
     def release(self, fingerprint: str) -> None:
         """Give a claim back."""
@@ -105,12 +116,13 @@ def known_experiments(results: Path, uri: str) -> dict[str, str]:
 
 
 def _suffix(uri: str) -> str:
-    return f"-{hashlib.sha256(uri.encode()).hexdigest()[:8]}"
+    return f"-{hashlib.sha256(uri.rstrip('/').encode()).hexdigest()[:8]}"
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # Empty: the machine lost its power before the file was on the disk.
+        return path.read_text(encoding="utf-8") or CLAIM + NOBODY
     except FileNotFoundError:  # settled or released in this moment
         return CLAIM
 

@@ -8,7 +8,9 @@ killed; the next sweep into the same results says so.
 """
 
 import dataclasses
+import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,10 +83,14 @@ class Logbook:
         return self.folder / sweep
 
     def open(self, summary: Summary) -> Summary:
-        """Begin a sweep; return its summary, with what earlier batches of the same sweep have brought."""
-        path = self.path(summary.sweep) / FILE
-        if path.is_file():
-            earlier = _read(path)
+        """Begin a sweep; return its summary, with what earlier batches of the same sweep have brought.
+
+        Where another launch has the name already, as with one hydra.sweep.dir for two, this one gets a number.
+        """
+        names = (summary.sweep + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+        summary.sweep = next(name for name in names if self._is_free(name, summary))
+        earlier = _read(self.path(summary.sweep) / FILE)
+        if earlier:
             summary = dataclasses.replace(
                 summary,
                 runs={**earlier.runs, **summary.runs},
@@ -97,17 +103,37 @@ class Logbook:
         self.write(summary)
         return summary
 
+    def _is_free(self, name: str, summary: Summary) -> bool:
+        path = self.path(name) / FILE
+        earlier = _read(path)
+        if earlier is None:
+            return not path.exists()
+        return (earlier.process, earlier.experiment) == (summary.process, summary.experiment)
+
     def write(self, summary: Summary) -> None:
         """Write a summary, whole or not at all."""
         folder = self.path(summary.sweep)
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{FILE}"
-        partial.write_text(json.dumps(dataclasses.asdict(summary), indent=1) + "\n", encoding="utf-8")
+        partial = folder / f".{FILE}-{os.getpid()}"
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         partial.rename(folder / FILE)
 
     def __iter__(self) -> Iterator[Summary]:
-        """Yield all summaries, oldest first."""
-        return (_read(path) for path in sorted(self.folder.glob(f"*/{FILE}")))
+        """Yield all summaries that can be read, the oldest first."""
+        found = (_read(path) for path in self._paths())
+        return iter(sorted((summary for summary in found if summary), key=lambda one: (one.started, one.sweep)))
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*/{FILE}"))
+
+    def problems(self) -> Iterator[tuple[Path, str]]:
+        """Yield every summary that cannot be read."""
+        for path in self._paths():
+            if _read(path) is None:
+                yield path, "is damaged: nothing but what is known of this one sweep is lost, and it can be deleted"
 
     def question(self, experiment: str) -> str:
         """Return what an experiment is to answer, as the last sweep of it said that said so; else nothing."""
@@ -116,15 +142,23 @@ class Logbook:
 
     def close_abandoned(self) -> None:
         """Close what killed processes left open."""
-        for path in self.folder.glob(f"*/{FILE}"):
+        for path in self._paths():
             summary = _read(path)
-            if summary.status == "RUNNING" and is_gone(summary.process, time.time() - path.stat().st_mtime):
+            if not summary or summary.status != "RUNNING":
+                continue
+            if is_gone(summary.process, time.time() - path.stat().st_mtime):
                 summary.close("KILLED")
                 self.write(summary)
 
 
-def _read(path: Path) -> Summary:
-    return Summary(**json.loads(path.read_text(encoding="utf-8")))
+def _read(path: Path) -> Summary | None:
+    """Return a summary, None if it is not there or not whole; what a later version adds is passed over."""
+    names = {field.name for field in dataclasses.fields(Summary)}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Summary(**{name: value for name, value in content.items() if name in names})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def _now() -> str:

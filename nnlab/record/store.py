@@ -6,12 +6,14 @@
         profiles.parquet    the same for each unit or bin; only with diagnostics.preset=full
         parameters.npz      W1, b1, ..., and the standardization of the data
         run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times,
-                            and the checksums of the other files
+                            and the checksums of the other files and of itself
 
 A folder is written under a temporary name and renamed when it is whole: one that has its name is complete.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -30,14 +32,16 @@ from nnlab.diagnostics.events import Event
 from nnlab.diagnostics.function import References
 from nnlab.diagnostics.verdict import Finding, Verdict
 from nnlab.record.history import Run, no_profiles
+from nnlab.record.processes import is_running
 
 __all__ = ["FILES", "DamagedRunError", "Store", "read_facts", "read_run"]
 
 FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
 PROFILES = "profiles.parquet"
-REPLACED, INCOMPLETE = ".replaced-", ".incomplete-"
-"""How the folders begin that were set aside."""
+REPLACED, INCOMPLETE, PARTIAL = ".replaced-", ".incomplete-", ".partial-"
+"""How the folders begin that were set aside, and those that somebody is writing."""
 FORMAT = 2
+KEYS = ("fingerprint", "task", "config", "metrics", "verdict", "events", "references", "files", "facts")
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
@@ -52,6 +56,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         written = facts["format"]
+        missing = [name for name in KEYS if name not in facts] if written == FORMAT else []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from None
     if written != FORMAT:
@@ -59,6 +64,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
             f"{folder} was written by another version of nnlab (format {written}, this one reads {FORMAT}): "
             "move it away"
         )
+    missing += [name for name in FILES if name not in facts.get("files", ()) and name != path.name]
+    if missing:
+        raise _damaged(path, ValueError(f"it says nothing of {', '.join(missing)}"))
     assert isinstance(facts, dict)
     return facts
 
@@ -107,10 +115,29 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
+            self._restore()
         except OSError as error:
             raise ConfigError(
                 f"results_dir must be a folder that can be written to, got {str(self.folder)!r}: {error.strerror}"
             ) from None
+
+    def _restore(self) -> None:
+        """Put back runs that were set aside for others which then did not come: their writer was killed between."""
+        aside = sorted(self.folder.glob(f"{REPLACED}*"))
+        if not aside:
+            return
+        with self._swapping():
+            for folder in aside:
+                fingerprint = _fingerprint(folder)
+                if fingerprint not in self and (folder / "run.json").is_file():
+                    folder.rename(self.path(fingerprint))
+
+    @contextlib.contextmanager
+    def _swapping(self) -> Iterator[None]:
+        """Let one process at a time put runs in the place of others."""
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def path(self, fingerprint: str) -> Path:
         """Return where a run is, or would be."""
@@ -134,7 +161,7 @@ class Store:
         final = self.path(run.fingerprint)
         if run.fingerprint in self and not replace:
             return final
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
+        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{os.getpid()}-", dir=self.folder))
         try:
             config = yaml.dump(dataclasses.asdict(run.config), Dumper=_DUMPER, sort_keys=False)
             (partial / "config.yaml").write_text(config, encoding="utf-8")
@@ -146,10 +173,13 @@ class Store:
             (partial / "run.json").write_text(_json(run, checksums), encoding="utf-8")
             for path in partial.iterdir():
                 _sync(path)
-            if final.is_dir() and (replace or run.fingerprint not in self) and any(final.iterdir()):
-                prefix = f"{REPLACED if run.fingerprint in self else INCOMPLETE}{run.fingerprint}-"
-                final.rename(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
-            partial.rename(final)
+            _sync(partial)
+            if final.is_dir():
+                with self._swapping():
+                    self._set_aside(run.fingerprint, replace)
+                    partial.rename(final)
+            else:
+                partial.rename(final)
         except OSError:
             if run.fingerprint not in self:  # else another process wrote the same run first
                 raise
@@ -157,6 +187,12 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
         _sync(self.folder)
         return final
+
+    def _set_aside(self, fingerprint: str, replace: bool) -> None:
+        final = self.path(fingerprint)
+        if (replace or fingerprint not in self) and any(final.iterdir()):
+            prefix = f"{REPLACED if fingerprint in self else INCOMPLETE}{fingerprint}-"
+            final.rename(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
 
     def read(self, fingerprint: str) -> Run:
         """Return one run as it was written.
@@ -179,9 +215,8 @@ class Store:
             return
         for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
             if folder.name.startswith("."):
-                made_anew = folder.name.startswith(REPLACED)
-                why = "replaced by launcher.force=true" if made_anew else "left over from a write that was cut off"
-                yield folder, f"{why}: it can be deleted"
+                if why := self._why_hidden(folder):
+                    yield folder, why
                 continue
             try:
                 facts = read_facts(folder)
@@ -192,17 +227,41 @@ class Store:
                 yield folder, f"holds the run {facts['fingerprint']}"
             yield from ((folder, f"{name} {problem}") for name, problem in _changed(folder, facts))
 
+    def _why_hidden(self, folder: Path) -> str:
+        """Return why a folder is there that no reader sees; nothing if somebody is writing it."""
+        if folder.name.startswith(REPLACED):
+            if _fingerprint(folder) in self:
+                return "replaced by launcher.force=true: it can be deleted"
+            return "set aside for a run that did not come: the next sweep of the experiment puts it back"
+        writer = folder.name.removeprefix(PARTIAL).split("-")[0]
+        if folder.name.startswith(PARTIAL) and writer.isdigit() and is_running(int(writer)):
+            return ""
+        return "left over from a write that was cut off: it can be deleted"
+
     def __iter__(self) -> Iterator[Run]:
         return (self.read(fingerprint) for fingerprint in self.fingerprints())
 
 
+def _fingerprint(folder: Path) -> str:
+    """Return the fingerprint of a run that was set aside."""
+    return folder.name.removeprefix(REPLACED).rpartition("-")[0]
+
+
 def _changed(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if facts.get("digest", _digest(facts)) != _digest(facts):  # older ones have none
+        yield "run.json", "is not what was written"
     for name, checksum in facts["files"].items():
         try:
             if _checksum(folder / name) != checksum:
                 yield name, "is not what was written"
         except OSError as error:
             yield name, f"cannot be read: {error.strerror}"
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    """Return the checksum of all that run.json says besides it."""
+    content = {name: value for name, value in facts.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:
@@ -229,7 +288,7 @@ def _json(run: Run, checksums: dict[str, str]) -> str:
         "files": checksums,
         "facts": run.facts,
     }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    return json.dumps({**content, "digest": _digest(content)}, indent=1, allow_nan=False) + "\n"
 
 
 def _sync(path: Path) -> None:

@@ -45,6 +45,8 @@ class _Mirror(ABC):
 
     identifier: str
     """The tag that says which run, or sweep, an entry is about."""
+    shared: bool
+    """Whether other results folders may tell this store of the same: all but the database in our own folder."""
 
     def __init__(self, config: RunConfig, experiment: str) -> None:
         self.uri, self.experiment = store_uri(config), experiment
@@ -54,6 +56,7 @@ class _Mirror(ABC):
             self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
             found = self.client.get_experiment(self.experiment_id)
         self.identity = f"{self.experiment_id} {found.creation_time}"
+        self.shared = config.tracking.uri is not None
         self.described = DESCRIPTION in found.tags
         self.ledger = Ledger(results, self.experiment, self.uri)
 
@@ -76,12 +79,16 @@ class _Mirror(ABC):
     def logged(self) -> set[str]:
         """Return what the store knows, by its identifiers, after putting in order what was cut off."""
         with self.ledger.locked():
-            if not self.ledger.belongs_to(self.identity):
+            ours = self.ledger.belongs_to(self.identity)
+            if self.shared or not ours:
                 known = {
                     entry.data.tags.get(self.identifier): _id(entry) for entry in self.search("") if self._whole(entry)
                 }
                 known.pop(None, None)
-                self.ledger.start_anew(self.identity, known)
+                if ours:
+                    self.ledger.learn(known)
+                else:
+                    self.ledger.start_anew(self.identity, known)
             for name in self.ledger.abandoned():
                 self._put_in_order(name)
             self.end_doubles()
@@ -218,13 +225,14 @@ class Tracker(_Mirror):
     def log_model(self, run: Run, folder: Path) -> None:
         """Put a run's network into MLflow's registry, under the experiment's name, unless it is there already.
 
-        Models cost half a second each: this is for the best run of a sweep.
+        Models cost half a second each: this is for the best run of a sweep. One that somebody deleted in MLflow has
+        none.
         """
         run_id = self.ledger.run_id(run.fingerprint)
         if run_id is None:
             return
         entry = self.client.get_run(run_id)
-        if MODEL_TAG in entry.data.tags:
+        if MODEL_TAG in entry.data.tags or entry.info.lifecycle_stage != "active":
             return
         with tempfile.TemporaryDirectory() as name:
             save_model(run, folder, Path(name) / "model")
@@ -248,10 +256,27 @@ class Tracker(_Mirror):
     def close(self) -> None:
         """Leave the store in order, and fast to read: SQLite plans the UI's queries badly until it has statistics."""
         self.end_doubles()
+        if self.shared:
+            self._drop_doubles()
         if self.uri.startswith(SQLITE):
             with contextlib.closing(sqlite3.connect(self.uri.removeprefix(SQLITE))) as database:
                 database.execute("ANALYZE")
                 database.commit()
+
+    def _drop_doubles(self) -> None:
+        """Delete runs that another results folder told the store of at the same moment: the first one stays."""
+        told: dict[str, list[Any]] = {}
+        for entry in self.search("attributes.status = 'FINISHED'"):
+            told.setdefault(entry.data.tags.get(self.identifier, ""), []).append(entry)
+        told.pop("", None)
+        for name, entries in told.items():
+            if len(entries) == 1:
+                continue
+            first, *others = sorted(entries, key=lambda entry: (entry.info.start_time, _id(entry)))
+            for entry in others:
+                with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # the other one deletes it too
+                    self.client.delete_run(_id(entry))
+            self.ledger.settle(name, _id(first))
 
 
 class SweepTracker(_Mirror):

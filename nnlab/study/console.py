@@ -9,7 +9,9 @@ import pandas as pd
 
 from nnlab.config import RunConfig
 from nnlab.findings.analysis import holes, load_runs, summary_table, verdict_table
+from nnlab.findings.statistics import interval_name
 from nnlab.record.history import Run
+from nnlab.record.store import DamagedRunError
 from nnlab.study.execute import Study, repeat_command
 from nnlab.study.workers import Failure
 
@@ -41,19 +43,31 @@ def conduct(study: Study) -> int:
         return NO_DISK
     kept = _kept(study)
     if kept:
-        print(_one_run(study) if len(study.jobs) == 1 else _table(study))
+        try:
+            print(_one_run(study) if len(study.jobs) == 1 else _table(study))
+        except DamagedRunError as error:  # of an earlier sweep, or another version
+            print(f"\nThere is no table, since a run cannot be read: {error}")
     if study.offline:
-        experiment = study.store.folder.name
-        uri = study.jobs[0].config.tracking.uri
-        words = f"{experiment} --uri {uri}" if uri else experiment
         print(f"\nMLflow did not answer: {study.offline}")
-        print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{words}"')
+        print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
+    if study.damaged:
+        print("\nMLflow was not told of runs that cannot be read:", *study.damaged, sep="\n  ")
     if study.unreported:
         print(f"\nThe report could not be written: {study.unreported}")
     if failures:
         print(_failed(failures))
     print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
     return 1 if failures else 0
+
+
+def _sync_words(study: Study) -> str:
+    config = study.jobs[0].config
+    words = [study.store.folder.name]
+    if config.results_dir != RunConfig.results_dir:
+        words += ["--results-dir", config.results_dir]
+    if config.tracking.uri:
+        words += ["--uri", config.tracking.uri]
+    return shlex.join(words)
 
 
 def _kept(study: Study) -> int:
@@ -105,7 +119,7 @@ def _table(study: Study) -> str:
     ]
     for metric in ("accuracy/test", "r2/test", "cost/train"):
         if metric in runs:
-            spread = f", interquartile mean over {seeds} seeds [95 % interval]" if seeds > 1 else ""
+            spread = f", interquartile mean over {seeds} seeds [{interval_name(seeds)}]" if seeds > 1 else ""
             blocks.append(
                 f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric, allow_incomplete=True))}"
             )
@@ -143,7 +157,9 @@ def _next(study: Study) -> str:
     steps = _in_the_ui(study) if study.views else []
     if study.page:
         steps.append(f"report    {_short(study.page)}")
-    return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}")'])
+    results_dir = study.jobs[0].config.results_dir
+    where = "" if results_dir == RunConfig.results_dir else f", {results_dir!r}"
+    return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}"{where})'])
 
 
 def _in_the_ui(study: Study) -> list[str]:

@@ -10,6 +10,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from nnlab.config import ConfigError, RunConfig, overrides, results_path
 from nnlab.record.history import Run
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
-from nnlab.record.store import Store
+from nnlab.record.store import DamagedRunError, Store
 from nnlab.record.tracking import SweepTracker, Tracker
 from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
 from nnlab.study.workers import Failure, cores, train_stacks
@@ -41,7 +42,8 @@ class Study:
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
     conducts, `command` what was typed, `question` what it is to answer. `views` are what MLflow's UI shows of the
     runs, with the paths, and `page` the report about them, known once they are made; `offline` says why MLflow has not
-    heard of all of them, where it has not, and `unreported` why there is no page.
+    heard of all of them, where it has not, `unreported` why there is no page, and `damaged` which runs of earlier
+    sweeps cannot be read and so could not be told of.
     """
 
     jobs: list[Job]
@@ -58,6 +60,7 @@ class Study:
     offline: str = ""
     page: Path | None = None
     unreported: str = ""
+    damaged: list[str] = field(default_factory=list)
 
     @classmethod
     def plan(
@@ -75,7 +78,7 @@ class Study:
 
         `sweep` names the launch; `swept` the keys that it varies, where these runs are only a part of it.
         """
-        if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1):
+        if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs < 1):
             raise ConfigError(f"n_jobs must be an integer of at least 1, or None for one per core, got {n_jobs!r}")
         jobs = prepare(configs, swept)
         shared = jobs[0].config
@@ -88,7 +91,7 @@ class Study:
             swept=list(swept) if swept is not None else swept_keys(job.config for job in jobs),
             store=store,
             tracking=tracking and shared.tracking.enabled,
-            n_jobs=n_jobs or shared.launcher.n_jobs or cores(shared.launcher),
+            n_jobs=int(n_jobs or 0) or shared.launcher.n_jobs or cores(shared.launcher),
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
             part=swept is not None,
             command=command,
@@ -116,6 +119,8 @@ class Study:
         A tracking store that stops answering does not stop the study: `offline` then says why, and everything is on
         disk. A store that cannot be opened raises ConfigError before anything is kept, unless it is a server.
         """
+        git = _git()
+        summary = None if self.part or len(self.jobs) == 1 else self._summary(git)
         own_store = self.jobs[0].config.tracking.uri is None
         if own_store:
             self.store.create()
@@ -126,8 +131,9 @@ class Study:
             training = self._start()
         logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         sweeps = self._open_sweeps(tracker, logbook)
-        git = _git()
-        summary = None if self.part or len(self.jobs) == 1 else logbook.open(self._summary(git))
+        if summary:
+            summary = logbook.open(summary)
+            self.sweep = summary.sweep
         tags = {"sweep": self.sweep, **git}
         by_fingerprint = {job.fingerprint: job for job in self.jobs}
         status, whole = "KILLED", False
@@ -222,14 +228,19 @@ class Study:
     def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
         """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
         for fingerprint in jobs.keys() - {job.fingerprint for job in self.todo} - tracker.logged():
-            self._log(tracker, self.store.read(fingerprint), jobs[fingerprint], tags)
+            try:
+                run = self.store.read(fingerprint)
+            except DamagedRunError as error:
+                self.damaged.append(str(error))
+            else:
+                self._log(tracker, run, jobs[fingerprint], tags)
 
     def _finish(self, tracker: Tracker) -> None:
+        tracker.describe(self.question)
+        self.views = tracker.share_views(self.swept)
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
             tracker.log_model(self.store.read(best), self.store.path(best))
-        tracker.describe(self.question)
-        self.views = tracker.share_views(self.swept)
         tracker.close()
 
     def _start(self) -> Iterator[Run | Failure]:
@@ -246,10 +257,15 @@ class Study:
 
     def objectives(self) -> list[float | None]:
         """Return the final test cost of every run, for sweepers that search; None for a run that is not kept."""
-        return [
-            self.store.metrics(job.fingerprint)["cost/test"] if job.fingerprint in self.store else None
-            for job in self.jobs
-        ]
+        return [self._objective(job.fingerprint) for job in self.jobs]
+
+    def _objective(self, fingerprint: str) -> float | None:
+        if fingerprint not in self.store:
+            return None
+        try:
+            return self.store.metrics(fingerprint)["cost/test"]
+        except DamagedRunError:
+            return None
 
     def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
         folder = self.store.path(run.fingerprint)
@@ -271,6 +287,8 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
     failed; the others are kept. Warns if the tracking server did not answer; everything is on disk then.
     """
+    if isinstance(configs, RunConfig):
+        raise ConfigError("configs must be a list of RunConfig, got one: [config], or nnlab.run(config)")
     configs = list(configs)
     if not configs:
         return []

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.record.history import Run
 from nnlab.record.logbook import Logbook
-from nnlab.record.mlflow_store import check_store
-from nnlab.record.store import Store
+from nnlab.record.mlflow_store import check_store, store_uri, told_plainly
+from nnlab.record.store import DamagedRunError, Store
 from nnlab.record.tracking import SweepTracker, Tracker
 from nnlab.study.plan import run_name, swept_keys
 
-__all__ = ["experiments_in", "sync"]
+__all__ = ["experiments_in", "store_of", "sync"]
 
 
 def experiments_in(results_dir: str) -> list[str]:
@@ -23,28 +24,51 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
     """Tell the store of every run of an experiment that it does not know; yield for each run whether it was told.
 
     `uri` is a tracking URI, None the database in the results folder. Doing it twice, or twice at once, tells nothing
-    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer.
+    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer, and
+    DamagedRunError at the end, when the others are told of, if runs cannot be read.
     """
-    store = Store(results_path(results_dir), experiment)
-    runs = list(store)
-    if not runs:
-        known = ", ".join(experiments_in(results_dir)) or "there are none yet"
-        raise ConfigError(f"experiment must be one that has run folders ({known}), got {experiment!r}")
+    if uri is not None and not uri.strip():
+        raise ConfigError(f"uri must be the address of a tracking store, or None, got {uri!r}")
+    store = store_of(experiment, results_dir)
+    runs: list[Run] = []
+    damaged: list[str] = []
+    for fingerprint in store.fingerprints():
+        try:
+            runs.append(store.read(fingerprint))
+        except DamagedRunError as error:
+            damaged.append(str(error))
+    if runs:
+        yield from _tell(experiment, results_dir, uri, store, runs)
+    if damaged:
+        raise DamagedRunError("\n".join(damaged))
+
+
+def store_of(experiment: str, results_dir: str) -> Store:
+    """Return the run folders of an experiment. Raises ConfigError, naming those there are, if it has none."""
+    known = experiments_in(results_dir)
+    if experiment not in known:
+        there = ", ".join(known) or "there are none yet"
+        raise ConfigError(f"experiment must be one that has run folders ({there}), got {experiment!r}")
+    return Store(results_path(results_dir), experiment)
+
+
+def _tell(experiment: str, results_dir: str, uri: str | None, store: Store, runs: list[Run]) -> Iterator[bool]:
     swept = swept_keys(run.config for run in runs)
     first = runs[0].config
     config = replace(first, results_dir=results_dir, tracking=replace(first.tracking, uri=uri, experiment=experiment))
     check_store(config)
-    tracker = Tracker(config)
-    logged = tracker.logged()
-    for run in runs:
-        new = run.fingerprint not in logged
-        if new:
-            folder = store.path(run.fingerprint)
-            tracker.log(run, run_name(run.config, swept), folder, swept, {"sweep": "synced"})
-        yield new
-    logbook = Logbook(results_path(results_dir))
-    logbook.close_abandoned()
-    SweepTracker(config, tracker, logbook).catch_up()
-    tracker.describe(logbook.question(experiment))
-    tracker.share_views(swept)
-    tracker.close()
+    with told_plainly(store_uri(config)):
+        tracker = Tracker(config)
+        logged = tracker.logged()
+        for run in runs:
+            new = run.fingerprint not in logged
+            if new:
+                folder = store.path(run.fingerprint)
+                tracker.log(run, run_name(run.config, swept), folder, swept, {"sweep": "synced"})
+            yield new
+        logbook = Logbook(results_path(results_dir))
+        logbook.close_abandoned()
+        SweepTracker(config, tracker, logbook).catch_up()
+        tracker.describe(logbook.question(experiment))
+        tracker.share_views(swept)
+        tracker.close()

@@ -1,5 +1,6 @@
 """Where stacks are trained: processes of this machine, or the workers of a Dask cluster."""
 
+import contextlib
 import os
 import pickle
 import shutil
@@ -80,9 +81,10 @@ class _Processes:
         self._fill()
 
     def _fill(self) -> None:
-        while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-            self.under_way[self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])] = self.waiting[0]
-            self.waiting.popleft()
+        with _ctrl_c_deferred():
+            while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
+                self.under_way[self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])] = self.waiting[0]
+                self.waiting.popleft()
 
     def results(self) -> Iterator[Run | Failure]:
         """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
@@ -141,6 +143,16 @@ def _pool(n_jobs: int, folder: str) -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(n_jobs, initializer=_follow, initargs=(os.getpid(), folder))
+
+
+@contextlib.contextmanager
+def _ctrl_c_deferred() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started, which inherit that and die without a traceback each."""
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
 def _follow(parent: int, folder: str) -> None:

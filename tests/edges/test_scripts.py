@@ -21,6 +21,18 @@ def test_a_taken_port_is_passed_over() -> None:
         assert ui.free_port(port) > port
 
 
+def test_a_port_that_is_only_held_is_passed_over_too() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        assert ui.free_port(port) > port
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(SystemExit, match="--host must be an address of this machine"):
+        ui.free_port(5000, "192.0.2.1")
+
+
 def test_the_ui_says_when_there_is_nothing_to_show(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="make sweep"):
         ui.main(["--results-dir", str(tmp_path)])
@@ -53,7 +65,12 @@ def test_a_film_is_made_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("data=digits", "two inputs and two classes"), ("training.iterations=-1", "training.iterations must be")],
+    [
+        ("data=digits", "two inputs and two classes"),
+        ("training.iterations=-1", "training.iterations must be"),
+        ("model.nosuch=1", "nosuch"),
+        ("garbage", "garbage"),
+    ],
 )
 def test_a_film_of_what_cannot_be_filmed_is_refused(word: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=message):

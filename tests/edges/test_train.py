@@ -35,13 +35,44 @@ def test_one_network_is_shown_training(train: Train) -> None:
     assert "1 of 1 runs" in result.output
 
 
+@pytest.mark.parametrize(
+    "words", [("hydra.run.dir={}",), ("-m", "hydra.sweep.dir={}"), ("-m", "hydra.sweep.dir={}", "seed=1,2")]
+)
+def test_a_refused_launch_leaves_what_was_there(words: tuple[str, ...], train: Train, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years")
+    result = train(*(word.format(mine) for word in words), "model.hidden_size=-1")
+    assert result.status != 0
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> None:
+    first = train("seed=1", *FAST)
+    (path,) = (first.results / "runs" / "playground").glob("*/run.json")
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    result = train("-m", "seed=2,3", *FAST)
+    assert (result.status, "2 of 2 runs" in result.output) == (0, True)
+    assert "was written by another version of nnlab" in result.output
+
+
+def test_what_to_type_after_an_outage_can_be_typed(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    results = tmp_path / "o f"
+    away = "tracking.uri=http://127.0.0.1:1"
+    result = train("seed=1", away, "tracking.experiment=my exp", *FAST, results=results)
+    assert f"""make sync ARGS="'my exp' --results-dir '{results}' --uri http://127.0.0.1:1\"""" in result.output
+
+
 def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
     result = train("-m", "model.activation=relu,tanh", "model.hidden_size=2,3", "seed=range(2)", *FAST)
     assert result.status == 0, result.error
     preflight, *_ = result.output.splitlines()
     assert preflight.startswith("8 runs of experiment playground")
     assert "about" in preflight
-    assert "interquartile mean over 2 seeds [95 % interval]" in result.output
+    assert "interquartile mean over 2 seeds [range]" in result.output
     assert "8 of 8 runs" in result.output
     assert "reports/playground.html" in result.output
 
@@ -383,4 +414,4 @@ def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: 
     result = train("-m", "seed=1,2", "tracking.uri=http://127.0.0.1:9", *FAST)
     assert result.status == 0, result.error
     assert "2 of 2 runs" in result.output
-    assert 'make sync ARGS="playground --uri http://127.0.0.1:9"' in result.output
+    assert f'make sync ARGS="playground --results-dir {result.results} --uri http://127.0.0.1:9"' in result.output

@@ -1,6 +1,8 @@
 """Every sweep leaves a summary, on disk and in MLflow, however it ended."""
 
 import dataclasses
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,9 +12,11 @@ from typing import Any
 import pytest
 
 import nnlab
+from experiments.verify import main as verify
 from nnlab.config import RunConfig
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import import_mlflow
+from nnlab.record.store import DamagedRunError
 from nnlab.study import workers
 from nnlab.study.execute import Study
 from nnlab.study.sync import sync
@@ -173,3 +177,81 @@ def test_a_process_that_fails_to_tell_does_not_keep_the_claim(
     assert sum(sync("small", str(results))) == 3
     assert len(entries(results, "small", "attributes.status = 'FINISHED'")) == 3
     assert not entries(results, "small", "attributes.status = 'RUNNING'")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"sweep": "a"}'])
+def test_a_damaged_summary_costs_nothing_but_itself(
+    content: str, configs: list[RunConfig], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Logbook(results).path("2026-01-01T00-00-00") / "summary.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text(content)
+    nnlab.sweep(configs, n_jobs=1)
+    assert [summary.status for summary in Logbook(results)] == ["FINISHED"]
+    verify(["--results-dir", str(results)])
+    said = capsys.readouterr().out
+    assert f"{broken} is damaged" in said
+    assert "3 runs are whole" in said
+
+
+def test_what_a_later_version_adds_to_a_summary_is_passed_over(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path)
+    logbook.write(Summary("one", "small"))
+    path = logbook.path("one") / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"new_key": 1}))
+    assert [summary.sweep for summary in logbook] == ["one"]
+
+
+def test_two_launches_of_one_name_are_two_sweeps(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path)
+    logbook.open(Summary("out", "one", made=2))
+    other = logbook.open(Summary("out", "two"))
+    again = logbook.open(Summary("out", "one"))  # another batch of the first
+    assert (other.sweep, other.made) == ("out-2", 0)
+    assert (again.sweep, again.made) == ("out", 2)
+
+
+def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path)
+    logbook.write(Summary("2026-11-25T13-39-51", "small", started="2026-11-25T04:39:53+00:00"))
+    logbook.write(Summary("2026-11-25T04-40-00", "small", started="2026-11-25T04:40:00+00:00"))
+    assert [summary.sweep for summary in logbook] == ["2026-11-25T13-39-51", "2026-11-25T04-40-00"]
+
+
+def test_processes_that_close_the_same_sweep_do_not_stop_each_other(tmp_path: Path) -> None:
+    for trial in range(5):
+        Logbook(tmp_path).write(Summary(f"dead {trial}", "small", process="nobody"))
+    os.utime(tmp_path / "sweeps" / "dead 0" / "summary.json", (0, 0))
+    code = (
+        "import pathlib, sys, nnlab.record.logbook as book; book.Logbook(pathlib.Path(sys.argv[1])).close_abandoned()"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    closing = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.communicate()[1] for process in closing] == [b""] * 4
+    assert "KILLED" in {summary.status for summary in Logbook(tmp_path)}
+
+
+def test_a_run_that_was_deleted_in_mlflow_does_not_keep_it_from_hearing_of_others(
+    configs: list[RunConfig], results: Path
+) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    client = import_mlflow().MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+    for entry in entries(results, "small"):
+        client.delete_run(entry.info.run_id)
+    new = dataclasses.replace(configs[0], seed=7)
+    study = Study.plan([*configs, new], n_jobs=1)
+    list(study.execute())
+    assert (study.offline, len(study.views)) == ("", 2)
+    assert [entry.data.params["seed"] for entry in entries(results, "small")] == ["7"]
+
+
+def test_a_damaged_run_does_not_keep_mlflow_from_hearing_of_others(configs: list[RunConfig], results: Path) -> None:
+    first = nnlab.sweep(configs[:2], n_jobs=1)
+    (results / "runs" / "small" / first[0].fingerprint / "history.parquet").write_bytes(b"")
+    study = Study.plan(configs, n_jobs=1)
+    list(study.execute())
+    assert study.offline == ""
+    assert [first[0].fingerprint in text for text in study.damaged] == [True]
+    assert len(entries(results, "small")) == 2
+    with pytest.raises(DamagedRunError, match=first[0].fingerprint):
+        list(sync("small", str(results)))

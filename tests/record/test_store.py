@@ -1,6 +1,9 @@
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,7 @@ import pytest
 import nnlab
 from experiments.verify import main as verify
 from nnlab.record.history import Run
-from nnlab.record.store import FILES, DamagedRunError, Store
+from nnlab.record.store import FILES, DamagedRunError, Store, read_facts
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +148,68 @@ def test_the_script_counts_what_is_whole(run: Run, store: Store, capsys: pytest.
     with pytest.raises(SystemExit, match="1 run folders are damaged"):
         verify(["--results-dir", str(results)])
     assert "parameters.npz is not what was written" in capsys.readouterr().out
+
+
+def test_an_edited_number_is_found(run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text())
+    content["metrics"]["cost/train"] = 0.001
+    path.write_text(json.dumps(content))
+    assert [problem for _, problem in store.problems()] == ["run.json is not what was written"]
+    with pytest.raises(DamagedRunError, match=r"run\.json is damaged"):
+        store.read(run.fingerprint)
+
+
+@pytest.mark.parametrize("key", ["metrics", "fingerprint", "files"])
+def test_a_run_that_says_too_little_is_damaged(key: str, run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text())
+    del content[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedRunError, match=key):
+        read_facts(path.parent)
+    assert len(list(store.problems())) == 1
+
+
+def test_a_run_that_was_set_aside_for_none_comes_back(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that replaces a run is killed after the old one is away and before the new one has its name."""
+    store.write(run)
+    real = Path.rename
+
+    def killed(self: Path, target: Any) -> Path:
+        if self.name.startswith(".partial-"):
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(run, replace=True)
+    assert store.fingerprints() == []
+    assert ["puts it back" in problem for _, problem in store.problems()] == [True]
+    store.create()
+    assert store.fingerprints() == [run.fingerprint]
+    assert list(store.problems()) == []
+    assert store.read(run.fingerprint).history.equals(run.history)
+
+
+def test_what_somebody_is_writing_is_no_problem(store: Store) -> None:
+    (store.folder / f".partial-{os.getpid()}-abc").mkdir()
+    assert list(store.problems()) == []
+
+
+def test_runs_replaced_by_several_at_once_are_there_in_the_end(run: Run, store: Store) -> None:
+    store.write(run)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: store.write(run, replace=True), range(12)))
+    assert store.fingerprints() == [run.fingerprint]
+    assert all("can be deleted" in problem for _, problem in store.problems())
+
+
+def test_the_script_refuses_names_that_have_no_runs(run: Run, store: Store) -> None:
+    store.write(run)
+    for words in (["nosuch"], ["../.."]):
+        with pytest.raises(SystemExit, match="one that has run folders"):
+            verify([*words, "--results-dir", str(store.folder.parents[1])])
+    with pytest.raises(SystemExit, match="no runs"):
+        verify(["--results-dir", str(store.folder)])

@@ -11,6 +11,7 @@ from servers import mlflow_server
 
 import nnlab
 from experiments.sync import main as sync_script
+from nnlab.record.ledger import Ledger
 from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.tracking import Tracker
 from nnlab.study.sync import sync
@@ -117,3 +118,71 @@ def test_wrong_words_are_one_clear_error(words: list[str], said: str, results: P
     nnlab.sweep(configs_in(results)[:1], n_jobs=1)
     with pytest.raises(SystemExit, match=said):
         sync_script([*words, "--results-dir", str(results)])
+
+
+def test_two_folders_tell_one_store_of_a_run_once(tmp_path: Path, empty_database: Path) -> None:
+    """Each makes the same new run after both have told the store of all they had."""
+    shutil.copy(empty_database, tmp_path / "shared.db")
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        nnlab.sweep(configs_in(folder)[:2], n_jobs=1)
+        list(sync("small", str(folder), uri))
+    for folder in folders:
+        nnlab.sweep(configs_in(folder)[:3], n_jobs=1)
+    assert [sum(sync("small", str(folder), uri)) for folder in folders] == [1, 0]
+    assert_every_run_once(uri, 3)
+
+
+def test_two_folders_that_tell_at_the_same_moment_leave_one_run(tmp_path: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, tmp_path / "shared.db")
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        nnlab.sweep(configs_in(folder)[:2], n_jobs=1)
+    first, second = (sync("small", str(folder), uri) for folder in folders)
+    assert next(first)  # each has asked what the store knows before either has told of the second run
+    assert not next(second)
+    assert [sum(first), sum(second)] == [1, 1]
+    assert_every_run_once(uri, 2)
+    assert not any(sync("small", str(folders[1]), uri))
+
+
+def test_addresses_that_differ_in_a_slash_are_one(tmp_path: Path) -> None:
+    one, other = (Ledger(tmp_path, "small", f"http://127.0.0.1:1{end}") for end in ("", "/"))
+    assert one.folder == other.folder
+
+
+def test_a_claim_that_power_cut_off_is_nobodys(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "small", "http://127.0.0.1:1")
+    (ledger.folder / "f").write_text("")
+    assert ledger.abandoned() == ["f"]
+    assert ledger.settled() == set()
+    assert ledger.claim("g")
+    assert not ledger.claim("g")
+    assert ledger.abandoned() == ["f"]
+
+
+def test_a_server_that_dies_in_the_middle_is_one_line(
+    results: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nnlab.sweep(configs_in(results)[:2], n_jobs=1)
+    calls = 0
+    real = Tracker.log
+
+    def dies(self: Tracker, *words: Any, **more: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise import_mlflow().exceptions.MlflowException("API request failed")
+        real(self, *words, **more)
+
+    monkeypatch.setattr(Tracker, "log", dies)
+    with pytest.raises(SystemExit, match=r"^tracking\.uri must name a store that answers.*API request failed$"):
+        sync_script(["small", "--results-dir", str(results)])
+
+
+def test_an_empty_address_is_refused(results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:1], n_jobs=1)
+    with pytest.raises(SystemExit, match="uri must be the address"):
+        sync_script(["small", "--results-dir", str(results), "--uri", ""])
