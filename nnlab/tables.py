@@ -273,8 +273,9 @@ def _refuse(key: str, file: Path, column: "pd.Series[Any]", wrong: NDArray[np.bo
         row = int(wrong.argmax())
         value = column.iloc[row]
         shown = _show(value) if isinstance(value, str) else str(value)
+        hint = "; every column but data.target is an input, so leave out those that are none" * (key == "data.path")
         raise ConfigError(
-            f"{key}: column {_show(column.name)} of {_show(file)} must hold {legal}, got {shown} in row {row + 1}"
+            f"{key}: column {_show(column.name)} of {_show(file)} must hold {legal}, got {shown} in row {row + 1}{hint}"
         )
 
 

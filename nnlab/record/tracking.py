@@ -239,7 +239,9 @@ class Tracker(_Mirror):
             self.client.log_artifacts(run_id, name)
         with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # there is one of that name
             self.client.create_registered_model(
-                self.experiment, description="The best run of each sweep, by test cost."
+                self.experiment,
+                description="The best run of each sweep, by test cost. It takes examples as rows, in the units of the "
+                'data: `{"inputs": [[...], ...]}`.',
             )
         source = f"{entry.info.artifact_uri}/model"
         created = self.client.create_model_version(

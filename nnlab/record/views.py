@@ -65,7 +65,7 @@ def _state(keys: Sequence[str]) -> dict[str, Any]:
     params = [f"params.`{key}`" for key in keys]
     metrics = [f"metrics.`{name}`" for name in METRICS]
     sections = dict.fromkeys(metric.split("/")[0] for metric in CURVES)
-    return _listed([*params, "tags.`verdict`", *metrics]) | {
+    return _listed(["tags.`verdict`", *params, *metrics]) | {
         "orderByKey": "metrics.`cost/test`",
         "orderByAsc": True,
         "compareRunCharts": [_chart(metric, scale) for metric, scale in CURVES.items()],
@@ -79,7 +79,7 @@ def _state(keys: Sequence[str]) -> dict[str, Any]:
 def _listed(columns: Sequence[str]) -> dict[str, Any]:
     return {
         "selectedColumns": list(columns),
-        "columnOrder": ["checkbox", "runName", "startTime", *columns],
+        "columnOrder": ["checkbox", "runName", *columns, "startTime"],
         "runsHiddenMode": "SHOW_ALL",
     }
 

@@ -18,7 +18,7 @@ def test_a_view_shows_what_was_swept_and_how_it_went() -> None:
     made = views(["seed", "init.scale"])
     assert made.keys() == {"mlflow.sharedViewState.swept", "mlflow.sharedViewState.seeds"}
     swept = state(made["mlflow.sharedViewState.swept"])
-    assert swept["selectedColumns"][:3] == ["params.`init.scale`", "params.`seed`", "tags.`verdict`"]
+    assert swept["selectedColumns"][:3] == ["tags.`verdict`", "params.`init.scale`", "params.`seed`"]
     assert "groupBy" not in swept
     assert {chart["metricKey"]: chart["scaleType"] for chart in swept["compareRunCharts"]}["cost/train"] == "log"
     averaged = state(made["mlflow.sharedViewState.seeds"])
