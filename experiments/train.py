@@ -5,6 +5,7 @@ import contextlib
 import gc
 import itertools
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -152,6 +153,9 @@ def main() -> None:
     check_words(sys.argv[1:])
     # What the process holds goes with it; looking through it for cycles first takes Python a second.
     atexit.register(gc.freeze)
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # what queues of clusters send ends a sweep as Ctrl-C does
     application()
 
 

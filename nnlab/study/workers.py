@@ -81,10 +81,10 @@ class _Processes:
         self._fill()
 
     def _fill(self) -> None:
-        with _ctrl_c_deferred():
-            while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-                self.under_way[self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])] = self.waiting[0]
-                self.waiting.popleft()
+        while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
+            with contextlib.nullcontext() if self.under_way else _deaf_to_ctrl_c():  # the first starts the workers
+                task = self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])
+            self.under_way[task] = self.waiting.popleft()
 
     def results(self) -> Iterator[Run | Failure]:
         """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
@@ -146,13 +146,20 @@ def _pool(n_jobs: int, folder: str) -> Any:
 
 
 @contextlib.contextmanager
-def _ctrl_c_deferred() -> Iterator[None]:
-    """Hold Ctrl-C back while processes are started, which inherit that and die without a traceback each."""
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes be started that a Ctrl-C in their first second does not reach, and so without a traceback each.
+
+    They inherit that it is ignored; it could not be held back, since loky sets it free on the way.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(parent: int, folder: str) -> None:

@@ -1,5 +1,8 @@
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from omegaconf import OmegaConf
 import nnlab
 from experiments.schema import register
 from nnlab.config import from_dict, overrides, resolve
+from nnlab.record.logbook import Logbook
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
@@ -415,3 +419,25 @@ def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: 
     assert result.status == 0, result.error
     assert "2 of 2 runs" in result.output
     assert f'make sync ARGS="playground --results-dir {result.results} --uri http://127.0.0.1:9"' in result.output
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
+    stop: signal.Signals, tmp_path: Path
+) -> None:
+    words = ("-m", "seed=range(4)", "training.iterations=1000000", "tracking.enabled=false", "launcher.n_jobs=2")
+    command = [sys.executable, "experiments/train.py", *words, f"results_dir={tmp_path}"]
+    sweep = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    for _ in range(600):
+        if any(summary.status == "RUNNING" for summary in Logbook(tmp_path)):
+            break
+        time.sleep(0.05)
+    os.killpg(sweep.pid, stop) if stop is signal.SIGINT else sweep.send_signal(stop)
+    said = sweep.communicate(timeout=60)[0]
+    assert sweep.returncode == 130
+    assert "Stopped. 0 of 4 runs are kept" in said
+    assert "Traceback" not in said
+    (summary,) = Logbook(tmp_path)
+    assert summary.status == "KILLED"
