@@ -2,8 +2,10 @@
 
 import atexit
 import contextlib
+import difflib
 import gc
 import itertools
+import re
 import shlex
 import signal
 import sys
@@ -153,15 +155,18 @@ def main() -> None:
     check_words(sys.argv[1:])
     # What the process holds goes with it; looking through it for cycles first takes Python a second.
     atexit.register(gc.freeze)
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # what queues of clusters send ends a sweep as Ctrl-C does
+    # What the queues of clusters send ends a sweep as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     application()
 
 
 def check_words(words: Sequence[str]) -> None:
-    """End the program if a word is one that Hydra answers with a traceback, or by taking half of it."""
+    """End the program if Hydra would answer a word with a traceback, in its own terms, or by taking half of it."""
+    from nnlab.config import RunConfig, flatten
+
+    keys = flatten(RunConfig()).keys()
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    legal = {*keys, *groups, *(key.split(".")[0] for key in keys), "hydra"}
     for word in words:
         group, _, name = word.partition("=")
         key = group.lstrip("+~")
@@ -170,8 +175,11 @@ def check_words(words: Sequence[str]) -> None:
         if key.startswith("model.layers."):
             sys.exit(f"model.layers must be set as a whole, such as model.layers=[4,3], got {word}")
         presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group in groups else []
-        if presets and (name == "null" or name.replace(".", "", 1).isdigit()):
+        if presets and re.fullmatch(r"[\w.]+", name) and name not in presets:
             sys.exit(f"{group} must be one of {', '.join(presets)}, got {name}")
+        if "=" in word and re.fullmatch(r"[\w.]+", group) and group not in legal and not group.startswith("hydra."):
+            near = difflib.get_close_matches(group, sorted(legal), n=3)
+            sys.exit(f"{group} is no key; there is {' and '.join(near) or ', '.join(sorted(keys))}")
         if group == "experiment" and "," in name:
             sys.exit(f"experiment must be one of {', '.join(presets)}, since each brings its own grid, got {name}")
 
