@@ -172,6 +172,8 @@ def check_words(words: Sequence[str]) -> None:
         key = group.lstrip("+~")
         if word and not key:
             sys.exit(f"every word must be KEY=VALUE or GROUP=PRESET, got {word}")
+        if re.search(r"\d{1000}", word):  # Python refuses to read them from 4,300 digits on
+            sys.exit(f"{key} must be a number of fewer than 1000 digits, got one of more")
         if key.startswith("model.layers."):
             sys.exit(f"model.layers must be set as a whole, such as model.layers=[4,3], got {word}")
         presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group in groups else []

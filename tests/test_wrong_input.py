@@ -67,6 +67,7 @@ WRONG_VALUES = {
     "tracking.experiment=../outside": "tracking.experiment",
     "launcher.n_jobs=0": "launcher.n_jobs",
     "optimizer=adam": "optimizer",
+    "seed=" + 5000 * "9": "seed must be a number",
     "+model.dropout=0.5": "dropout",
     "experiment=initialisation": "experiment must be one of",
     "model=": "model",
