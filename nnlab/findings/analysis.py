@@ -308,7 +308,7 @@ def summary_table(
     *,
     allow_incomplete: bool = False,
 ) -> pd.DataFrame:
-    """Return one metric over seeds, `0.641 [0.63, 0.65]`, by the other swept values.
+    """Return one metric over seeds, `0.641 [0.630, 0.652]`, by the other swept values.
 
     In brackets the 95 % interval of the statistic, by default the interquartile mean (`statistics.interval`), which for
     fewer than six runs is their range; of a single run there is none. The key with the most values runs across, the
@@ -328,7 +328,7 @@ def summary_table(
 def _cell(estimate: float, low: float, high: float, digits: int) -> str:
     if np.isnan(estimate):
         return "-"
-    ends = "" if np.isnan(low) else f" [{low:.{digits - 1}f}, {high:.{digits - 1}f}]"
+    ends = "" if np.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"  # fewer would put it outside of them
     return f"{estimate:.{digits}f}{ends}"
 
 

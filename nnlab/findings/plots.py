@@ -1,10 +1,11 @@
 """Figures of many runs: each a pure function (frame, ax) -> ax. None loads, saves or trains.
 
-Figures of a single network are in `nnlab.findings.portraits`.
+A value of a swept key has the same place and colour in every panel: those of `panels` know each other, others are given
+the runs of all of them as `among`. Figures of a single network are in `nnlab.findings.portraits`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
 
-from nnlab.findings.statistics import aggregate
+from nnlab.findings.statistics import aggregate, interval_name, varied
 
 __all__ = [
     "COLOURS",
@@ -24,14 +25,19 @@ __all__ = [
     "VERDICTS",
     "cost_curves",
     "count",
+    "diverged",
     "gradient_flow",
     "ink",
+    "interval_words",
     "log_scale",
     "metric_by_value",
     "panels",
+    "pooled",
     "signal_by_layer",
     "verdict_map",
 ]
+
+Array = NDArray[np.float64]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe & Ito's colours, told apart by colour-blind readers too."""
@@ -59,66 +65,135 @@ BAND_RESAMPLES = 200
 """Of a band's bootstrap: its edge is drawn a pixel wide, and there are dozens of checkpoints."""
 
 
-def cost_curves(curves: pd.DataFrame, ax: Axes, by: str, references: Mapping[str, float] | None = None) -> Axes:
+MOST_LABELS = 6
+"""So many lines are named at their ends too."""
+
+MOST_COST = 1e3
+"""Costs are drawn up to this multiple of their median, higher ones at the upper edge: 1e300 would press all flat."""
+
+
+def cost_curves(
+    curves: pd.DataFrame,
+    ax: Axes,
+    by: str,
+    references: Mapping[str, float] | None = None,
+    among: pd.DataFrame | None = None,
+) -> Axes:
     """Draw cost against iteration: a thin line per run; for each value of `by` the median over its runs, thick, with
-    its 95 % interval over seeds.
+    its interval over seeds.
 
     `curves` has the columns iteration, value, fingerprint, seed, and every config key that varies between the runs:
     they are the strata of the interval (`statistics.aggregate`). `references` are costs to compare with by name, drawn
-    dashed. The iteration axis is logarithmic from 1 on, since most happens early.
+    dashed. The iteration axis is logarithmic from 1 on, since most happens early. A cost that is not finite counts as
+    infinite in the median; it is drawn at the upper edge, and the legend says of how many runs.
     """
-    bands = aggregate(curves, "value", [by, "iteration"], "median", resamples=BAND_RESAMPLES, allow_incomplete=True)
-    for number, (name, band) in enumerate(bands.groupby(by, sort=True)):
+    whole = _whole(curves, ax, among)
+    low, high = _drawable(whole["value"].to_numpy(np.float64))
+    bands = aggregate(
+        curves,
+        "value",
+        [by, "iteration"],
+        "median",
+        resamples=BAND_RESAMPLES,
+        lower_is_better=True,
+        allow_incomplete=True,
+    )
+    values = _values(whole, by)
+    ends = []
+    for number, value in enumerate(values):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        chosen = curves[(curves[by] == name).to_numpy()]
-        lines = [run[["iteration", "value"]].to_numpy() for _, run in chosen.groupby("fingerprint", observed=True)]
+        band = bands[_is(bands[by], value)]
+        if band.empty:
+            continue
+        lines = _lines(curves[_is(curves[by], value)], low, high)
         ax.add_collection(LineCollection(lines, colors=colour, alpha=0.25, linewidths=0.5), autolim=True)
-        ax.fill_between(band["iteration"], band["low"], band["high"], color=colour, alpha=0.25, linewidth=0)
+        middle, bottom, top = (band[name].clip(low, high) for name in ("estimate", "low", "high"))
+        ax.fill_between(band["iteration"], bottom, top, color=colour, alpha=0.25, linewidth=0)
         ax.plot(
-            *(band["iteration"], band["estimate"]),
+            *(band["iteration"], middle),
             color=colour,
             linewidth=2,
             marker=marker,
             markevery=(number, 7),
             markersize=4.5,
-            label=_label(name),
+            label=_label(value),
         )
+        ends.append((float(middle.iloc[-1]), _label(value), colour))
+    if len(values) > MOST_LABELS:
+        ends.clear()
     highest_first = sorted((references or {}).items(), key=lambda reference: -reference[1])
-    for number, (name, cost) in enumerate(highest_first):
-        _reference(ax, cost, f"{name}, {cost:.3f}", below=number > 0)
+    for (name, cost), style in zip(highest_first, ("--", ":", "-.") * len(highest_first), strict=False):
+        ax.axhline(cost, color="0.25", linestyle=style, linewidth=1, label=_literal(name))
+        ends.append((cost, f"{cost:.3f}", "#404040"))
+    ax.update_datalim([(0, low), (0, high)])
+    ax.autoscale_view()
     ax.set_xscale("symlog", linthresh=1)
     log_scale(ax)
-    ax.set_xlim(0, curves["iteration"].max())
+    ax.set_xlim(0, whole["iteration"].max())
     ax.set_xlabel("iteration")
-    ax.set_ylabel("cost on the training data (nats)")
-    ax.legend(title=f"{by}:\nmedian and its\n95 % interval", frameon=False, fontsize=8, title_fontsize=8)
+    ax.set_ylabel("cost on the training data (mean loss)")
+    _name_ends(ax, ends)
+    title = f"{by}:\n{_caption('median', curves, [by], whole, bands)}"
+    lost = diverged(whole)
+    if lost:
+        title += f"\n({lost} of {whole['fingerprint'].nunique()} runs diverged:\ncounted as infinite)"
+    ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
 
+def diverged(curves: pd.DataFrame) -> int:
+    """Return how many runs have a value that is not finite."""
+    return int(curves.loc[~np.isfinite(curves["value"].to_numpy(np.float64)), "fingerprint"].nunique())
+
+
+def _drawable(costs: Array) -> tuple[float, float]:
+    """Return the lowest and the highest cost to draw on a log axis."""
+    positive = costs[np.isfinite(costs) & (costs > 0)]
+    if not positive.size:
+        return 0.1, 1.0
+    return float(positive.min()), float(min(positive.max(), MOST_COST * np.median(positive)))
+
+
+def _lines(curves: pd.DataFrame, low: float, high: float) -> list[Array]:
+    """Return the points (iteration, value) of every run, sorted once: a group for each of thousands is slow."""
+    run = pd.factorize(curves["fingerprint"])[0]
+    value = np.nan_to_num(curves["value"].to_numpy(np.float64), nan=np.inf)
+    points = np.column_stack([curves["iteration"].to_numpy(np.float64), value.clip(low, high)])
+    order = np.lexsort((points[:, 0], run))
+    return np.split(points[order], np.flatnonzero(np.diff(run[order])) + 1)
+
+
 def metric_by_value(
-    runs: pd.DataFrame, ax: Axes, metric: str, x: str, by: str | None = None, statistic: str = "iqm"
+    runs: pd.DataFrame,
+    ax: Axes,
+    metric: str,
+    x: str,
+    by: str | None = None,
+    statistic: str = "iqm",
+    among: pd.DataFrame | None = None,
 ) -> Axes:
-    """Draw a final metric against a swept value: every run a dot, and over seeds the statistic with its 95 % interval.
+    """Draw a final metric against a swept value: every run a dot, and over seeds the statistic with its interval.
 
     One colour and shape for each value of `by`. Where the runs have what an affine model reaches on the same data
     (`reference/affine_...`), it is drawn dashed: a network that is not above it has gained nothing from being one.
     """
-    values = sorted(runs[x].unique())
-    positions = {value: place for place, value in enumerate(values)}
+    whole = _whole(runs, ax, among)
+    values = _values(whole, x)
     keys = [x] if by is None else [by, x]
     table = aggregate(runs, metric, keys, statistic, allow_incomplete=True)
-    groups: list[object] = [None] if by is None else sorted(runs[by].unique())
+    groups: list[object] = [None] if by is None else _values(whole, by)
     width = min(0.12, 0.7 / len(groups))
     for number, group in enumerate(groups):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        ours, its = (runs, table) if by is None else (runs[runs[by] == group], table[table[by] == group])
+        ours, its = (runs, table) if by is None else (runs[_is(runs[by], group)], table[_is(table[by], group)])
+        if its.empty:
+            continue
         # Side by side, or the dots of one group would hide those of another.
         offset = (number - (len(groups) - 1) / 2) * width
-        ax.plot(ours[x].map(positions).astype(float) + offset, ours[metric].astype(float), ".", color=colour, alpha=0.3)
-        places = its[x].map(positions).astype(float) + offset
+        ax.plot(_places(ours[x], values) + offset, ours[metric].astype(float), ".", color=colour, alpha=0.3)
         reach = np.abs(its[["low", "high"]].sub(its["estimate"], axis=0).to_numpy().T)
         ax.errorbar(
-            places.to_numpy(),
+            _places(its[x], values) + offset,
             its["estimate"].to_numpy(),
             np.nan_to_num(reach, posinf=0),
             color=colour,
@@ -129,73 +204,85 @@ def metric_by_value(
             label=None if by is None else _label(group),
         )
     baseline = f"reference/affine_{metric}"
-    if baseline in runs:
-        level = runs[baseline].median()
-        _reference(ax, level, f"best affine model, {level:.3f}")
+    if baseline in runs and np.isfinite(level := runs[baseline].median()):
+        _reference(ax, level, "best affine model")
     ax.set_xticks(range(len(values)), [_label(value) for value in values])
+    ax.set_xlim(-0.5, len(values) - 0.5)
     ax.set_xlabel(x)
     ax.set_ylabel(_unit(metric))
-    title = f"{_NAMES[statistic]} over seeds\nand its 95 % interval"
+    title = _caption(_NAMES[statistic], runs, keys, whole, table)
     if by is None:
         ax.set_title(title.replace("\n", " "), fontsize=8)
-    else:
-        ax.legend(title=f"{by}:\n{title}", frameon=False, fontsize=8, title_fontsize=8)
+        title = ""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(title=f"{by}:\n{title}" if title else "", frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
 
 _NAMES = {"iqm": "interquartile mean", "median": "median", "mean": "mean"}
 
 
-def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str) -> Axes:
+def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFrame | None = None) -> Axes:
     """Draw a tile for each pair of values of two swept keys, in the colour and with the letter of its verdict.
 
-    Where runs of one tile differ, as seeds do, the tile is divided in proportion and carries the letter and share of
-    the most frequent verdict. A tile without runs stays empty.
+    Where runs of one tile differ, as seeds do, the tile is divided into stripes as wide as their share of the runs, and
+    carries the letter and count of the most frequent verdict. A tile without runs stays empty.
     """
-    columns, rows = (sorted(runs[key].unique()) for key in (x, y))
-    counts = runs.groupby([y, x])["verdict"].value_counts()
-    by_tile: dict[Any, pd.Series] = {
-        place: tile.droplevel([0, 1]) for place, tile in counts.groupby(level=[0, 1], sort=False)
-    }
+    whole = _whole(runs, ax, among)
+    columns, rows = _values(whole, x), _values(whole, y)
     for name in [name for name in VERDICTS if name in set(runs["verdict"])]:
         letter, colour = VERDICTS[name]
         ax.add_patch(Rectangle((-9, -9), 1, 1, facecolor=colour, edgecolor="0.6", label=f"{letter}  {name}"))
     tiles, colours = [], []
-    for row, down in enumerate(rows):
-        for column, across in enumerate(columns):
-            if (down, across) not in by_tile:
-                continue
-            tile = by_tile[down, across]
-            left = column - 0.5
-            for name in [name for name in VERDICTS if name in tile]:
-                share = tile[name] / tile.sum()
-                tiles.append(Rectangle((left, row - 0.5), share, 1))
-                colours.append(VERDICTS[name][1])
-                left += share
-            letter, colour = VERDICTS[tile.index[0]]
-            text = letter if len(tile) == 1 else f"{letter} {tile.iloc[0]}/{tile.sum()}"
-            box = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "none"}
-            ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(colour), bbox=box)
+    by_tile = pd.DataFrame(
+        {"row": _places(runs[y], rows), "column": _places(runs[x], columns), "verdict": runs["verdict"].to_numpy()}
+    ).groupby(["row", "column"])["verdict"]
+    for place, verdicts in by_tile:
+        row, column = np.asarray(place, np.float64).tolist()
+        tile = verdicts.value_counts()
+        left = column - 0.5
+        for name in [name for name in VERDICTS if name in tile]:
+            share = tile[name] / tile.sum()
+            tiles.append(Rectangle((left, row - 0.5), share, 1))
+            colours.append(VERDICTS[name][1])
+            left += share
+        letter, colour = VERDICTS[tile.index[0]]
+        divided = len(tile) > 1
+        text = f"{letter} {tile.iloc[0]}/{tile.sum()}" if divided else letter
+        # The white edge parts the words from the stripes that they stand on.
+        edge = "white" if divided else "none"
+        box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": edge, "linewidth": 1.2}
+        ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(colour), bbox=box)
     ax.add_collection(PatchCollection(tiles, facecolors=colours, edgecolors="none"))
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    for edge in np.arange(len(columns) + 1) - 0.5:
-        ax.axvline(edge, color="white", linewidth=1.5)
-    for edge in np.arange(len(rows) + 1) - 0.5:
-        ax.axhline(edge, color="white", linewidth=1.5)
+    for border in np.arange(len(columns) + 1) - 0.5:
+        ax.axvline(border, color="white", linewidth=1.5)
+    for border in np.arange(len(rows) + 1) - 0.5:
+        ax.axhline(border, color="white", linewidth=1.5)
     ax.set_xticks(range(len(columns)), [_label(value) for value in columns])
     ax.set_yticks(range(len(rows)), [_label(value) for value in rows])
     ax.set_xlabel(x)
     ax.set_ylabel(y)
-    ax.legend(title="verdict", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, title_fontsize=8)
+    over = pooled(runs, [x, y], whole)
+    title = f"verdict of\n{_broken(over)};\na stripe is as wide as\nits share of the runs" if over else "verdict"
+    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
 
-def gradient_flow(curves: pd.DataFrame, ax: Axes, limits: tuple[float, float] | None = None) -> Axes:
+def gradient_flow(
+    curves: pd.DataFrame,
+    ax: Axes,
+    limits: tuple[float, float] | None = None,
+    theory: Sequence[float] | None = None,
+) -> Axes:
     """Draw the size of the back-propagated signal, rms dZ, by layer and iteration, as a heat map in log colours.
 
     `curves` holds the quantity signal/rms_dZ of one run, or several, whose median is drawn. `limits` are the ends of
-    the colour scale, to be shared between panels. Exact zeros, which a log scale cannot show, are hatched.
+    the colour scale, to be shared between panels; the colour bar has an arrow where values lie beyond. Exact zeros,
+    which a log scale cannot show, are hatched. `theory` has the ratios of layers 1, 2, ... to the output before
+    training, as `nnlab.findings.expected.signal_by_layer` gives them: a column to the left of iteration 0, in the same
+    colours, from what was measured at the output.
     """
     table = curves[curves["quantity"] == "signal/rms_dZ"].pivot_table("value", "layer", "iteration", aggfunc="median")
     values, positive = table.to_numpy(), table.to_numpy()[table.to_numpy() > 0]
@@ -207,46 +294,140 @@ def gradient_flow(curves: pd.DataFrame, ax: Axes, limits: tuple[float, float] | 
     )
     layers = np.arange(len(table) + 1) + 0.5
     shown = np.ma.masked_where(~(values > 0), values)
-    mesh = ax.pcolormesh(edges, layers, shown, norm=LogNorm(low, high), cmap="viridis", rasterized=True)
+    norm = LogNorm(low, high)
+    mesh = ax.pcolormesh(edges, layers, shown, norm=norm, cmap="viridis", rasterized=True)
     zeros = np.ma.masked_where(values != 0, np.ones_like(values))
     grey = ListedColormap(["#EEEEEE"])
     ax.pcolor(edges, layers, zeros, cmap=grey, hatch="///", edgecolor="0.6", linewidth=0)
     ax.set_xscale("symlog", linthresh=1)
+    if theory is not None:
+        expected = np.asarray(theory, np.float64)[:, None] * values[-1, 0]
+        ax.pcolormesh([-1.1, -0.65], layers, expected, norm=norm, cmap="viridis", rasterized=True)
+        ax.text(-0.85, layers[-1], "theory", fontsize=7, ha="center", va="bottom")
+        ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= edges[-1]])
+        ax.set_xlim(-1.1, edges[-1])
+        positive = np.append(positive, expected)
     ax.set_yticks(range(1, len(table) + 1), [f"{layer}" for layer in table.index])
     ax.set_xlabel("iteration")
     ax.set_ylabel("layer (1: next to the inputs)")
-    ax.figure.colorbar(mesh, ax=ax, label="rms dZ (hatched: exactly 0)")
+    beyond = (bool((positive < low).any()), bool((positive > high).any()))
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
+    ax.figure.colorbar(mesh, ax=ax, label="rms dZ (hatched: exactly 0)", extend=extend)
     return ax
 
 
 def signal_by_layer(
-    curves: pd.DataFrame, ax: Axes, by: str, theory: Mapping[object, Sequence[float]] | None = None
+    curves: pd.DataFrame,
+    ax: Axes,
+    by: str,
+    theory: Mapping[object, Sequence[float]] | None = None,
+    among: pd.DataFrame | None = None,
 ) -> Axes:
     """Draw how much of the output's error signal arrives at each layer: rms dZ over that of the output.
 
     `curves` holds signal/rms_dZ of one iteration with the columns fingerprint, seed, layer, value and every config key
-    that varies. Solid: the median over runs of each value of `by`, with its 95 % interval over seeds; a run whose
-    output has no error at all is left out. Dashed: `theory`, for each value of `by` the ratios of layers 1, 2, ..., as
-    `nnlab.findings.expected.signal_by_layer` gives them. A straight line falls by the same factor in every layer.
+    that varies. Solid: for each value of `by` the root of the mean over runs of the squared ratio, which is what theory
+    speaks of, with its interval over seeds; a run whose output has no error at all is left out. Dashed: `theory`, for
+    each value of `by` the ratios of layers 1, 2, ..., as `nnlab.findings.expected.signal_by_layer` gives them. A
+    straight line falls by the same factor in every layer.
     """
+    whole = _whole(curves, ax, among)
     top = curves.loc[curves.groupby("fingerprint", observed=True)["layer"].idxmax()].set_index("fingerprint")["value"]
     above = curves["fingerprint"].map(top).astype(float)
-    ratio = curves.assign(value=curves["value"] / above.where(above > 0)).dropna(subset=["value"])
-    table = aggregate(ratio, "value", [by, "layer"], "median", resamples=BAND_RESAMPLES, allow_incomplete=True)
-    for number, (name, line) in enumerate(table.groupby(by, sort=True)):
+    with np.errstate(over="ignore"):
+        squares = np.square(curves["value"] / above.where(above > 0))
+    ratio = curves.assign(value=squares).dropna(subset=["value"])
+    table = aggregate(ratio, "value", [by, "layer"], "mean", resamples=BAND_RESAMPLES, allow_incomplete=True)
+    table[["estimate", "low", "high"]] = np.sqrt(table[["estimate", "low", "high"]])
+    for number, value in enumerate(_values(whole, by)):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        line = table[_is(table[by], value)]
+        if line.empty:
+            continue
         ax.fill_between(line["layer"], line["low"], line["high"], color=colour, alpha=0.25, linewidth=0)
-        ax.plot(line["layer"], line["estimate"], color=colour, marker=marker, markersize=4.5, label=_label(name))
-        if theory and name in theory:
-            expected = theory[name]
+        ax.plot(line["layer"], line["estimate"], color=colour, marker=marker, markersize=4.5, label=_label(value))
+        if theory and value in theory:
+            expected = theory[value]
             ax.plot(range(1, len(expected) + 1), expected, color=colour, linestyle="--", linewidth=1)
-    ax.plot([], [], color="0.25", linestyle="--", linewidth=1, label="theory, wide layers")
+    if theory:
+        ax.plot([], [], color="0.25", linestyle="--", linewidth=1, label="theory, wide layers")
     log_scale(ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("layer (1: next to the inputs)")
     ax.set_ylabel("rms dZ / rms dZ of the output")
-    ax.legend(title=f"{by}:\nmedian and its\n95 % interval", frameon=False, fontsize=8, title_fontsize=8)
+    title = f"{by}:\n{_caption('root mean square', curves, [by], whole, table)}"
+    ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
     return ax
+
+
+# ---- what runs have in common
+
+
+_PANELS: "WeakKeyDictionary[object, pd.DataFrame]" = WeakKeyDictionary()
+"""The runs of all panels of a figure of `panels`."""
+
+
+def _whole(frame: pd.DataFrame, ax: Axes, among: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the runs whose values have the same places and colours."""
+    return among if among is not None else _PANELS.get(ax.figure, frame)
+
+
+def _values(frame: pd.DataFrame, key: str) -> list[object]:
+    """Return the values of a key, sorted, and None last where it is missing."""
+    return [*sorted(frame[key].dropna().unique()), *([None] if frame[key].isna().any() else [])]
+
+
+def _is(column: pd.Series, value: object) -> NDArray[np.bool_]:
+    same = column.isna() if value is None else column == value
+    return same.to_numpy(dtype=bool, na_value=False)
+
+
+def _places(column: pd.Series, values: Sequence[object]) -> Array:
+    """Return for each run which of the values it has."""
+    places = np.full(len(column), np.nan)
+    for place, value in enumerate(values):
+        places[_is(column, value)] = place
+    return places
+
+
+def pooled(frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame | None = None) -> str:
+    """Return what one point of a figure or one cell of a table is of: `5 seeds and 7 values of model.hidden_size`.
+
+    `shown` are the keys by which the runs are told apart; what else was varied is pooled. `whole` are the runs of all
+    panels, where `frame` is one. Empty if nothing is pooled.
+    """
+    whole = (frame if whole is None else whole).drop_duplicates("fingerprint") if "fingerprint" in frame else frame
+    keys = [key for key in varied(whole) if key not in shown and frame[key].nunique(dropna=False) > 1]
+    apart = [key for key in varied(whole) if key not in keys]
+    cells = whole.groupby(list(dict.fromkeys([*shown, *apart])), dropna=False) if [*shown, *apart] else None
+    words = []
+    for key in keys:
+        counts = np.array([whole[key].nunique(dropna=False)]) if cells is None else cells[key].nunique(dropna=False)
+        most = ("up to " if counts.min() < counts.max() else "") + f"{counts.max()}"
+        words.append(f"{most} seeds" if key == "seed" else f"{most} values of {key}")
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
+
+
+def interval_words(counts: Collection[int]) -> str:
+    """Return what intervals of so many runs are called in one word."""
+    names = {interval_name(count) for count in counts}
+    return names.pop() if len(names) == 1 else "95 % interval (range of fewer than six runs)"
+
+
+def _caption(
+    statistic: str, frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame, table: pd.DataFrame
+) -> str:
+    """Return what is drawn of which runs: a statistic over what is pooled, and what its interval is called."""
+    over = pooled(frame, shown, whole)
+    if not over:
+        return "one run each"
+    spread = table["low"].notna()
+    ends = f"\nand its {_broken(interval_words(table['runs'][spread]), ' (')}" if spread.any() else ""
+    return f"{statistic} over\n{_broken(over)}{ends}"
+
+
+def _broken(words: str, at: str = " and ") -> str:
+    return words.replace(at, f"\n{at.lstrip()}")
 
 
 # ---- several of them on a page
@@ -261,10 +442,12 @@ def panels(
 ) -> Figure:
     """Return a figure with one panel for each value of `by` (None: one panel), all with the same limits and one legend.
 
-    `frame` has the columns fingerprint and seed: the title says of how many runs and seeds the figure is.
+    `frame` has the columns fingerprint and seed: the title says of how many runs and seeds the figure is. The figures
+    of this module that `draw` calls give every value the place and colour that it has in the whole of `frame`.
     """
-    groups = list(frame.groupby(by, sort=True)) if by else [("", frame)]
+    groups = [(value, frame[_is(frame[by], value)]) for value in _values(frame, by)] if by else [("", frame)]
     figure = Figure(figsize=(max(7.0, size[0] * len(groups) + 1), size[1]), layout="constrained")
+    _PANELS[figure] = frame
     axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     for place, (ax, (value, group)) in enumerate(zip(axes, groups, strict=True)):
         draw(group, ax)
@@ -287,7 +470,9 @@ def _share_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     """Put one legend beside the panels, with all that any of them shows."""
     legends = [legend for ax in axes if (legend := ax.get_legend()) is not None]
     entries = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    title = legends[0].get_title().get_text() if legends else ""
+    title = max(
+        (legend.get_title().get_text() for legend in legends), key=len, default=""
+    )  # of the panel with most to say
     for legend in legends:
         legend.remove()
     if entries:
@@ -312,18 +497,25 @@ def log_scale(ax: Axes) -> None:
         ax.yaxis.set_minor_formatter("")
 
 
-def _reference(ax: Axes, level: float, text: str, *, below: bool = False) -> None:
-    """Draw a dashed line across, with its name above or below the right end."""
-    ax.axhline(level, color="0.25", linestyle="--", linewidth=1)
-    box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
-    ax.text(
-        *(0.99, level, text),
-        transform=ax.get_yaxis_transform() + ScaledTranslation(0, (-3 if below else 3) / 72, ax.figure.dpi_scale_trans),
-        ha="right",
-        va="top" if below else "bottom",
-        fontsize=7,
-        bbox=box,
-    )
+def _reference(ax: Axes, level: float, name: str) -> None:
+    """Draw a dashed line across, named in the legend; its level stands outside, where it covers nothing."""
+    ax.axhline(level, color="0.25", linestyle="--", linewidth=1, label=_literal(name))
+    ax.text(1.01, level, f"{level:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color="0.25")
+
+
+def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write names at the heights where lines end, outside to the right, as far apart as they are high."""
+    low, high = np.log10(ax.get_ylim())
+    step = 8 / (72 * ax.get_window_extent().height / ax.figure.dpi)
+    ends = sorted(ends)
+    wanted = np.array([(np.log10(level) - low) / (high - low) for level, _, _ in ends])
+    apart = step * np.arange(len(ends))
+    # Pushed up from below, and down from above: halfway between both is as far apart as either.
+    up = np.maximum.accumulate(wanted - apart) + apart
+    down = np.minimum.accumulate((wanted - apart)[::-1])[::-1] + apart
+    for height, (_, name, colour) in zip((up + down) / 2, ends, strict=True):
+        dark = tuple(0.7 * part for part in to_rgb(colour))
+        ax.text(1.01, height, name, transform=ax.transAxes, va="center", fontsize=7, color=dark)
 
 
 def ink(colour: str) -> str:
@@ -340,4 +532,9 @@ def _unit(metric: str) -> str:
 
 
 def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{value}"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else _literal(f"{value}")
+
+
+def _literal(text: str) -> str:
+    """Return text from data as matplotlib must be told it, which reads formulas between dollar signs."""
+    return text.replace("$", r"\$")

@@ -19,8 +19,8 @@ from PIL import Image
 
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
-from nnlab.findings.plots import VERDICTS, cost_curves, count, ink, metric_by_value, panels, verdict_map
-from nnlab.findings.statistics import constant
+from nnlab.findings.plots import VERDICTS, cost_curves, count, ink, metric_by_value, panels, pooled, verdict_map
+from nnlab.findings.statistics import constant, interval_name
 from nnlab.record.logbook import Logbook, Summary
 
 __all__ = ["report"]
@@ -48,13 +48,20 @@ class Section(NamedTuple):
     blocks: list[Block]
 
 
-def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
-    """Return the page about all recorded runs of an experiment. Raises ConfigError if there are none."""
-    runs = load_runs(experiment, results_dir)
+def report(
+    experiment: str, results_dir: str = RunConfig.results_dir, fingerprints: Collection[str] | None = None
+) -> str:
+    """Return the page about the recorded runs of an experiment: all of them, or those of some fingerprints.
+
+    Raises ConfigError if there are none.
+    """
+    everything = load_runs(experiment, results_dir)
+    runs = everything if fingerprints is None else everything[everything["fingerprint"].isin(list(fingerprints))]
+    runs = runs.reset_index(drop=True)
     swept = varied(runs)
     logbook = Logbook(results_path(results_dir))
     sweeps = [sweep for sweep in logbook if sweep.experiment == experiment]
-    made = set(runs["fingerprint"])
+    made = set(everything["fingerprint"])
     words = jinja2.Environment(
         loader=jinja2.PackageLoader("nnlab.findings", ""), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -62,6 +69,7 @@ def report(experiment: str, results_dir: str = RunConfig.results_dir) -> str:
         experiment=experiment,
         question=logbook.question(experiment),
         runs=count(runs),
+        others=len(everything) - len(runs),
         verdicts=[
             {"name": name, "count": number, "colour": VERDICTS[name][1], "ink": ink(VERDICTS[name][1])}
             for name, number in Counter(runs["verdict"]).most_common()
@@ -114,9 +122,10 @@ def _same(runs: pd.DataFrame) -> Block:
 
 
 def _scores(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
-    text = (
-        "Interquartile mean over seeds, in brackets its 95 % bootstrap interval (of fewer than six runs their range)."
-    )
+    seeds = runs["seed"].nunique()
+    text = f"Interquartile mean over up to {seeds} seeds, in brackets its {interval_name(seeds)}."
+    if seeds >= 6:
+        text += " Where fewer than six runs are there, it is their range."
     return [
         Section(name, text, [_table(name, summary_table(runs, swept, name, allow_incomplete=True))])
         for name in METRICS
@@ -148,7 +157,10 @@ def _verdicts(runs: pd.DataFrame, swept: Sequence[str]) -> Section:
         counts = ", ".join(f"{name} {number}" for name, number in Counter(runs["verdict"]).most_common())
         blocks.append(_figure(figure, title, f"Map of tiles. {count(runs)}: {counts}. The table below has every tile."))
     table = verdict_table(runs, swept, allow_incomplete=True)
-    text = "One word per setting says why it learned or not; counts where seeds differ."
+    over = pooled(runs, [key for key in (panel, x, y) if key])
+    text = (
+        f"One word says why a run learned or not. A tile is of {over or 'one run'}; the table counts where they differ."
+    )
     return Section("Verdicts", text, [*blocks, _table("verdicts", table)])
 
 
@@ -156,7 +168,6 @@ def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return the figures: few values side by side as panels, some as colours, many along the axis."""
     panel, by, x = _arranged(runs, swept)
     curves = load_curves(runs, ["cost/train"])
-    curves = curves[np.isfinite(curves["value"]) & (curves["value"] > 0)]
     curves = curves.merge(runs[list(dict.fromkeys(["fingerprint", "seed", *swept]))], on="fingerprint")
     references = _references(runs)
     sections = []
@@ -165,14 +176,16 @@ def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
         figure = panels(curves, panel, lambda frame, ax: cost_curves(frame, ax, by, references), title)
         finals = runs.groupby(by)["cost/train"].median()
         alt = f"Curves. Median final cost: {_listed(finals)}."
-        text = "Thin: every run. Thick: the median over runs, with its 95 % interval over seeds."
+        over = pooled(runs, [key for key in (panel, by) if key])
+        text = f"Thin: every run. Thick: the median over {over or 'one run each'}, with its interval."
         sections.append(Section("Curves", text, [_figure(figure, title, alt)]))
     score = next((name for name in METRICS if name in runs), None)
     if score and x != by:
         title = f"{score} by {x} and {by}"
         figure = panels(runs, panel, lambda frame, ax: metric_by_value(frame, ax, score, x, by), title)
         alt = f"Points with intervals. Median over all runs: {_listed(runs.groupby(by)[score].median())}."
-        text = "Every run a dot; the interquartile mean over seeds with its 95 % interval."
+        over = pooled(runs, [key for key in (panel, by, x) if key])
+        text = f"Every run a dot; the interquartile mean over {over or 'one run each'}, with its interval."
         sections.append(Section("Scores", text, [_figure(figure, title, alt)]))
     return sections
 

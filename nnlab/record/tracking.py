@@ -13,7 +13,7 @@ import time
 import urllib.parse
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,7 @@ class _Mirror(ABC):
 
     def _tag_experiment(self, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
-            try:
-                self.client.set_experiment_tag(self.experiment_id, name, value)
-            except import_mlflow().exceptions.MlflowException:
-                # Between the store's look and its insert another process made the tag: now it is there to be set.
-                self.client.set_experiment_tag(self.experiment_id, name, value)
+            _twice(self.client.set_experiment_tag, self.experiment_id, name, value)
 
     @contextlib.contextmanager
     def _released(self, name: str) -> Iterator[None]:
@@ -215,7 +211,7 @@ class Tracker(_Mirror):
                 self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
             )
             self.client.log_batch(_id(created), metrics=_metrics(points(run, swept), end), params=_params(run.config))
-            self.client.log_inputs(_id(created), [_dataset(run)])
+            _twice(self.client.log_inputs, _id(created), [_dataset(run)])
             self._log_artifacts(created, folder)
             for title, figure in (figures or {}).items():
                 self.client.log_figure(_id(created), figure, f"figures/{title}.png")
@@ -367,6 +363,17 @@ class SweepTracker(_Mirror):
             self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
             self.client.log_text(run_id, failure["traceback"], "traceback.txt")
             self.client.set_terminated(run_id, "FAILED")
+
+
+def _twice(tell: Callable[..., None], *what: object) -> None:
+    """Tell the store something that other processes tell it too, as an experiment's tags and data sets.
+
+    Between its look and its insert another one may have made the same: the second time it is there.
+    """
+    try:
+        tell(*what)
+    except import_mlflow().exceptions.MlflowException:
+        tell(*what)
 
 
 def _tags(run: Run) -> dict[str, str]:

@@ -172,7 +172,7 @@ class Study:
         experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
         page = results / "reports" / f"{experiment}.html"
         try:
-            text = report(experiment, str(results))
+            text = report(experiment, str(results), [job.fingerprint for job in self.jobs])
             for path in (page, folder / page.name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")

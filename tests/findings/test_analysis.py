@@ -49,7 +49,7 @@ def test_the_table_gives_a_statistic_with_its_interval_over_seeds(results: Path)
     table = summary_table(runs, varied(runs), "cost/train", statistic="mean")
     assert table.shape == (2, 3)
     costs = runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu'")["cost/train"]
-    assert table.loc["relu", 2] == f"{costs.mean():.3f} [{costs.min():.2f}, {costs.max():.2f}]"
+    assert table.loc["relu", 2] == f"{costs.mean():.3f} [{costs.min():.3f}, {costs.max():.3f}]"
 
 
 def test_one_seed_has_no_interval(results: Path) -> None:

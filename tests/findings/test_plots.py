@@ -96,7 +96,8 @@ def test_cost_curves_show_every_run_and_the_interval_of_the_median(ax: Axes) -> 
     cost_curves(curves, ax, "model.activation", {"nothing": 0.7, "affine": 0.6})
     thin = [collection for collection in ax.collections if isinstance(collection, LineCollection)]
     assert sum(len(lines.get_segments()) for lines in thin) == 60
-    assert [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.7, 0.6]  # type: ignore[index]
+    dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() in ("--", ":")]  # type: ignore[index]
+    assert dashed == [0.7, 0.6]
     relu = next(line for line in ax.lines if line.get_label() == "relu")
     last = curves[(curves["model.activation"] == "relu") & (curves["iteration"] == 1000)]
     assert relu.get_ydata()[-1] == pytest.approx(last["value"].median())  # type: ignore[index]
@@ -131,8 +132,60 @@ def test_an_interval_that_ends_at_infinity_is_drawn_as_far_as_it_goes(ax: Axes) 
 def test_signals_are_relative_to_the_output_and_theory_is_dashed(ax: Axes) -> None:
     signal_by_layer(figures.signal(), ax, "model.activation", {"relu": [0.125, 0.25, 0.5, 1.0]})
     relu = next(line for line in ax.lines if line.get_label() == "relu")
-    np.testing.assert_allclose(relu.get_ydata(), [0.52**3, 0.52**2, 0.52, 1.0])
+    falls = 0.5 * (1 + 0.02 * np.arange(5))
+    expected = [np.sqrt(np.mean(falls ** (2 * layers))) for layers in (3, 2, 1, 0)]  # theory is of the mean square
+    np.testing.assert_allclose(relu.get_ydata(), expected)
     assert next(list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == "--") == [0.125, 0.25, 0.5, 1.0]
+
+
+@pytest.fixture
+def unequal() -> pd.DataFrame:
+    """A second sweep with another learning rate went to the same experiment, with one width and one activation."""
+    runs = figures.runs()
+    second = runs[(runs["model.hidden_size"] == 4) & (runs["model.activation"] == "tanh")]
+    second = second.assign(fingerprint="second " + second["fingerprint"].astype(str))
+    rates = np.repeat([0.1, 1.2], [len(second), len(runs)])
+    return pd.concat([second, runs], ignore_index=True).assign(**{"training.learning_rate": rates})
+
+
+def test_a_value_has_the_same_place_in_every_panel(unequal: pd.DataFrame) -> None:
+    figure = panels(
+        unequal,
+        "training.learning_rate",
+        lambda frame, ax: verdict_map(frame, ax, "model.hidden_size", "model.activation"),
+        "Title",
+    )
+    widths = sorted(unequal["model.hidden_size"].unique())
+    names = sorted(unequal["model.activation"].unique())
+    few, many = figure.axes[:2]
+    place = (widths.index(4), names.index("tanh"))
+    assert {text.get_position() for text in few.texts} == {place}
+    assert len(many.texts) == len(widths) * len(names)
+    assert [tick.get_text() for tick in many.get_xticklabels()] == [str(width) for width in widths]
+    assert few.get_xlim() == many.get_xlim() == (-0.5, len(widths) - 0.5)
+
+
+def test_a_value_has_the_same_colour_in_every_panel(unequal: pd.DataFrame) -> None:
+    figure = panels(
+        unequal,
+        "training.learning_rate",
+        lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.hidden_size", "model.activation"),
+        "Title",
+    )
+    colours = [
+        {bars.get_label(): bars.lines[0].get_color() for bars in ax.containers}  # type: ignore[attr-defined]
+        for ax in figure.axes[:2]
+    ]
+    assert colours[0] == {"tanh": colours[1]["tanh"]}
+    assert len(set(colours[1].values())) == unequal["model.activation"].nunique()
+
+
+def test_text_from_data_is_no_formula(ax: Axes) -> None:
+    runs = figures.runs()
+    runs["data.path"] = np.where(runs["model.activation"] == "relu", "c$\\frac{$.csv", "b$.csv")
+    metric_by_value(runs, ax, "accuracy/test", "data.path")
+    ax.figure.canvas.draw()
+    assert [tick.get_text().replace("\\$", "$") for tick in ax.get_xticklabels()] == ["b$.csv", "c$\\frac{$.csv"]
 
 
 def test_panels_have_the_same_limits_one_legend_and_say_of_how_many_runs() -> None:

@@ -118,6 +118,26 @@ def test_the_experiment_opens_as_model_training_with_a_view(configs: list[nnlab.
     assert "params.`init.scale`" in tags["mlflow.sharedViewState.swept"]
 
 
+def test_two_processes_tell_of_the_same_data_set(
+    configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = import_mlflow()
+    real = mlflow.MlflowClient.log_inputs
+    beaten: list[str] = []
+
+    def log_inputs(self: Any, run_id: str, *what: Any) -> None:
+        if not beaten:
+            beaten.append(run_id)
+            raise mlflow.exceptions.MlflowException("UNIQUE constraint failed: datasets.experiment_id")
+        real(self, run_id, *what)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", log_inputs)
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    (entry,) = recorded(results)
+    assert beaten == [entry.info.run_id]
+    assert [given.dataset.name for given in entry.inputs.dataset_inputs] == ["flower"]
+
+
 def test_an_experiment_says_what_it_asks_unless_somebody_has_said_more(
     configs: list[nnlab.RunConfig], results: Path
 ) -> None:
