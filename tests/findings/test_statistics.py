@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from simulated import coverage, distributions
+from simulated import Design, coverage, share_coverage
 
 from nnlab.findings.statistics import (
     STATISTICS,
     IncompleteError,
     aggregate,
     compare,
+    holes,
     interval,
+    interval_name,
     performance_profile,
     share_interval,
     varied,
@@ -40,12 +42,35 @@ TWO = {
 @pytest.mark.parametrize("statistic", ["iqm", "median"])
 @pytest.mark.parametrize("name", ["normal", "lognormal"])
 def test_intervals_contain_the_truth_as_often_as_they_say(name: str, statistic: str, strata: tuple[int, ...]) -> None:
-    assert 0.93 <= coverage(distributions()[name], statistic, strata) <= 0.97
+    assert 0.93 <= coverage(name, statistic, Design(strata)) <= 0.97
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("statistic", ["iqm", "median"])
+def test_strata_of_the_same_seeds_are_no_more_than_their_seeds(statistic: str, shared: float) -> None:
+    assert 0.93 <= coverage("normal", statistic, Design((10,) * 4, shared=shared)) <= 0.97
+
+
+def test_the_mean_of_unlike_strata_is_covered_by_the_iqm_and_not_by_the_median() -> None:
+    """The docstring of `interval` warns: if this ever holds for the median, it may stop."""
+    apart = Design((10,) * 4, apart=3.0)
+    assert 0.92 <= coverage("normal", "iqm", apart) <= 0.97
+    assert coverage("lognormal", "median", apart) < 0.85
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "design",
+    [Design((5,)), Design((10,)), Design((5,) * 4, apart=1.0), Design((10,) * 4, shared=0.9)],
+    ids=["5", "10", "unlike", "crossed"],
+)
+def test_bands_of_profiles_contain_the_true_share(design: Design, share: float) -> None:
+    assert share_coverage(share, design, repetitions=1_000) >= 0.9
 
 
 def test_five_runs_cannot_do_better_than_their_range() -> None:
     """All five are on one side of the median in 1 of 16 cases, and no interval within the data has the truth then."""
-    assert 0.91 <= coverage(distributions()["normal"], "median", (5,)) <= 1 - 2.0**-4 + 0.01
+    assert 0.91 <= coverage("normal", "median", Design((5,))) <= 1 - 2.0**-4 + 0.01
 
 
 @pytest.mark.parametrize(
@@ -111,6 +136,92 @@ def test_wrong_names_and_levels_are_refused() -> None:
         interval([[]])
 
 
+@pytest.mark.parametrize("statistic", ["iqm", "median"])
+def test_inf_at_both_ends_leaves_what_the_middle_says(statistic: str) -> None:
+    found = interval([[np.inf, -np.inf, 0.0, 0.1, 0.2]], statistic)
+    assert found.estimate == pytest.approx(0.1)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert np.isnan(np.array(interval([[np.inf, np.inf, -np.inf, -np.inf, 0.1, 0.2]], "mean"))).all()
+    both_in_the_middle = [[-np.inf, -np.inf, -np.inf, np.inf, np.inf, np.inf]]
+    assert np.isnan(np.array(interval(both_in_the_middle, statistic))).all()
+    # Of four, two of inf and two of -inf are drawn often enough to be where half an interval ends.
+    for sign in (1, -1):
+        few = interval([sign * np.array([-np.inf, -np.inf, -np.inf, np.inf])], "median", level=0.5)
+        assert (few.estimate, few.low, few.high) == (-sign * np.inf, -np.inf, np.inf)
+    # Another question beside it is none the worse.
+    rows = np.array([both_in_the_middle[0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    beside, alone = np.array(interval([rows], statistic)), np.array(interval([rows[1]], statistic))
+    np.testing.assert_array_equal(beside[:, 1], alone)
+
+
+def test_strata_are_of_two_runs_each_at_least() -> None:
+    _, low, high = interval([[1.0, 2.0, 3.0], [4.0]])
+    assert np.isnan(low)
+    assert np.isnan(high)
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_strata_are_resampled_as_a_loop_would(crossed: bool) -> None:
+    """The same question answered by a slow program of its own, up to the noise of 20,000 resamples."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(3, 8)) + 3 * rng.normal(size=8)
+    found = interval(list(table), "mean", crossed=crossed, resamples=20_000)
+    means = []
+    for _ in range(20_000):
+        drawn = [rng.integers(8, size=8)] * 3 if crossed else [rng.integers(8, size=8) for _ in range(3)]
+        means.append(np.mean([row[places] for row, places in zip(table, drawn, strict=True)]))
+    freedom = 7 if crossed else 24 - 3
+    tail = stats.norm.sf(np.sqrt(8 / 7) * stats.t.isf(0.025, freedom))
+    np.testing.assert_allclose((found.low, found.high), np.quantile(means, [tail, 1 - tail]), atol=0.06 * np.std(means))
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_the_level_asked_for_is_raised_by_students_t_within_strata(method: str) -> None:
+    """scipy's bootstrap of the same strata, at the level that the formula of Hesterberg 2015 says."""
+    strata = [np.random.default_rng(size).lognormal(size=5) for size in range(4)]
+    found = interval(strata, "mean", method=method, level=0.8, rng=np.random.default_rng(5))
+    tail = stats.norm.sf(np.sqrt(5 / 4) * stats.t.isf(0.1, 20 - 4))
+    reference = stats.bootstrap(
+        strata,
+        lambda *parts, axis: np.concatenate(parts, axis=axis).mean(axis=axis),
+        n_resamples=2000,
+        confidence_level=1 - 2 * tail,
+        method={"percentile": "percentile", "bca": "BCa"}[method],
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    np.testing.assert_allclose((found.low, found.high), reference, rtol=1e-12)
+
+
+def test_bca_and_percentiles_differ_and_where_bca_is_not_defined_percentiles_stay() -> None:
+    skewed = np.random.default_rng(0).lognormal(size=12)
+    assert interval([skewed], "mean", method="bca").high > interval([skewed], "mean").high
+    ties = [1.0, 1.0, 1.0, 1.0, 1.0, 2.0]
+    found = [np.array(interval([ties], "median", method=method)) for method in ("bca", "percentile")]
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_array_equal(*found)
+    runs = frame({("tanh", 0.01): skewed.tolist()})
+    table = aggregate(runs, "cost/test", statistic="mean", method="bca")
+    assert table["high"][0] == interval([skewed], "mean", method="bca").high
+
+
+def test_ninety_five_percent_are_meant_where_no_level_is_given() -> None:
+    runs = frame(TWO)
+    settings = {"model.activation": "relu"}, {"model.activation": "tanh"}
+    values = np.array(TWO["tanh", 0.01])
+    np.testing.assert_array_equal(np.array(interval([values])), np.array(interval([values], level=0.95)))
+    pd.testing.assert_frame_equal(aggregate(runs, "cost/test"), aggregate(runs, "cost/test", level=0.95))
+    pd.testing.assert_frame_equal(
+        performance_profile(runs, "cost/test"), performance_profile(runs, "cost/test", level=0.95)
+    )
+    for part in ("difference", "improvement"):
+        plain, said, narrower = (
+            np.array(getattr(compare(runs, "cost/test", *settings, **level), part))
+            for level in ({}, {"level": 0.95}, {"level": 0.5})
+        )
+        np.testing.assert_array_equal(plain, said)
+        assert part == "difference" or narrower[1] > said[1]
+
+
 def test_every_setting_is_a_row_and_fewer_keys_make_strata() -> None:
     runs = frame({**TWO, ("tanh", 1.0): [0.2] * 6, ("relu", 1.0): [0.1] * 6})
     assert varied(runs) == ["seed", "model.activation", "init.scale"]
@@ -119,16 +230,79 @@ def test_every_setting_is_a_row_and_fewer_keys_make_strata() -> None:
     assert table["runs"].tolist() == [12, 12]
     expected = runs.groupby("model.activation")["cost/test"].mean()
     np.testing.assert_allclose(table["estimate"], expected[table.index], rtol=1e-14)
-    # Drawn within strata, the constant settings add no spread: half of that of the others.
+    # Strata of the same seeds: the constant settings add no spread, half of that of the others.
     alone = aggregate(frame(TWO), "cost/test", ["model.activation"], "mean").set_index("model.activation")
     width, whole = (part["high"] - part["low"] for part in (table, alone))
-    assert (width < 0.6 * whole).all()
+    np.testing.assert_allclose(width, whole / 2, rtol=1e-12)
+
+
+def crossed(strata: int, seeds: int, effect: float, apart: float = 0.0) -> pd.DataFrame:
+    """Return runs of one activation at several scales, of which each seed adds its own to all."""
+    rng = np.random.default_rng(1)
+    costs = rng.normal(size=(strata, seeds)) + effect * rng.normal(size=seeds) + apart * np.arange(strata)[:, None]
+    return frame({("tanh", float(scale)): row.tolist() for scale, row in enumerate(costs)})
+
+
+def test_seeds_that_strata_share_are_drawn_together_and_others_are_not() -> None:
+    runs = crossed(4, 8, effect=3.0)
+    strata = runs.groupby("init.scale")["cost/test"].apply(np.array).tolist()
+    shuffled = runs.sample(frac=1, random_state=0)  # the order of the rows says nothing
+    same = aggregate(shuffled, "cost/test", [])[["estimate", "low", "high"]].to_numpy()[0]
+    np.testing.assert_allclose(same, np.array(interval(strata, crossed=True)), rtol=1e-12)
+    own = runs.assign(seed=runs["seed"] + 100 * runs["init.scale"].astype(int))
+    other = aggregate(own, "cost/test", [], allow_incomplete=True)[["estimate", "low", "high"]].to_numpy()[0]
+    np.testing.assert_allclose(other, np.array(interval(strata)), rtol=1e-12)
+    assert same[2] - same[1] > 1.5 * (other[2] - other[1])
+    # Several runs of one seed have no partners in other strata.
+    doubled = aggregate(runs.assign(seed=runs["seed"] // 2), "cost/test", [], allow_incomplete=True)
+    np.testing.assert_array_equal(doubled[["estimate", "low", "high"]].to_numpy()[0], other)
+    # With data of their own the seeds are still the replicates.
+    paired = aggregate(shuffled.assign(**{"data.seed": shuffled["seed"]}), "cost/test", [])
+    np.testing.assert_array_equal(paired[["estimate", "low", "high"]].to_numpy()[0], same)
 
 
 def test_a_cost_of_nan_stands_at_the_worse_end() -> None:
     runs = frame({("tanh", 0.01): [0.5, np.nan, np.nan, np.nan, 0.4]})
     row = aggregate(runs, "cost/test", [], "median").iloc[0]
     assert (row["estimate"], row["high"], row["non_finite"], row["runs"]) == (np.inf, np.inf, 3, 5)
+
+
+def test_nan_of_an_accuracy_stands_at_the_lower_end_and_only_where_there_is_one() -> None:
+    runs = frame({("tanh", 0.01): [0.5, 0.6, 0.7, 0.6, 0.4]})
+    runs["accuracy/test"] = [np.nan, np.nan, np.nan, 0.9, 0.8]
+    assert aggregate(runs, "accuracy/test", [], "median")["estimate"].tolist() == [-np.inf]
+    assert aggregate(runs, "accuracy/test", [], "median", lower_is_better=True)["estimate"].tolist() == [np.inf]
+    regression = runs.assign(task="regression")
+    assert np.isnan(aggregate(regression, "accuracy/test", [], "median")["estimate"]).all()
+
+
+def test_non_finite_are_inf_and_nan() -> None:
+    runs = frame({("tanh", 0.01): [0.5, np.nan, np.inf, -np.inf, 0.4]})
+    assert aggregate(runs, "cost/test", [])["non_finite"].tolist() == [3]
+
+
+def test_rows_must_have_the_same_settings() -> None:
+    """relu at two of the scales beside tanh at four is a comparison of scales."""
+    scales = (0.01, 0.1, 1.0, 10.0)
+    runs = frame({(name, scale): [0.1, 0.2, 0.3] for name in ("tanh", "relu") for scale in scales})
+    some = runs[(runs["model.activation"] == "tanh") | (runs["init.scale"] < 0.5)]
+    assert holes(runs, ["model.activation", "init.scale"], ["model.activation"]) == []
+    assert holes(some, ["model.activation", "init.scale"]) == []
+    for question in (aggregate, performance_profile):
+        with pytest.raises(IncompleteError, match=r"missing: relu scale 1: every seed; relu scale 10: every seed$"):
+            question(some, "cost/test", ["model.activation"])
+        assert len(question(some, "cost/test", ["model.activation"], allow_incomplete=True))
+        assert len(question(some, "cost/test"))  # every setting a row: nothing is pooled
+
+
+TASKS = {"xor": "binary", "spirals": "binary", "line": "regression"}
+
+
+def test_rows_by_what_follows_from_another_choice_cannot_have_it_in_common() -> None:
+    """Every data set has its one task, so no two tasks have a data set in common, and nothing is missing."""
+    runs = frame({("tanh", 0.01): [0.1, 0.2, 0.3, 0.4]})
+    runs = pd.concat([runs.assign(**{"data.name": name, "task": task}) for name, task in TASKS.items()])
+    assert aggregate(runs, "cost/test", ["task"])["runs"].tolist() == [8, 4]
 
 
 def test_holes_and_doubles_are_refused_unless_allowed() -> None:
@@ -150,6 +324,46 @@ def test_pairs_share_their_seed() -> None:
     np.testing.assert_allclose((found.improvement.low, found.improvement.high), reference, rtol=1e-12)
 
 
+def test_the_better_direction_turns_the_improvement() -> None:
+    runs = frame(TWO).rename(columns={"cost/test": "accuracy/test"})
+    tanh, relu = {"model.activation": "tanh"}, {"model.activation": "relu"}
+    assert compare(runs, "accuracy/test", tanh, relu).improvement.estimate == 1
+    assert compare(runs, "accuracy/test", relu, tanh).improvement.estimate == 0
+    assert compare(runs, "accuracy/test", tanh, relu, lower_is_better=True).improvement.estimate == 0
+
+
+def test_pairs_are_stratified_by_what_else_was_varied() -> None:
+    """Differences of 1 at one scale and 3 at the other, without spread within: no resample mixes the scales."""
+    tanh = {("tanh", scale): [0.1 * seed for seed in range(6)] for scale in (0.01, 1.0)}
+    relu = {("relu", scale): [0.1 * seed + lead for seed in range(6)] for scale, lead in ((0.01, 1.0), (1.0, 3.0))}
+    runs = frame(tanh | relu).sample(frac=1, random_state=0)
+    settings = {"model.activation": "relu"}, {"model.activation": "tanh"}
+    found = compare(runs, "cost/test", *settings, "mean")
+    np.testing.assert_allclose(np.array(found.difference), 2.0, rtol=1e-12)
+    # Twelve pairs of six seeds: no surer a share than six pairs.
+    assert found.pairs == 12
+    assert found.improvement.high == pytest.approx(share_interval(0, 6).high)
+    own = runs.assign(seed=runs["seed"] + 100 * (runs["init.scale"] == 1))
+    assert compare(own, "cost/test", *settings).improvement.high == pytest.approx(share_interval(0, 12).high)
+
+
+def test_pairs_of_one_seed_are_resampled_together() -> None:
+    runs = crossed(4, 8, effect=3.0)
+    plain = runs.assign(**{"model.activation": "relu", "cost/test": 0.0})
+    settings = {"model.activation": "tanh"}, {"model.activation": "relu"}
+    found = compare(pd.concat([plain, runs]).sample(frac=1, random_state=0), "cost/test", *settings).difference
+    strata = runs.groupby("init.scale")["cost/test"].apply(np.array).tolist()
+    np.testing.assert_allclose(np.array(found), np.array(interval(strata, crossed=True)), rtol=1e-12)
+
+
+def test_a_comparison_has_one_run_of_a_seed() -> None:
+    runs = frame(TWO)
+    with pytest.raises(ValueError, match="one run of each seed"):
+        compare(
+            pd.concat([runs, runs.iloc[[8]]]), "cost/test", {"model.activation": "relu"}, {"model.activation": "tanh"}
+        )
+
+
 def test_two_that_diverged_are_a_tie() -> None:
     runs = frame({("tanh", 0.01): [np.nan, 0.3, np.nan, 0.3], ("relu", 0.01): [np.inf, 0.2, 0.2, np.inf]})
     found = compare(runs, "cost/test", {"model.activation": "relu"}, {"model.activation": "tanh"}, "median")
@@ -168,6 +382,45 @@ def test_comparisons_of_what_there_is_not_are_refused() -> None:
     assert compare(runs.drop(8), "cost/test", tanh, relu, allow_incomplete=True).pairs == 5
 
 
+def test_what_the_runs_have_not_is_refused_by_name() -> None:
+    runs = frame(TWO)
+    tanh, relu = {"model.activation": "tanh"}, {"model.activation": "relu"}
+    for question in (aggregate, performance_profile):
+        with pytest.raises(ValueError, match="metric must be one of cost/test, task, got 'cost/tset'"):
+            question(runs, "cost/tset")
+        with pytest.raises(ValueError, match=r"by must have .* \(.*init.scale.*\), got 'model.activatoin'"):
+            question(runs, "cost/test", ["model.activatoin"])
+        with pytest.raises(ValueError, match="runs must have a column seed"):
+            question(runs.drop(columns="seed"), "cost/test", allow_incomplete=True)
+        with pytest.raises(ValueError, match="level must be between 0 and 1, got 95"):
+            question(runs, "cost/test", level=95)
+    with pytest.raises(ValueError, match="metric must be one of cost/test, task, got 'cost/tset'"):
+        compare(runs, "cost/tset", tanh, relu)
+    for name, settings in {"first": ({"depth": 1}, relu), "second": (tanh, {"depth": 1})}.items():
+        with pytest.raises(ValueError, match=rf"{name} must have keys that the runs have \(.*\), got 'depth'"):
+            compare(runs, "cost/test", *settings)
+    with pytest.raises(ValueError, match="crossed strata must have one number of runs, got 2, 3"):
+        interval([[1.0, 2.0], [1.0, 2.0, 3.0]], crossed=True)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
+def test_a_share_is_between_none_and_all(share: float) -> None:
+    with pytest.raises(ValueError, match=f"share must be between 0 and 1, got {share}"):
+        share_interval(share, 5)
+
+
+def test_a_share_is_of_a_run_at_least_and_at_a_level() -> None:
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        share_interval(0.5, 0)
+    with pytest.raises(ValueError, match="level must be between 0 and 1, got 0"):
+        share_interval(0.5, 3, 0)
+
+
+@pytest.mark.parametrize(("seeds", "name"), [(2, "range"), (5, "range"), (6, "95 % interval")])
+def test_the_interval_of_few_seeds_is_called_a_range(seeds: int, name: str) -> None:
+    assert interval_name(seeds) == name
+
+
 def test_profiles_are_scipys_empirical_distribution() -> None:
     values = np.random.default_rng(0).lognormal(size=40)
     runs = frame({("tanh", 0.01): values.tolist()})
@@ -176,6 +429,39 @@ def test_profiles_are_scipys_empirical_distribution() -> None:
     np.testing.assert_allclose(profile["share"], stats.ecdf(values).cdf.evaluate(taus), rtol=1e-14)
     assert (profile["low"] <= profile["share"]).all()
     assert (profile["share"] <= profile["high"]).all()
+
+
+@pytest.mark.parametrize("metric", ["cost/test", "accuracy/test"])
+def test_better_than_a_threshold_is_not_at_it(metric: str) -> None:
+    runs = frame({("tanh", 0.01): [0.2, 0.4, 0.4, 0.6]}).rename(columns={"cost/test": metric})
+    profile = performance_profile(runs, metric, [], [0.2, 0.4, 0.6])
+    assert profile["share"].tolist() == ([0, 0.25, 0.75] if metric == "cost/test" else [0.75, 0.25, 0])
+
+
+@pytest.mark.parametrize("own_seeds", [False, True])
+def test_profiles_of_strata_are_a_loops(own_seeds: bool) -> None:
+    runs = crossed(3, 7, effect=1.0, apart=2.0)
+    taus = np.linspace(-3, 9, 13)
+    if own_seeds:
+        runs["seed"] += 100 * runs["init.scale"].astype(int)
+    profile = performance_profile(runs, "cost/test", ["model.activation"], taus, level=0.9, allow_incomplete=True)
+    for tau, share, low, high in profile[["tau", "share", "low", "high"]].to_numpy():
+        below = sum(cost < tau for cost in runs["cost/test"]) / 21
+        count = 21 if own_seeds else 7
+        # The ends of Wilson's interval are where the share is 1.64 of its standard errors away.
+        for end in {low, high} - {0.0, 1.0}:
+            assert abs(share - end) == pytest.approx(stats.norm.isf(0.05) * np.sqrt(end * (1 - end) / count))
+        assert share == pytest.approx(below)
+        assert low <= share <= high
+        assert high - low > 0.1
+
+
+def test_strata_that_share_some_seeds_are_no_surer_than_if_those_said_the_same() -> None:
+    """Three runs of seed 0 and one each of 1 and 2: 5^2 / (3^2 + 1 + 1) runs."""
+    runs = frame({("tanh", 0.01): [0.0, 0.0, 0.0], ("tanh", 0.1): [0.0], ("tanh", 1.0): [0.0]})
+    profile = performance_profile(runs, "cost/test", [], [1.0], allow_incomplete=True)
+    z2 = stats.norm.isf(0.025) ** 2
+    assert profile["low"].tolist() == [pytest.approx(1 / (1 + z2 * 11 / 25))]
 
 
 def test_a_diverged_run_is_better_than_no_threshold() -> None:
