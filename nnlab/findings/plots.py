@@ -4,7 +4,7 @@ A value of a swept key has the same place and colour in every panel: those of `p
 the runs of all of them as `among`. Figures of a single network are in `nnlab.findings.portraits`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,7 +28,6 @@ __all__ = [
     "diverged",
     "gradient_flow",
     "ink",
-    "interval_words",
     "log_scale",
     "metric_by_value",
     "panels",
@@ -408,12 +407,6 @@ def pooled(frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame | None
     return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
 
 
-def interval_words(counts: Collection[int]) -> str:
-    """Return what intervals of so many runs are called in one word."""
-    names = {interval_name(count) for count in counts}
-    return names.pop() if len(names) == 1 else "95 % interval (range of fewer than six runs)"
-
-
 def _caption(
     statistic: str, frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame, table: pd.DataFrame
 ) -> str:
@@ -421,13 +414,12 @@ def _caption(
     over = pooled(frame, shown, whole)
     if not over:
         return "one run each"
-    spread = table["low"].notna()
-    ends = f"\nand its {_broken(interval_words(table['runs'][spread]), ' (')}" if spread.any() else ""
+    ends = f"\nand its {interval_name(frame['seed'].nunique())}" if table["low"].notna().any() else ""
     return f"{statistic} over\n{_broken(over)}{ends}"
 
 
-def _broken(words: str, at: str = " and ") -> str:
-    return words.replace(at, f"\n{at.lstrip()}")
+def _broken(words: str) -> str:
+    return words.replace(" and ", "\nand ")
 
 
 # ---- several of them on a page

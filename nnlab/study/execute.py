@@ -167,12 +167,14 @@ class Study:
         """Write the page about the experiment, once where people look for it and once among the files of this sweep."""
         if not self.store.fingerprints():
             return
-        from nnlab.findings.report import report  # matplotlib takes half a second
-
         experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
         page = results / "reports" / f"{experiment}.html"
         try:
-            text = report(experiment, str(results), [job.fingerprint for job in self.jobs])
+            text = self._page_of_before(page.name)
+            if not text:
+                from nnlab.findings.report import report  # matplotlib takes half a second
+
+                text = report(experiment, str(results), [job.fingerprint for job in self.jobs])
             for path in (page, folder / page.name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
@@ -180,6 +182,17 @@ class Study:
             self.unreported = _first_line(error)
         else:
             self.page = page
+
+    def _page_of_before(self, name: str) -> str:
+        """Return the page about the same runs, if nothing was made since: drawing it takes seconds."""
+        if self.todo:
+            return ""
+        logbook, runs = Logbook(results_path(self.jobs[0].config.results_dir)), {job.fingerprint for job in self.jobs}
+        for earlier in reversed(list(logbook)):
+            path = logbook.path(earlier.sweep) / name
+            if earlier.sweep != self.sweep and earlier.status == "FINISHED" and earlier.runs.keys() == runs:
+                return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return ""
 
     @property
     def _force(self) -> bool:

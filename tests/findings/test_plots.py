@@ -111,7 +111,7 @@ def test_points_carry_the_interval_of_the_statistics_module(ax: Axes) -> None:
     ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])  # type: ignore[attr-defined]
     np.testing.assert_allclose(ends, table[["low", "high"]])
     np.testing.assert_allclose(bars.lines[0].get_ydata(), table["estimate"])  # type: ignore[attr-defined]
-    assert "95 % interval" in ax.get_title()
+    assert "range" in ax.get_title()
 
 
 def test_a_single_seed_has_a_point_and_no_interval(ax: Axes) -> None:

@@ -115,3 +115,25 @@ def test_runs_of_a_sweep_that_was_cut_off_are_named(tmp_path: Path) -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert "of the last sweep, 2 runs: seed 1, seed 2" in report("playground", str(tmp_path))
+
+
+def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=10), results_dir=str(tmp_path))
+        for seed in range(3)
+    ]
+    page = tmp_path / "reports" / "playground.html"
+    nnlab.sweep(configs[:2], n_jobs=1)
+    first = page.read_text()
+    nnlab.sweep(configs, n_jobs=1)
+    second = page.read_text()
+    assert "3 runs, 3 seeds" in second
+    with monkeypatch.context() as patch:
+        patch.setattr("nnlab.findings.report.report", lambda *_: pytest.fail("drawn again"))
+        nnlab.sweep(configs[:2], n_jobs=1)
+        assert page.read_text() == first
+        nnlab.sweep(configs, n_jobs=1)
+        assert page.read_text() == second
+    assert "1 more are recorded" in report(
+        "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)]
+    )
