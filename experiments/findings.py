@@ -10,7 +10,6 @@ import argparse
 import importlib
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -25,8 +24,9 @@ from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import load_runs
 from nnlab.findings.statistics import Interval, aggregate, compare, share_interval
 from nnlab.record.logbook import Logbook
+from nnlab.record.store import read_facts
 
-__all__ = ["Finding", "agree", "difference", "experiments", "over_seeds", "share", "table"]
+__all__ = ["Finding", "agree", "count_of", "difference", "experiments", "over_seeds", "share", "table"]
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
@@ -35,7 +35,8 @@ BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
 class Finding(NamedTuple):
     """One number: what it is, its value with the 95 % interval, of how many runs, and what was expected of it.
 
-    `low` and `high` are NaN where a number has no spread, as a largest value; `expected` is NaN where nothing was.
+    `low` and `high` are NaN where a number has no spread, as a largest value; `expected` is NaN where nothing was, and
+    `bound` says that it is the most that was expected. `total` is not 0 for a count: the value is how many of `total`.
     """
 
     what: str
@@ -45,10 +46,14 @@ class Finding(NamedTuple):
     n: str
     expected: float = math.nan
     digits: int = 3
+    bound: bool = False
+    total: int = 0
 
     @property
     def cell(self) -> str:
         """The value with its interval, as tables show it."""
+        if self.total:
+            return f"{self.value:.0f} of {self.total}"
         if math.isnan(self.low):  # a largest or smallest value, which may be mere rounding
             return f"{self.value:.1e}" if 0 < abs(self.value) < 10.0**-self.digits else self._fixed(self.value)
         return f"{self._fixed(self.value)} [{self._fixed(self.low)}, {self._fixed(self.high)}]"
@@ -56,7 +61,7 @@ class Finding(NamedTuple):
     @property
     def target(self) -> str:
         """The expected value, as tables show it."""
-        return "-" if math.isnan(self.expected) else self._fixed(self.expected)
+        return "-" if math.isnan(self.expected) else "at most " * self.bound + self._fixed(self.expected)
 
     def _fixed(self, value: float) -> str:
         return f"{round(value, self.digits) + 0.0:.{self.digits}f}"  # no minus before zeros
@@ -75,7 +80,13 @@ def over_seeds(
 ) -> Finding:
     """Return a metric over the seeds of one setting, with its bootstrap interval."""
     value, low, high = aggregate(runs, metric, [], statistic)[["estimate", "low", "high"]].to_numpy()[0].tolist()
-    return Finding(what, value, low, high, f"{runs['seed'].nunique()} seeds", expected, digits)
+    return Finding(what, value, low, high, _of(runs), expected, digits)
+
+
+def _of(runs: pd.DataFrame) -> str:
+    """Return of how many a number is: seeds where each has one run, or both."""
+    seeds = f"{runs['seed'].nunique()} seeds"
+    return seeds if len(runs) == runs["seed"].nunique() else f"{len(runs)} runs, {seeds}"
 
 
 def difference(
@@ -89,15 +100,27 @@ def difference(
     """Return by how much a metric of the first setting exceeds that of the second, run by run, with its interval."""
     found = compare(runs, metric, first, second, statistic)
     value, low, high = (float(part) for part in found.difference)
-    return Finding(what, value, low, high, f"{found.pairs} pairs of runs")
+    seeds = runs["seed"].nunique()
+    pairs = f"{seeds} seeds, paired" if found.pairs == seeds else f"{found.pairs} pairs of runs, {seeds} seeds"
+    return Finding(what, value, low, high, pairs)
 
 
-def share(what: str, hits: Iterable[object], of: str = "runs", expected: float = math.nan) -> Finding:
-    """Return the share of runs that have a property, with its score interval."""
+def share(what: str, hits: Iterable[object], of: str = "seeds", expected: float = math.nan) -> Finding:
+    """Return the share of independent replicates, one run of each seed, that have a property, with its score interval.
+
+    The interval takes every hit as drawn anew. Runs of several settings with the same seeds, or runs in which nothing
+    is random, are not: `count_of` is for them.
+    """
     known = [bool(hit) for hit in hits]
     found: Interval = share_interval(sum(known) / len(known), len(known))
     value, low, high = (float(part) for part in found)
     return Finding(what, value, low, high, f"{len(known)} {of}", expected, 2)
+
+
+def count_of(what: str, hits: Iterable[object], of: str, expected: float = math.nan) -> Finding:
+    """Return how many have a property, of how many. `of` says what they are; there is no interval."""
+    known = [bool(hit) for hit in hits]
+    return Finding(what, sum(known), math.nan, math.nan, of, expected, 0, total=len(known))
 
 
 # ---- what is written
@@ -124,7 +147,7 @@ def block(name: str, content: dict[str, Any]) -> str:
     found = [Finding(**one) for one in content["findings"]]
     return (
         f"{BEGIN}\n{table(found)}\n\nWritten by `make findings ARGS={name}`. Cost: {content['runs']:,} runs, "
-        f"{content['seconds']:.0f} s on {content['cores']} cores.\n{END}"
+        f"{content['seconds']:.0f} s of one core.\n{END}"
     )
 
 
@@ -142,8 +165,7 @@ def overview(contents: dict[str, dict[str, Any]]) -> str:
         )
     total = sum(content["seconds"] for content in contents.values())
     runs = sum(content["runs"] for content in contents.values())
-    cores = max(content["cores"] for content in contents.values())
-    return f"{BEGIN}\n" + "\n".join(lines) + f"\n\nAll: {runs:,} runs, {total:.0f} s on {cores} cores.\n{END}"
+    return f"{BEGIN}\n" + "\n".join(lines) + f"\n\nAll: {runs:,} runs, {total:.0f} s of one core.\n{END}"
 
 
 def _replaced(path: Path, text: str) -> None:
@@ -161,44 +183,66 @@ def written(name: str) -> dict[str, Any]:
 def agree(old: Finding, new: Finding) -> bool:
     """Return whether two measurements of one number may be the same.
 
-    Other BLAS kernels sum in another order, and training amplifies the last bit: the new value has to lie within the
-    old interval, or within one unit of the last digit that is shown; a value without interval, within a factor of 100
-    if it is that small that it is rounding.
+    The same runs on another machine are not the same to the last digit: other BLAS kernels sum in another order, and
+    training amplifies the last bit. What has to agree, where a margin is one unit of the last digit that is shown:
+
+    - what it is, of how many, and what was expected of it (which is computed and not measured: to a relative 1e-6);
+    - a value with an interval lies in the other's interval, or a margin outside, and each end of its interval has moved
+      by no more than half of the width and a margin;
+    - a count differs by no more than one in twenty, rounded up; one that was as expected still is;
+    - a value without interval differs by no more than a margin, which rounding errors, far below it, always do.
     """
-    if (old.what, old.n) != (new.what, new.n) or math.isnan(old.value) != math.isnan(new.value):
+    if (old.what, old.n, old.total, old.bound, old.digits) != (new.what, new.n, new.total, new.bound, new.digits):
         return False
+    if not _near(old.expected, new.expected, 1e-6 * abs(old.expected)):
+        return False
+    if old.total:
+        reach = 0 if old.value == old.expected else math.ceil(old.total / 20)
+        return abs(new.value - old.value) <= reach
     margin = 1.01 * 10.0**-old.digits
-    reach = 0.0 if math.isnan(old.low) else old.high - old.low
-    if abs(old.value) < margin and abs(new.value) < margin:
-        return True
-    return math.isnan(old.value) or abs(new.value - old.value) <= max(margin, reach)
+    if math.isnan(old.low) or math.isnan(new.low):
+        return math.isnan(old.low) == math.isnan(new.low) and _near(old.value, new.value, margin)
+    within = all(one.low - margin <= other.value <= one.high + margin for one, other in ((old, new), (new, old)))
+    moved = 0.5 * (old.high - old.low) + margin
+    return within and _near(old.low, new.low, moved) and _near(old.high, new.high, moved)
+
+
+def _near(one: float, other: float, reach: float) -> bool:
+    """Return whether two numbers are at most so far apart, or are both NaN, or the same infinity."""
+    return one == other or (math.isnan(one) and math.isnan(other)) or abs(one - other) <= reach
 
 
 # ---- the program
 
 
-def find(name: str, results_dir: str, words: Sequence[str] = ()) -> dict[str, Any]:
-    """Make an experiment's sweep as far as it is not there, and return what it found."""
+def sweep(name: str, results_dir: str, words: Sequence[str] = ()) -> pd.DataFrame:
+    """Make an experiment's sweep as far as it is not there, and return the runs of its grid.
+
+    What else is recorded under the experiment's name, as somebody's further sweep, is not among them.
+    """
     train = [sys.executable, str(HERE / "train.py"), "-m", f"experiment={name}", f"results_dir={results_dir}"]
     done = subprocess.run([*train, "tracking.enabled=false", *words], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the sweep {name} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    *_, last = (one for one in Logbook(results_path(results_dir)) if one.experiment == name)
     runs = load_runs(name, results_dir)
-    sweeps = [sweep for sweep in Logbook(results_path(results_dir)) if sweep.experiment == name]
-    made = max(sweeps, key=lambda sweep: sweep.made)
+    return runs[runs["fingerprint"].isin(last.runs)].reset_index(drop=True)
+
+
+def find(name: str, runs: pd.DataFrame) -> dict[str, Any]:
+    """Return what an experiment found, and what its runs cost: the seconds that each trained, whenever it was made."""
     found: list[Finding] = importlib.import_module(f"experiments.{name}.plot").findings(runs)
     return {
         "findings": [one._asdict() for one in found],
         "runs": len(runs),
-        "seconds": made.seconds,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "seconds": sum(read_facts(Path(folder))["facts"]["seconds"] for folder in runs["folder"]),
     }
 
 
-def write(name: str, content: dict[str, Any], results_dir: str) -> None:
+def write(name: str, content: dict[str, Any], runs: pd.DataFrame) -> None:
     """Write figures, findings.json and the table of an experiment."""
     folder = HERE / name
-    figures = importlib.import_module(f"experiments.{name}.plot").figures(load_runs(name, results_dir))
+    figures = importlib.import_module(f"experiments.{name}.plot").figures(runs)
     for file, figure in figures.items():
         if isinstance(figure, bytes):
             (folder / file).write_bytes(figure)
@@ -215,10 +259,15 @@ def differences(name: str, content: dict[str, Any]) -> list[str]:
     if [one.what for one in old] != [one.what for one in new]:
         return [f"{name}: other findings are written than are found now"]
     return [
-        f"{name}: {was.what}: {was.cell} is written, {now.cell} was found"
+        f"{name}: {was.what}: {_told(was)} is written, {_told(now)} was found"
         for was, now in zip(old, new, strict=True)
         if not agree(was, now)
     ]
+
+
+def _told(one: Finding) -> str:
+    expected = "" if math.isnan(one.expected) else f", expected {one.target}"
+    return f"{one.cell} of {one.n}{expected}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -234,13 +283,14 @@ def main(arguments: list[str] | None = None) -> None:
     started = time.perf_counter()
     wrong: list[str] = []
     for name in options.names or experiments():
-        content = find(name, options.results_dir)
+        runs = sweep(name, options.results_dir)
+        content = find(name, runs)
         found = table([Finding(**one) for one in content["findings"]])
-        print(f"{name}: {content['runs']} runs, {content['seconds']:.0f} s\n{found}\n")
+        print(f"{name}: {content['runs']} runs, {content['seconds']:.0f} s of one core\n{found}\n")
         if options.check:
             wrong += differences(name, content)
         else:
-            write(name, content, options.results_dir)
+            write(name, content, runs)
     if not options.check:
         known = {name: written(name) for name in experiments() if (HERE / name / "findings.json").is_file()}
         _replaced(HERE / "README.md", overview(known))

@@ -4,40 +4,65 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import nnlab
-from experiments.findings import Finding, difference, share
+from experiments.findings import Finding, count_of, difference, share
 from nnlab.findings.plots import COLOURS, MARKERS
 from nnlab.findings.statistics import share_interval
+from nnlab.network.activations import ACTIVATIONS
+from nnlab.network.initializers import initialize
+from nnlab.network.propagation import forward
 from nnlab.network.theory import born_dead
 
-__all__ = ["figures", "findings"]
+__all__ = ["dead_at_birth", "figures", "findings"]
+
+WIDTH = 4
+DRAWS = 2000
+ABOVE = (10, 2)
+"""Layers and units of the one setting whose share lies above the bound: it is drawn more often."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return how many networks are born dead beside the closed form, and what the leak gains."""
-    relu = _born(runs)
-    ten = runs[(runs["model.depth"] == 10) & (runs["model.hidden_size"] == 4)]
+    """Return how many networks have a dead layer, before and after training, and what the leak gains."""
+    known = _dead_layers(runs)
+    relu = known[known["model.activation"] == "relu"]
+    depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
+    four = runs[runs["model.hidden_size"] == WIDTH]
+    deep = [(depth, WIDTH) for depth in depths if depth >= 10]
     found = [
-        share(f"dead after training: {name}, 10 layers of 4", ten[ten["model.activation"] == name]["verdict"] == "dead")
-        for name in ("relu", "leaky_relu")
-    ]
-    found += [
         share(
-            f"born dead: {depth} layers of {size}",
-            relu[(relu["model.depth"] == depth) & (relu["model.hidden_size"] == size)]["born dead"],
-            "seeds",
+            f"a dead layer at the start: relu, {depth} layer{'s' * (depth > 1)} of {size}",
+            relu[(relu["model.depth"] == depth) & (relu["model.hidden_size"] == size)]["dead at start"],
             expected=born_dead([size] * depth),
-        )
-        for depth, size in product((5, 10, 20), (2, 4, 8))
+        )._replace(bound=True)
+        for depth, size in dict.fromkeys([*deep, *product(depths, (2, 4, 8))])
     ]
-    for depth in (5, 10):
-        chosen = runs[(runs["model.depth"] == depth) & (runs["model.hidden_size"] == 4)]
+    depth, size = ABOVE
+    drawn = share(f"the same, {depth} layers of {size}, drawn more often", dead_at_birth(depth, size, DRAWS), "draws")
+    found.append(drawn._replace(expected=born_dead([size] * depth), bound=True))
+    settings = relu.groupby(["model.depth", "model.hidden_size"]).ngroups
+    seeds = relu["seed"].nunique()
+    found += [
+        count_of(
+            f"relu networks with a dead layer at the {when}",
+            relu[f"dead at {when}"],
+            f"{settings} settings x {seeds} seeds",
+        )
+        for when in ("start", "end")
+    ]
+    for depth, activation in product((10, 20), ("relu", "leaky_relu")):
+        verdicts = four[(four["model.depth"] == depth) & (four["model.activation"] == activation)]["verdict"]
+        found += [
+            share(f"verdict {name}: {activation}, {depth} layers of {WIDTH}", verdicts == name)
+            for name in (("dead", "healthy") if activation == "relu" else ("vanishing", "plateau", "healthy"))
+        ]
+    for depth in (5, 10, 20):
         found.append(
             difference(
-                f"mean accuracy/test, leaky relu minus relu, {depth} layers of 4",
-                chosen,
+                f"mean accuracy/test, leaky relu minus relu, {depth} layers of {WIDTH}",
+                four[four["model.depth"] == depth],
                 "accuracy/test",
                 {"model.activation": "leaky_relu"},
                 {"model.activation": "relu"},
@@ -47,44 +72,47 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def _born(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the relu runs and whether in any layer all units were dead before training."""
-    relu = runs[runs["model.activation"] == "relu"]
-    curves = nnlab.load_curves(relu, ["activity/dead"])
-    worst = curves[curves["iteration"] == 0].groupby("fingerprint", observed=True)["value"].max()
-    return relu.assign(**{"born dead": relu["fingerprint"].map(worst).astype(float) == 1.0})
+def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs and whether in any layer no unit was positive on any example, at the start and at the end."""
+    curves = nnlab.load_curves(runs, ["activity/dead"])
+    marks = {}
+    for when, iteration in (("start", 0), ("end", curves["iteration"].max())):
+        worst = curves[curves["iteration"] == iteration].groupby("fingerprint", observed=True)["value"].max()
+        marks[f"dead at {when}"] = runs["fingerprint"].map(worst).astype(float) == 1.0
+    return runs.assign(**marks)
+
+
+def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
+    """Return for fresh He draws whether in some layer no unit is positive on any example of the data set."""
+    data = nnlab.load_dataset(nnlab.DataConfig())
+    rng = np.random.default_rng(0)
+    sizes = [len(data.X), *[size] * depth, len(data.Y)]
+    answers = (forward(initialize(sizes, "he", 1.0, rng), data.X, ACTIVATIONS["relu"])[1] for _ in range(draws))
+    return [any(not layer.any() for layer in hidden) for hidden in answers]
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return the share of networks that are born dead, measured and expected, and the scores beside leaky relu's."""
-    relu = _born(runs)
+    """Return the share of networks with a dead layer, measured and expected, and who learns beside leaky relu."""
+    known = _dead_layers(runs)
+    relu = known[known["model.activation"] == "relu"]
     depths = sorted(runs["model.depth"].unique())
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, size in enumerate((2, 4, 8)):
         group = relu[relu["model.hidden_size"] == size]
-        colour, marker = COLOURS[number], MARKERS[number]
-        shares = np.array(
-            [share_interval(float(some["born dead"].mean()), len(some)) for _, some in group.groupby("model.depth")]
-        )
-        reach = np.abs(shares[:, 1:] - shares[:, :1]).T
-        left.errorbar(depths, shares[:, 0], reach, color=colour, marker=marker, capsize=3, label=f"{size} units")
+        _shares(left, group, group["dead at start"], number, f"{size} units")
+        colour = COLOURS[number]
         left.plot(depths, [born_dead([size] * depth) for depth in depths], "--", color=colour, linewidth=1)
-    left.plot([], [], "--", color="0.25", linewidth=1, label="closed form, one input:\nan upper bound")
-    left.set_ylabel("share of networks born dead")
-    left.set_title("points: share of networks, 95 % score interval", fontsize=9)
-    for number, (activation, group) in enumerate(runs[runs["model.hidden_size"] == 4].groupby("model.activation")):
-        colour, marker = COLOURS[3 + number], MARKERS[3 + number]
-        shares = np.array(
-            [
-                share_interval(float((some["accuracy/train"] > 0.6).mean()), len(some))
-                for _, some in group.groupby("model.depth")
-            ]
-        )
-        reach = np.abs(shares[:, 1:] - shares[:, :1]).T
-        right.errorbar(depths, shares[:, 0], reach, color=colour, marker=marker, capsize=3, label=str(activation))
+    left.plot(
+        [], [], "--", color="0.25", linewidth=1, label="closed form for one input: over\na data set the most to expect"
+    )
+    left.set_ylabel("share of networks with a dead layer")
+    left.set_title("relu, before training: in some layer no unit\nis positive on any example", fontsize=9)
+    learned = runs[runs["model.hidden_size"] == WIDTH]
+    for number, (activation, group) in enumerate(learned.groupby("model.activation")):
+        _shares(right, group, group["accuracy/train"] > 0.6, 3 + number, str(activation))
     right.set_ylabel("share with training accuracy above 0.6")
-    right.set_title("4 units per layer, after 200 iterations, 95 % score interval", fontsize=9)
+    right.set_title(f"{WIDTH} units per layer, after {runs['training.iterations'].max()} iterations", fontsize=9)
     for ax in (left, right):
         ax.set_xlabel("hidden layers")
         ax.set_ylim(-0.03, 1.03)
@@ -93,6 +121,17 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         ax.minorticks_off()
         ax.legend(frameon=False, fontsize=8)
     figure.suptitle(
-        f"relu networks, He initialization, the flower: {runs['seed'].nunique()} seeds a point", fontsize=11
+        f"relu networks, He initialization, the flower\n"
+        f"points: share of {runs['seed'].nunique()} seeds and its 95 % score interval",
+        fontsize=11,
     )
     return {"born_dead.png": figure}
+
+
+def _shares(ax: Axes, runs: pd.DataFrame, hits: "pd.Series[bool]", number: int, label: str) -> None:
+    """Draw the share of hits by depth, each with its score interval."""
+    groups = hits.groupby(runs["model.depth"])
+    shares = np.array([share_interval(float(some.mean()), len(some)) for _, some in groups])
+    reach = np.abs(shares[:, 1:] - shares[:, :1]).T
+    depths = np.array([depth for depth, _ in groups]) * 1.03 ** (number % 3 - 1)  # side by side
+    ax.errorbar(depths, shares[:, 0], reach, color=COLOURS[number], marker=MARKERS[number], capsize=3, label=label)

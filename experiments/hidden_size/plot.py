@@ -2,73 +2,110 @@
 
 import json
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.findings import HERE, Finding, difference, over_seeds, share
-from nnlab.findings.plots import count, metric_by_value
+from nnlab.findings.plots import COLOURS, MARKERS, count
+from nnlab.findings.statistics import aggregate
 
 __all__ = ["figures", "findings"]
 
 PUBLISHED: dict[str, float] = json.loads((HERE / "hidden_size" / "published.json").read_text(encoding="utf-8"))
+ENOUGH = 3
+"""From so many units on the accuracies are near each other."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return the course's table over seeds, and how often five units win."""
+    """Return how often each width wins, the differences from five units, and the course's table over seeds."""
     sizes = sorted(runs["model.hidden_size"].unique())
     scores = runs.pivot_table(values="accuracy/train", index="seed", columns="model.hidden_size")
-    best = scores.ge(scores.max(axis=1), axis=0)[5]
-    return [
-        share("seeds in which 5 units have the best training accuracy (or share it)", best, "seeds"),
+    best = scores.ge(scores.max(axis=1), axis=0)
+    wide = [size for size in sizes if size >= ENOUGH]
+    found = [
+        share(f"seeds in which {size} units have the best training accuracy (or share it)", best[size])
+        for size in sorted(wide, key=lambda size: size != 5)
+    ]
+    found += [
         difference(
-            "accuracy/train, 20 units minus 5",
+            f"accuracy/{part}, {size} units minus 5" + ", on the one test set" * (part == "test"),
             runs,
-            "accuracy/train",
-            {"model.hidden_size": 20},
+            f"accuracy/{part}",
+            {"model.hidden_size": size},
             {"model.hidden_size": 5},
-        ),
-        difference(
-            "accuracy/test, 20 units minus 5",
-            runs,
-            "accuracy/test",
-            {"model.hidden_size": 20},
-            {"model.hidden_size": 5},
-        ),
-        *(
-            over_seeds(
-                f"accuracy/train with {size} unit{'s' * (int(size) > 1)}, median",
-                *(runs[runs["model.hidden_size"] == size], "accuracy/train", "median"),
-                expected=PUBLISHED.get(str(size), float("nan")),
-                digits=4,
-            )
-            for size in sizes
-        ),
+        )
+        for part in ("train", "test")
+        for size in wide
+        if size != 5
+    ]
+    return found + [
+        over_seeds(
+            f"accuracy/train with {size} unit{'s' * (int(size) > 1)}, median",
+            *(runs[runs["model.hidden_size"] == size], "accuracy/train", "median"),
+            expected=PUBLISHED.get(str(size), float("nan")),
+            digits=4,
+        )
+        for size in sizes
     ]
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return training and test accuracy by width, with the published values of one seed."""
-    long = pd.concat(
-        runs.assign(part=part, accuracy=runs[f"accuracy/{part}"]) for part in ("train", "test")
-    ).reset_index(drop=True)
-    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-    ax = metric_by_value(long, figure.subplots(), "accuracy", "model.hidden_size", "part", "median")
-    figure.suptitle(f"Accuracy on the flower by hidden size, 5,000 iterations\n{count(runs)}", fontsize=11)
-    sizes = sorted(runs["model.hidden_size"].unique())
-    places = [place for place, size in enumerate(sizes) if str(size) in PUBLISHED]
-    values = [PUBLISHED[str(size)] for size in sizes if str(size) in PUBLISHED]
-    ax.plot(places, values, "x", color="black", markersize=8, label="published: one seed, training")
-    ax.axhline(runs["reference/affine_accuracy/train"].iloc[0], color="0.25", linestyle="--", linewidth=1)
-    ax.text(
-        0.99,
-        runs["reference/affine_accuracy/train"].iloc[0],
-        "logistic regression",
-        fontsize=7,
+    """Return training and test accuracy by width with the published values of one seed: all widths, and the wide."""
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(runs, left)
+    _draw(runs[runs["model.hidden_size"] >= ENOUGH], right)
+    level = runs["reference/affine_accuracy/train"].iloc[0]
+    left.axhline(level, color="0.25", linestyle="--", linewidth=1)
+    left.text(
+        0.98,
+        level + 0.005,
+        f"logistic regression, training: {level:.3f}",
+        fontsize=8,
         ha="right",
-        va="bottom",
-        transform=ax.get_yaxis_transform(),
+        transform=left.get_yaxis_transform(),
     )
-    ax.legend(title="median and its 95 % interval", frameon=False, fontsize=8, title_fontsize=8, loc="center right")
-    ax.set_ylabel("accuracy (share of right answers)")
-    ax.set_xlabel("hidden units")
+    left.set_title("all widths", fontsize=9)
+    right.set_title(f"from {ENOUGH} units on, enlarged: seeds below are cut off", fontsize=9)
+    right.set_ylim(0.87, 0.935)
+    right.legend(frameon=False, fontsize=8, loc="upper left", ncols=3)
+    iterations = runs["training.iterations"].max()
+    figure.suptitle(
+        f"Accuracy on one flower by hidden size, {iterations:,} iterations: {count(runs)}\n"
+        "small dots: one seed; large: the median over seeds and its 95 % bootstrap interval",
+        fontsize=11,
+    )
     return {"accuracy.png": figure}
+
+
+def _draw(runs: pd.DataFrame, ax: Axes) -> None:
+    sizes = sorted(runs["model.hidden_size"].unique())
+    places = np.arange(len(sizes))
+    for number, part in enumerate(("train", "test")):
+        metric, shift = f"accuracy/{part}", 0.24 * (number - 0.5)
+        colour, marker = COLOURS[number], MARKERS[number]
+        own = runs["model.hidden_size"].map(dict(zip(sizes, places, strict=True))).astype(float)
+        aside = np.random.default_rng(0).uniform(0.03, 0.1, len(runs)) * (2 * number - 1)
+        ax.plot(own + shift + aside, runs[metric], ".", color=colour, alpha=0.35, markersize=3)
+        table = aggregate(runs, metric, ["model.hidden_size"], "median")
+        reach = np.abs(table[["low", "high"]].sub(table["estimate"], axis=0).to_numpy().T)
+        ax.errorbar(
+            places + shift,
+            table["estimate"],
+            reach,
+            color=colour,
+            marker=marker,
+            markersize=3.5,
+            capsize=5,
+            linestyle="none",
+            elinewidth=1.6,
+            label={"train": "training", "test": "test"}[part],
+        )
+    shown = [place for place, size in enumerate(sizes) if str(size) in PUBLISHED]
+    values = [PUBLISHED[str(sizes[place])] for place in shown]
+    ax.plot(np.array(shown) - 0.32, values, "x", color="black", markersize=6, label="published: one seed, training")
+    ax.set_xticks(places, [f"{size}" for size in sizes])
+    ax.set_xlabel("hidden units")
+    ax.set_ylabel("accuracy (share of right answers)")

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import nnlab
-from experiments.findings import Finding, difference, over_seeds, share
+from experiments.findings import Finding, count_of, difference, over_seeds
 from nnlab.findings.plots import metric_by_value, panels, verdict_map
 from nnlab.findings.portraits import boundary, decision_boundary
 from nnlab.record.store import read_run
@@ -14,17 +14,21 @@ from nnlab.record.store import read_run
 __all__ = ["figures", "findings"]
 
 WIDTH = 4
+WIDE = 20
+SETTING = ("model.activation", "model.hidden_size")
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
     """Return who learns, and what the scale does to the score."""
+    healthy = (runs["verdict"] == "healthy").groupby([runs[key] for key in ("init.scale", *SETTING)]).all()
     found = [
-        share(
-            f"healthy runs at scale {scale:g}",
-            group["verdict"] == "healthy",
+        count_of(
+            f"scale {scale:g}: activations and widths of which all seeds are healthy",
+            group,
+            f"settings of {runs['seed'].nunique()} seeds",
             expected=0.0 if scale == 0 else float("nan"),
         )
-        for scale, group in runs.groupby("init.scale")
+        for scale, group in healthy.groupby("init.scale")
     ]
     for activation in ("tanh", "relu"):
         ours = runs[runs["model.activation"] == activation]
@@ -33,16 +37,25 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
             found.append(
                 over_seeds(f"accuracy/test of {WIDTH} {activation} units, scale {scale:g}", chosen, "accuracy/test")
             )
-        found.append(
-            difference(
-                f"accuracy/test of {activation}, scale 0.01 minus scale 1, all widths",
-                ours,
-                "accuracy/test",
-                {"init.scale": 0.01},
-                {"init.scale": 1.0},
+        for what, chosen in (
+            (f"fewer than {WIDE} units", ours[ours["model.hidden_size"] < WIDE]),
+            (f"{WIDE} units or more", ours[ours["model.hidden_size"] >= WIDE]),
+        ):
+            found.append(
+                difference(
+                    f"mean accuracy/test of {activation} with {what}, scale 0.01 minus scale 1",
+                    *(chosen, "accuracy/test", {"init.scale": 0.01}, {"init.scale": 1.0}, "mean"),
+                )
             )
+    middle = runs[(runs["model.activation"] == "tanh") & runs["model.hidden_size"].between(3, 5)]
+    return found + [
+        count_of(
+            f"tanh with 3 to 5 units, scale {scale:g}: runs below 0.8 of the test data",
+            group["accuracy/test"] < 0.8,
+            f"runs of {group['seed'].nunique()} seeds",
         )
-    return found
+        for scale, group in middle[middle["init.scale"] > 0].groupby("init.scale")
+    ]
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:

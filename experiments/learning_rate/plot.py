@@ -1,10 +1,11 @@
 """Does training settle where the curvature is 2 / learning rate?"""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import nnlab
-from experiments.findings import Finding, over_seeds
+from experiments.findings import Finding, difference, over_seeds
 from nnlab.findings.plots import COLOURS, MARKERS, panels
 from nnlab.findings.statistics import aggregate
 
@@ -26,10 +27,30 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
         )
         for rate in (1.0, 3.0, 10.0, 0.3, 0.1)
     ]
+    found.append(_lowest(ends, 3.0))
+    for metric in ("accuracy/test", "cost/train"):
+        found += [
+            difference(
+                f"{metric}, learning rate {rate:g} minus 1",
+                runs,
+                metric,
+                {"training.learning_rate": rate},
+                {"training.learning_rate": 1.0},
+            )
+            for rate in (3.0, 10.0)
+        ]
     return found + [
         over_seeds(f"learning rate {rate:g}: accuracy/test", group, "accuracy/test")
         for rate, group in runs.groupby("training.learning_rate")
     ]
+
+
+def _lowest(ends: pd.DataFrame, rate: float) -> Finding:
+    """Return the lowest product after the start."""
+    ours = ends[(ends["training.learning_rate"] == rate)]
+    lowest = ours.groupby("seed")["value"].min().reset_index()
+    what = f"learning rate {rate:g}: the lowest value on the way, median"
+    return over_seeds(what, lowest, "value", "median", digits=2)
 
 
 def _product(runs: pd.DataFrame) -> pd.DataFrame:
@@ -41,17 +62,11 @@ def _product(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Return the product while training, by learning rate."""
-    return {
-        "edge.png": panels(
-            _product(runs), None, _draw, "Learning rate x largest curvature while training, 8 tanh units"
-        )
-    }
+    title = "Learning rate x largest curvature while training: the flower, 8 tanh units"
+    return {"edge.png": panels(_product(runs), None, _draw, title, (8.2, 4.8))}
 
 
-def _draw(curves: pd.DataFrame, ax: object) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(ax, Axes)
+def _draw(curves: pd.DataFrame, ax: Axes) -> None:
     bands = aggregate(curves, "value", ["training.learning_rate", "iteration"], "median", resamples=400)
     for number, (rate, band) in enumerate(bands.groupby("training.learning_rate")):
         colour = COLOURS[number]
@@ -65,12 +80,18 @@ def _draw(curves: pd.DataFrame, ax: object) -> None:
             label=f"{rate:g}",
         )
     ax.axhline(2, color="0.25", linestyle="--", linewidth=1)
-    ax.text(1, 2.1, "2: beyond, gradient descent overshoots", fontsize=8)
+    ax.plot([], [], color="0.25", linestyle="--", linewidth=1, label="2: beyond,\ngradient descent\novershoots")
     ax.set_xscale("symlog", linthresh=1)
-    ax.set_yscale("symlog", linthresh=0.1)
-    ax.set_ylim(0, 30)
-    ax.set_yticks([0, 0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.1", "0.5", "1", "2", "5", "10", "20"])
+    ax.set_yscale("log")
+    ax.set_ylim(0.04, 30)
+    ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20], ["0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "20"])
+    ax.minorticks_off()
     ax.set_xlim(0, curves["iteration"].max())
-    ax.set_xlabel("iteration")
-    ax.set_ylabel("learning rate x largest eigenvalue of the Hessian")
-    ax.legend(title="learning rate:\nmedian and its\n95 % interval", frameon=False, fontsize=8, title_fontsize=8)
+    ax.set_xlabel("iteration (linear up to 1, then logarithmic)")
+    ax.set_ylabel("learning rate x largest eigenvalue of the Hessian (no unit)")
+    ax.legend(
+        title="learning rate:\nmedian over seeds\nand its 95 %\nbootstrap interval",
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+    )

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import nnlab
 from experiments.film import film_of
-from experiments.findings import Finding, share
+from experiments.findings import Finding, count_of
 from nnlab.findings.plots import COLOURS, MARKERS, log_scale
 
 __all__ = ["figures", "findings"]
@@ -23,18 +23,35 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     blas = constant[constant["training.arithmetic"] == "blas"]
     exact = constant[constant["training.arithmetic"] == "exact"]
     zeros, normal = runs[runs["init.scheme"] == "zeros"], runs[runs["init.scheme"] == "normal"]
+    sets = f"data set{'s' * (runs['data.seed'].nunique() > 1)}"
+    distinct = normal["symmetry/near_units/layer1"] == normal["model.hidden_size"]
     return [
-        share("constant start, BLAS: equal units separated", blas[deviation] > BROKEN, expected=0.0),
+        count_of(
+            "constant start, BLAS: widths whose equal units separate on every data set",
+            (blas[deviation] > BROKEN).groupby(blas["model.hidden_size"]).all(),
+            "widths",
+        ),
         *(
-            share(f"the same with {size} units", group[deviation] > BROKEN, "data sets")
+            count_of(f"constant start, BLAS, {size} units: separated", group[deviation] > BROKEN, sets)
             for size, group in blas.groupby("model.hidden_size")
         ),
-        share("constant start, exact arithmetic: equal units separated", exact[deviation] > BROKEN, expected=0.0),
-        share("zero start: frozen", zeros["verdict"] == "frozen", expected=1.0),
-        share(
-            "random start: all units distinct at the end",
-            normal["symmetry/near_units/layer1"] == normal["model.hidden_size"],
-            expected=1.0,
+        count_of(
+            "constant start, exact arithmetic: widths whose equal units separate on any data set",
+            (exact[deviation] > BROKEN).groupby(exact["model.hidden_size"]).any(),
+            "widths",
+            expected=0.0,
+        ),
+        count_of(
+            "zero start: widths that are frozen",
+            (zeros["verdict"] == "frozen").groupby(zeros["model.hidden_size"]).all(),
+            "widths, one answer each",
+            expected=float(zeros["model.hidden_size"].nunique()),
+        ),
+        count_of(
+            "random start: widths whose units are all distinct at the end",
+            distinct.groupby(normal["model.hidden_size"]).all(),
+            "widths, one seed",
+            expected=float(normal["model.hidden_size"].nunique()),
         ),
     ]
 
@@ -55,7 +72,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure | bytes]:
     sets = constant["data.seed"].nunique()
     figure.suptitle(
         f"How far units that start equal move apart: {constant['fingerprint'].nunique()} runs, one line a data set, "
-        f"{sets} of them\n(a constant start has no seed); below the axis: exactly equal",
+        f"{sets} of them\n(a constant start has no seed); on the lower edge: exactly equal",
         fontsize=10,
     )
     five = nnlab.RunConfig(

@@ -7,37 +7,82 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import nnlab
-from experiments.findings import Finding, over_seeds, share
-from nnlab.config import RunConfig
+from experiments.findings import Finding, count_of, over_seeds
+from nnlab.config import RunConfig, hidden_sizes
 from nnlab.findings.expected import signal_by_layer
 from nnlab.findings.plots import panels, verdict_map
 from nnlab.findings.plots import signal_by_layer as draw_signal
+from nnlab.network.activations import ACTIVATIONS, Array
+from nnlab.network.costs import COSTS
+from nnlab.network.initializers import initialize
+from nnlab.network.propagation import backward, forward
 from nnlab.record.store import read_run
 
-__all__ = ["figures", "findings"]
+__all__ = ["figures", "findings", "log_ratios", "one_length"]
 
 DEEPEST = 10
 VANISHED = 1e-3
 """Below this ratio of signals the verdict is vanishing, if layer 1 moves as little."""
+WIDER = 100
+DRAWS = 20
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
     """Return the signal ratios of deep networks beside theory, and whether theory knew who would not learn."""
     first = _ratios(runs)
     deep = first[first["model.depth"] == DEEPEST]
+    settings = ["model.activation", "init.scheme", "model.depth"]
+    few, enough = first[first["theory"] < VANISHED], first[first["theory"] >= VANISHED]
+    of = f"settings of {first['seed'].nunique()} seeds"
     found = [
-        share(
-            "theory sees less than 1e-3 arrive: verdict vanishing or dead",
-            _hits(first[first["theory"] < VANISHED]),
-        ),
-        share(
-            "theory sees more than 1e-3 arrive: verdict vanishing or dead", _hits(first[first["theory"] >= VANISHED])
-        ),
+        count_of(f"theory sees {what} than 1e-3 arrive: all seeds vanish or die", *(hits.groupby(keys).all(), of))
+        for what, hits, keys in (
+            ("less", _hits(few), [few[key] for key in settings]),
+            ("more", _hits(enough), [enough[key] for key in settings]),
+        )
     ]
+    hits = _hits(enough).groupby([enough[key] for key in settings]).any()
+    found.append(count_of("theory sees more than 1e-3 arrive: any seed vanishes or dies", hits, of))
     for (activation, scheme), group in deep.groupby(["model.activation", "init.scheme"]):
         what = f"log10 of layer 1's share of the signal, {activation}, {scheme}, {DEEPEST} layers, median"
         theory = float(np.log10(group["theory"].iloc[0]))
         found.append(over_seeds(what, group, "log10 ratio", "median", theory, 2))
+    return found + _by_length()
+
+
+def _by_length() -> list[Finding]:
+    """Return why theory misses tanh with He: fresh draws, wider layers, inputs as they are and scaled to one length."""
+    found = []
+    for activation, width in (("tanh", 30), ("tanh", WIDER), ("relu", WIDER)):
+        config = RunConfig(
+            model=nnlab.ModelConfig(activation=activation, depth=DEEPEST, hidden_size=width),
+            init=nnlab.InitConfig("he", scale=1.0),
+        )
+        X = nnlab.load_dataset(config.data).X
+        theory = float(np.log10(signal_by_layer(config)[0]))
+        for what, inputs in (("as they are", X), ("of one length", one_length(X))):
+            runs = pd.DataFrame({"seed": range(DRAWS), "log10 ratio": log_ratios(config, inputs, DRAWS)})
+            name = f"the same, {activation}, he, {width} units a layer, inputs {what}"
+            found.append(over_seeds(name, runs, "log10 ratio", "median", theory, 2)._replace(n=f"{DRAWS} draws"))
+    return found
+
+
+def one_length(X: Array) -> Array:
+    """Return the examples X (n_x, m) scaled to one length, the mean square as it was: all that theory knows of them."""
+    return X / np.linalg.norm(X, axis=0) * np.sqrt(len(X) * np.mean(np.square(X)))
+
+
+def log_ratios(config: RunConfig, X: Array, draws: int) -> list[float]:
+    """Return log10 of rms dZ of layer 1 over that of the output for fresh draws of the weights on inputs X (n_x, m)."""
+    data = nnlab.load_dataset(config.data)
+    activation, cost = ACTIVATIONS[config.model.activation], COSTS["binary"]
+    sizes = [len(X), *hidden_sizes(config.model), len(data.Y)]
+    found = []
+    for seed in range(draws):
+        network = initialize(sizes, config.init.scheme, config.init.scale, np.random.default_rng(seed))
+        Z, A = forward(network, X, activation)
+        dZ, _ = backward(network, X, cost.encode(data.Y), Z, A, activation, cost)
+        found.append(float(np.log10(np.sqrt(np.mean(np.square(dZ[0])) / np.mean(np.square(dZ[-1]))))))
     return found
 
 
@@ -82,6 +127,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
             runs,
             "model.activation",
             lambda frame, ax: verdict_map(frame, ax, "model.depth", "init.scheme"),
-            "What becomes of them",
+            f"What becomes of each network after {runs['training.iterations'].max()} iterations: its verdict, "
+            "by depth and initial weights",
         ),
     }

@@ -19,7 +19,7 @@ from PIL import Image
 
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
-from nnlab.findings.plots import VERDICTS, cost_curves, count, ink, metric_by_value, panels, pooled, verdict_map
+from nnlab.findings.plots import VERDICTS, cost_curves, count, diverged, ink, metric_by_value, panels, pooled, verdict_map
 from nnlab.findings.statistics import constant, interval_name
 from nnlab.record.logbook import Logbook, Summary
 
@@ -178,6 +178,9 @@ def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
         alt = f"Curves. Median final cost: {_listed(finals)}."
         over = pooled(runs, [key for key in (panel, by) if key])
         text = f"Thin: every run. Thick: the median over {over or 'one run each'}, with its interval."
+        lost = diverged(curves)
+        if lost:
+            text += f" {lost} of {len(runs)} runs diverged: their cost counts as infinite, drawn at the upper edge."
         sections.append(Section("Curves", text, [_figure(figure, title, alt)]))
     score = next((name for name in METRICS if name in runs), None)
     if score and x != by:

@@ -1,5 +1,7 @@
 """What the figures draw: checked on the artists, and beside pictures of them that were looked at."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import figures
@@ -14,12 +16,14 @@ from matplotlib.testing.compare import compare_images
 
 from nnlab.diagnostics.verdict import RULES
 from nnlab.findings.plots import (
+    COLOURS,
     VERDICTS,
     cost_curves,
     gradient_flow,
     ink,
     metric_by_value,
     panels,
+    pooled,
     signal_by_layer,
     verdict_map,
 )
@@ -96,8 +100,8 @@ def test_cost_curves_show_every_run_and_the_interval_of_the_median(ax: Axes) -> 
     cost_curves(curves, ax, "model.activation", {"nothing": 0.7, "affine": 0.6})
     thin = [collection for collection in ax.collections if isinstance(collection, LineCollection)]
     assert sum(len(lines.get_segments()) for lines in thin) == 60
-    dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() in ("--", ":")]  # type: ignore[index]
-    assert dashed == [0.7, 0.6]
+    levels = {line.get_label(): line.get_ydata()[0] for line in ax.lines if line.get_label() in ("nothing", "affine")}  # type: ignore[index]
+    assert levels == {"nothing": 0.7, "affine": 0.6}
     relu = next(line for line in ax.lines if line.get_label() == "relu")
     last = curves[(curves["model.activation"] == "relu") & (curves["iteration"] == 1000)]
     assert relu.get_ydata()[-1] == pytest.approx(last["value"].median())  # type: ignore[index]
@@ -133,59 +137,10 @@ def test_signals_are_relative_to_the_output_and_theory_is_dashed(ax: Axes) -> No
     signal_by_layer(figures.signal(), ax, "model.activation", {"relu": [0.125, 0.25, 0.5, 1.0]})
     relu = next(line for line in ax.lines if line.get_label() == "relu")
     falls = 0.5 * (1 + 0.02 * np.arange(5))
-    expected = [np.sqrt(np.mean(falls ** (2 * layers))) for layers in (3, 2, 1, 0)]  # theory is of the mean square
+    expected = [np.sqrt(np.mean(falls ** (2 * steps))) for steps in (3, 2, 1, 0)]  # theory is of the mean square
     np.testing.assert_allclose(relu.get_ydata(), expected)
-    assert next(list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == "--") == [0.125, 0.25, 0.5, 1.0]
-
-
-@pytest.fixture
-def unequal() -> pd.DataFrame:
-    """A second sweep with another learning rate went to the same experiment, with one width and one activation."""
-    runs = figures.runs()
-    second = runs[(runs["model.hidden_size"] == 4) & (runs["model.activation"] == "tanh")]
-    second = second.assign(fingerprint="second " + second["fingerprint"].astype(str))
-    rates = np.repeat([0.1, 1.2], [len(second), len(runs)])
-    return pd.concat([second, runs], ignore_index=True).assign(**{"training.learning_rate": rates})
-
-
-def test_a_value_has_the_same_place_in_every_panel(unequal: pd.DataFrame) -> None:
-    figure = panels(
-        unequal,
-        "training.learning_rate",
-        lambda frame, ax: verdict_map(frame, ax, "model.hidden_size", "model.activation"),
-        "Title",
-    )
-    widths = sorted(unequal["model.hidden_size"].unique())
-    names = sorted(unequal["model.activation"].unique())
-    few, many = figure.axes[:2]
-    place = (widths.index(4), names.index("tanh"))
-    assert {text.get_position() for text in few.texts} == {place}
-    assert len(many.texts) == len(widths) * len(names)
-    assert [tick.get_text() for tick in many.get_xticklabels()] == [str(width) for width in widths]
-    assert few.get_xlim() == many.get_xlim() == (-0.5, len(widths) - 0.5)
-
-
-def test_a_value_has_the_same_colour_in_every_panel(unequal: pd.DataFrame) -> None:
-    figure = panels(
-        unequal,
-        "training.learning_rate",
-        lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.hidden_size", "model.activation"),
-        "Title",
-    )
-    colours = [
-        {bars.get_label(): bars.lines[0].get_color() for bars in ax.containers}  # type: ignore[attr-defined]
-        for ax in figure.axes[:2]
-    ]
-    assert colours[0] == {"tanh": colours[1]["tanh"]}
-    assert len(set(colours[1].values())) == unequal["model.activation"].nunique()
-
-
-def test_text_from_data_is_no_formula(ax: Axes) -> None:
-    runs = figures.runs()
-    runs["data.path"] = np.where(runs["model.activation"] == "relu", "c$\\frac{$.csv", "b$.csv")
-    metric_by_value(runs, ax, "accuracy/test", "data.path")
-    ax.figure.canvas.draw()
-    assert [tick.get_text().replace("\\$", "$") for tick in ax.get_xticklabels()] == ["b$.csv", "c$\\frac{$.csv"]
+    dashed = [list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == "--"]
+    assert dashed == [[0.125, 0.25, 0.5, 1.0], []]  # and the entry of the legend
 
 
 def test_panels_have_the_same_limits_one_legend_and_say_of_how_many_runs() -> None:
@@ -206,3 +161,121 @@ def test_words_on_a_tile_can_be_read() -> None:
     for _, colour in VERDICTS.values():
         low, high = sorted((luminance(colour), luminance(ink(colour))))
         assert (high + 0.05) / (low + 0.05) >= 4.5, colour
+
+
+def unequal() -> pd.DataFrame:
+    """Runs of two panels: the second has neither the first column, nor the first row."""
+    rows = [("a", 1, "relu"), ("a", 2, "relu"), ("a", 4, "tanh"), ("b", 4, "tanh"), ("b", 2, "tanh")]
+    frame = pd.DataFrame(rows, columns=["data.name", "model.hidden_size", "model.activation"])
+    frame = frame.loc[frame.index.repeat(2)].reset_index(drop=True)
+    return frame.assign(
+        seed=np.tile([0, 1], len(rows)),
+        fingerprint=[f"{number:016x}" for number in range(len(frame))],
+        verdict="healthy",
+        **{"accuracy/test": np.linspace(0.5, 0.9, len(frame))},
+    )
+
+
+def test_unequal_panels_have_every_value_in_the_same_place_and_colour() -> None:
+    x, by = "model.hidden_size", "model.activation"
+    figure = panels(unequal(), "data.name", lambda frame, ax: verdict_map(frame, ax, x, by), "Verdict")
+    left, right = figure.axes
+    assert [tick.get_text() for tick in right.get_xticklabels()] == ["1", "2", "4"]
+    assert {(place, row) for place, row, _, _ in tiles(left)} == {(-0.5, 0.0), (0.5, 0.0), (1.5, 1.0)}
+    assert {(place, row) for place, row, _, _ in tiles(right)} == {(0.5, 1.0), (1.5, 1.0)}
+
+    figure = panels(
+        unequal(), "data.name", lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, by), "Score"
+    )
+    for ax in figure.axes:
+        colours = {bars.get_label(): bars.lines[0].get_color() for bars in ax.containers}  # type: ignore[attr-defined]
+        assert colours["tanh"] == COLOURS[1]
+    places = [bars.lines[0].get_xdata() for bars in figure.axes[1].containers]  # type: ignore[attr-defined]
+    assert [np.round(each).tolist() for each in places] == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("draw", [cost_curves, signal_by_layer])
+def test_colours_of_unequal_panels_agree(draw: Callable[..., Axes]) -> None:
+    whole = figures.cost().assign(layer=1) if draw is cost_curves else figures.signal()
+    some = whole[(whole["init.scale"] == 0.01) | (whole["model.activation"] == "tanh")]
+    figure = panels(some, "init.scale", lambda frame, ax: draw(frame, ax, "model.activation"), "Title")
+    for ax in figure.axes:
+        (tanh,) = [line for line in ax.lines if line.get_label() == "tanh"]
+        assert tanh.get_color() == COLOURS[1]
+    alone = draw(some[some["model.activation"] == "tanh"], Figure().subplots(), "model.activation", among=some)
+    assert next(line for line in alone.lines if line.get_label() == "tanh").get_color() == COLOURS[1]
+
+
+def test_what_is_pooled_is_named() -> None:
+    runs = figures.runs()
+    assert pooled(runs, ["init.scale", "model.activation", "model.hidden_size"]) == "5 seeds"
+    assert pooled(runs, ["init.scale", "model.activation"]) == "5 seeds and 3 values of model.hidden_size"
+    assert pooled(runs.query("seed == 0"), ["init.scale", "model.activation", "model.hidden_size"]) == ""
+    fewer = runs.drop(runs.query("seed == 4 and `init.scale` == 1 and `model.hidden_size` == 2").index)
+    assert pooled(fewer, ["init.scale", "model.activation", "model.hidden_size"]) == "up to 5 seeds"
+
+
+def test_the_interval_of_few_runs_is_called_their_range(ax: Axes) -> None:
+    one = figures.runs().query("`init.scale` == 1 and `model.activation` == 'tanh'")
+    metric_by_value(one, ax, "accuracy/test", "model.hidden_size")
+    assert ax.get_title() == "interquartile mean over 5 seeds and its range"
+
+
+def test_a_run_that_diverged_takes_part_in_the_median_and_is_counted(ax: Axes) -> None:
+    curves = figures.cost()
+    lost = (curves["model.activation"] == "relu") & (curves["seed"] >= 2) & (curves["iteration"] >= 100)
+    curves.loc[lost, "value"] = np.nan
+    cost_curves(curves, ax, "model.activation")
+    relu = next(line for line in ax.lines if line.get_label() == "relu")
+    assert relu.get_ydata()[-1] == curves["value"].max()  # type: ignore[index]  # at the upper edge
+    legend = ax.get_legend()
+    assert legend is not None
+    assert "18 of 60 runs diverged" in legend.get_title().get_text().replace("\n", " ")
+    ax.figure.canvas.draw()
+
+
+def test_a_dollar_in_a_value_is_a_dollar() -> None:
+    runs = figures.runs()
+    runs["model.activation"] = runs["model.activation"] + r"$\frac{$"
+    figure = panels(
+        runs, "model.activation", lambda frame, ax: verdict_map(frame, ax, "model.hidden_size", "init.scale"), "Title"
+    )
+    figure.savefig(io.BytesIO())
+    other = panels(
+        *(runs, None, lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.activation")), "Title"
+    )
+    other.savefig(io.BytesIO())
+
+
+def test_a_key_that_may_be_none_has_a_place_for_it(ax: Axes) -> None:
+    runs = figures.runs().assign(size=pd.array([16, 32, None] * 20, dtype="Int64"))
+    verdict_map(runs, ax, "size", "model.activation")
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "32", "none"]
+
+
+def test_gradient_flow_keeps_to_its_limits_and_shows_theory_in_the_same_colours(ax: Axes) -> None:
+    one = figures.flow()
+    curves = pd.concat([one.assign(value=factor * one["value"]) for factor in (1, 2, 9)])
+    gradient_flow(curves, ax, limits=(1e-2, 0.1), theory=[0.25, 0.5, 1.0])
+    measured, theory = (mesh for mesh in ax.collections if mesh.get_cmap().name == "viridis")
+    for mesh in (measured, theory):
+        assert mesh.get_clim() == (1e-2, 0.1)
+    np.testing.assert_allclose(np.asarray(measured.get_array())[2, 0], 1.0)  # the median of 0.5, 1 and 4.5
+    np.testing.assert_allclose(np.ravel(theory.get_array()), [0.25, 0.5, 1.0])
+    assert measured.colorbar.extend == "both"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("statistic", ["iqm", "median", "mean"])
+def test_points_are_of_the_statistic_that_was_asked_for(statistic: str, ax: Axes) -> None:
+    runs = figures.runs()
+    metric_by_value(runs, ax, "accuracy/test", "model.hidden_size", statistic=statistic)
+    (bars,) = ax.containers
+    wanted = aggregate(runs, "accuracy/test", ["model.hidden_size"], statistic)["estimate"]
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), wanted)  # type: ignore[attr-defined]
+
+
+def test_the_affine_baseline_is_the_median_of_the_runs(ax: Axes) -> None:
+    runs = figures.runs().assign(**{"reference/affine_accuracy/test": [0.5, 0.6, 0.9] * 20})
+    metric_by_value(runs, ax, "accuracy/test", "model.hidden_size")
+    (line,) = [line for line in ax.lines if line.get_label() == "best affine model"]
+    assert list(line.get_ydata()) == [0.6, 0.6]

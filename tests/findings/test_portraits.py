@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import nnlab
-from nnlab.findings.portraits import Scene, boundary, film, portrait, unit_paths
+from nnlab.findings.portraits import Scene, boundary, decision_boundary, film, portrait, unit_paths
 from nnlab.network.initializers import initialize
 
 
@@ -43,6 +43,13 @@ def test_a_boundary_of_more_inputs_or_classes_is_refused() -> None:
     run, data = trained("spiral")
     with pytest.raises(ValueError, match="two inputs and two classes, got 2 inputs and multiclass"):
         boundary(run.parameters, "tanh", data)
+
+
+def test_probabilities_have_the_same_colours_in_every_panel() -> None:
+    run, data = trained()
+    answers = boundary(run.parameters, "tanh", data, steps=30)
+    ax = decision_boundary(answers, Figure().subplots(), data)
+    assert ax.collections[0].get_clim() == (0, 1)
 
 
 def test_units_that_are_one_have_one_colour() -> None:

@@ -137,3 +137,20 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
     assert "1 more are recorded" in report(
         "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)]
     )
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_runs_that_diverged_are_in_the_curves_and_counted(tmp_path: Path) -> None:
+    configs = [
+        nnlab.RunConfig(
+            seed=seed,
+            data=nnlab.DataConfig("diabetes"),
+            model=nnlab.ModelConfig(activation="identity"),
+            training=nnlab.TrainingConfig(iterations=200, learning_rate=rate),
+            results_dir=str(tmp_path),
+        )
+        for rate in (0.01, 100.0)
+        for seed in range(2)
+    ]
+    assert [run.verdict.name for run in nnlab.sweep(configs, n_jobs=1)][2:] == ["diverged"] * 2
+    assert "2 of 4 runs diverged" in report("playground", str(tmp_path))
