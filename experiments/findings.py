@@ -188,7 +188,7 @@ def agree(old: Finding, new: Finding) -> bool:
 
     - what it is, of how many, and what was expected of it (which is computed and not measured: to a relative 1e-6);
     - a value with an interval lies in the other's interval, or a margin outside, and each end of its interval has moved
-      by no more than half of the width and a margin;
+      by no more than half of the smaller width and a margin;
     - a count differs by no more than one in twenty, rounded up; one that was as expected still is;
     - a value without interval differs by no more than a margin, which rounding errors, far below it, always do.
     """
@@ -203,7 +203,7 @@ def agree(old: Finding, new: Finding) -> bool:
     if math.isnan(old.low) or math.isnan(new.low):
         return math.isnan(old.low) == math.isnan(new.low) and _near(old.value, new.value, margin)
     within = all(one.low - margin <= other.value <= one.high + margin for one, other in ((old, new), (new, old)))
-    moved = 0.5 * (old.high - old.low) + margin
+    moved = 0.5 * min(old.high - old.low, new.high - new.low) + margin
     return within and _near(old.low, new.low, moved) and _near(old.high, new.high, moved)
 
 

@@ -19,7 +19,17 @@ from PIL import Image
 
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
-from nnlab.findings.plots import VERDICTS, cost_curves, count, diverged, ink, metric_by_value, panels, pooled, verdict_map
+from nnlab.findings.plots import (
+    VERDICTS,
+    cost_curves,
+    count,
+    diverged,
+    ink,
+    metric_by_value,
+    panels,
+    pooled,
+    verdict_map,
+)
 from nnlab.findings.statistics import constant, interval_name
 from nnlab.record.logbook import Logbook, Summary
 
