@@ -57,15 +57,19 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri:
 
 def _in_folders(experiment: str, results_dir: str) -> Iterator[dict[str, Any]]:
     everything = results_path(results_dir) / "runs"
-    folder = everything / experiment
-    if folder.parent != everything or experiment in ("", ".", ".."):
+    if not isinstance(experiment, str) or Path(experiment).name != experiment or experiment in ("", ".."):
         raise ConfigError(f"experiment must be a name, not a path, got {experiment!r}")
+    folder = everything / experiment
     paths = list(folder.glob("[!.]*/run.json"))
     if not paths:
         known = [path.name for path in everything.glob("*")] if everything.is_dir() else []
         raise _nothing_recorded(experiment, known)
     for path in paths:
         facts = read_facts(path.parent)
+        if facts["fingerprint"] != path.parent.name:
+            raise DamagedRunError(
+                f"{path.parent} holds run {facts['fingerprint']}: a copy would count twice, move it away"
+            )
         yield {
             **{name: facts[name] for name in ("fingerprint", "task", "config")},
             "folder": str(path.parent),
@@ -239,7 +243,7 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
     `runs` is a frame of `load_runs`, or some of its rows; `quantities` picks a few (None: all). Runs come in the order
     of `runs`; fingerprint and quantity are categories. Curves are complete from either source: MLflow's artifacts
     hold the same file as the run folder (what MLflow draws are fewer points). Raises DamagedRunError if a file cannot
-    be read.
+    be read, ConfigError if none of the runs has one of the quantities.
     """
     wanted = [quantities] if isinstance(quantities, str) else quantities
     codes, fingerprints = pd.factorize(runs["fingerprint"])
@@ -253,6 +257,10 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
         parts["quantity"].append(np.array(numbers, np.int16)[quantity.indices.to_numpy()])
         for name in ("run", "iteration", "layer", "value"):
             parts[name].append(table[name].to_numpy())
+    unknown = [name for name in wanted or () if name not in names]
+    if unknown and len(runs):
+        there = ", ".join(sorted(names)) or "none"
+        raise ConfigError(f"quantities must be recorded in these runs ({there}), got {', '.join(map(repr, unknown))}")
     # Column by column, so that no more than one is there twice.
     run, quantity = (np.concatenate(parts.pop(name)) for name in ("run", "quantity"))
     columns = {

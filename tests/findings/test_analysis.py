@@ -1,12 +1,15 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 import nnlab
 from nnlab.findings.analysis import IncompleteError, holes, summary_table, varied, verdict_table
+from nnlab.record.store import DamagedRunError
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,73 @@ def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
 def test_an_unknown_experiment_names_those_there_are(results: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match=r"one that has recorded runs \(playground\), got 'initialisation'"):
         nnlab.load_runs("initialisation", str(results))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../runs/playground", "a/b", None, 3])
+def test_an_experiment_that_is_no_name_is_refused(name: object, results: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match="experiment must be a name, not a path, got"):
+        nnlab.load_runs(name, str(results))  # type: ignore[arg-type]
+
+
+def test_a_copy_of_a_run_is_not_counted_twice(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "runs", tmp_path / "runs")
+    one = next((tmp_path / "runs" / "playground").iterdir())
+    shutil.copytree(one, one.with_name(f"{one.name} (copy)"))
+    with pytest.raises(DamagedRunError, match=rf"\(copy\) holds run {one.name}: a copy would count twice"):
+        nnlab.load_runs("playground", str(tmp_path))
+
+
+def test_a_quantity_that_no_run_has_is_refused_by_name(results: Path) -> None:
+    runs = nnlab.load_runs("playground", str(results))
+    with pytest.raises(nnlab.ConfigError, match=r"\(.*cost/train.*\), got 'cost/tran'$"):
+        nnlab.load_curves(runs, ["cost/tran", "cost/train"])
+    relu = ["activity/dead", "cost/train"]  # which only some have
+    assert set(nnlab.load_curves(runs, relu)["quantity"]) == set(relu)
+
+
+def test_mlflow_is_asked_page_by_page(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{results / 'mlflow.db'}"
+    whole = nnlab.load_runs("playground", uri=uri)
+    monkeypatch.setattr("nnlab.findings.analysis._PAGE", 5)
+    pd.testing.assert_frame_equal(nnlab.load_runs("playground", uri=uri), whole)
+
+
+def test_entries_of_others_in_mlflow_are_left_out_and_a_run_told_twice_is_one(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    config = nnlab.RunConfig(
+        training=nnlab.TrainingConfig(iterations=5),
+        results_dir=str(tmp_path),
+        tracking=nnlab.TrackingConfig(uri=uri),
+    )
+    nnlab.sweep([config], n_jobs=1, tracking=True)
+    client = MlflowClient(uri)
+    (experiment,) = [found for found in client.search_experiments() if found.name == "playground"]
+    (told,) = client.search_runs([experiment.experiment_id])
+    for tags in ({}, {"fingerprint": told.data.tags["fingerprint"], "verdict": "told again", "task": "binary"}):
+        other = client.create_run(experiment.experiment_id, tags=tags, start_time=told.info.start_time + 60_000)
+        client.set_terminated(other.info.run_id)
+    unfinished = client.create_run(experiment.experiment_id, tags={"fingerprint": "0" * 16})
+    assert unfinished.info.status == "RUNNING"
+    runs = nnlab.load_runs("playground", uri=uri)
+    assert runs["verdict"].tolist() == ["told again"]  # the newest
+
+
+def test_what_mlflow_does_not_store_is_read_from_the_artifacts(tmp_path: Path) -> None:
+    config = nnlab.RunConfig(
+        data=nnlab.DataConfig("diabetes"),
+        model=nnlab.ModelConfig(activation="identity"),
+        training=nnlab.TrainingConfig(iterations=200, learning_rate=100.0),
+        results_dir=str(tmp_path),
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        nnlab.sweep([config], n_jobs=1, tracking=True)
+    here = nnlab.load_runs("playground", str(tmp_path))
+    assert not np.isfinite(here["cost/train"]).all()
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    there = nnlab.load_runs("playground", uri=uri)
+    pd.testing.assert_frame_equal(there.drop(columns="folder"), here.drop(columns="folder"))
+    for folder in there["folder"]:
+        (Path(folder) / "run.json").unlink()
+    gone = nnlab.load_runs("playground", uri=uri)
+    lost = ~np.isfinite(here["cost/train"].to_numpy())
+    assert np.isnan(gone["cost/train"].to_numpy()[lost]).all()
