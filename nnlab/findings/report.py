@@ -37,6 +37,8 @@ __all__ = ["report"]
 
 MOST_PANELS = 4
 METRICS = ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train")
+TOGETHER = r"(?<=[a-z]) (?=\d)|(?<=,) (?=[^\s\]]+\])"
+"""The spaces of "healthy 4" and "[0.63, 0.67]", where a narrow cell must not break."""
 
 
 class Block(NamedTuple):
@@ -144,6 +146,7 @@ def _scores(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
 
 
 def _table(title: str, table: pd.DataFrame) -> Block:
+    table = table.replace(TOGETHER, "\N{NO-BREAK SPACE}", regex=True)
     html = table.to_html(escape=True, border=0).replace("<th></th>", "<td></td>")  # a heading that says nothing
     return Block(title, table=Markup(html))  # noqa: S704 pandas escapes
 
