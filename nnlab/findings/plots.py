@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
@@ -302,7 +303,8 @@ def gradient_flow(
     if theory is not None:
         expected = np.asarray(theory, np.float64)[:, None] * values[-1, 0]
         ax.pcolormesh([-1.1, -0.65], layers, expected, norm=norm, cmap="viridis", rasterized=True)
-        ax.text(-0.85, layers[-1], "theory", fontsize=7, ha="center", va="bottom")
+        halo = withStroke(linewidth=2, foreground="white")
+        ax.text(-0.87, layers.mean(), "theory", fontsize=7, rotation=90, ha="center", va="center", path_effects=[halo])
         ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= edges[-1]])
         ax.set_xlim(-1.1, edges[-1])
         positive = np.append(positive, expected)
@@ -496,18 +498,29 @@ def _reference(ax: Axes, level: float, name: str) -> None:
 
 
 def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write names at the heights where lines end, outside to the right, as far apart as they are high."""
+    """Write names at the heights where lines end, outside to the right, as far apart as they are high.
+
+    They stay beside their lines when the limits change later, as those of panels that share an axis do.
+    """
     low, high = np.log10(ax.get_ylim())
-    step = 8 / (72 * ax.get_window_extent().height / ax.figure.dpi)
+    points = 72 * ax.get_window_extent().height / ax.figure.dpi
     ends = sorted(ends)
-    wanted = np.array([(np.log10(level) - low) / (high - low) for level, _, _ in ends])
-    apart = step * np.arange(len(ends))
+    wanted = np.array([points * (np.log10(level) - low) / (high - low) for level, _, _ in ends])
+    apart = 8.0 * np.arange(len(ends))
     # Pushed up from below, and down from above: halfway between both is as far apart as either.
     up = np.maximum.accumulate(wanted - apart) + apart
     down = np.minimum.accumulate((wanted - apart)[::-1])[::-1] + apart
-    for height, (_, name, colour) in zip((up + down) / 2, ends, strict=True):
-        dark = tuple(0.7 * part for part in to_rgb(colour))
-        ax.text(1.01, height, name, transform=ax.transAxes, va="center", fontsize=7, color=dark)
+    for shift, (level, name, colour) in zip((up + down) / 2 - wanted, ends, strict=True):
+        ax.annotate(
+            *(name, (1.01, level)),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(0, shift),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=tuple(0.7 * part for part in to_rgb(colour)),
+            annotation_clip=False,
+        )
 
 
 def ink(colour: str) -> str:

@@ -265,6 +265,18 @@ def test_gradient_flow_keeps_to_its_limits_and_shows_theory_in_the_same_colours(
     assert measured.colorbar.extend == "both"  # type: ignore[union-attr]
 
 
+def test_a_name_stays_beside_the_end_of_its_line_when_the_limits_change(ax: Axes) -> None:
+    cost_curves(figures.cost(), ax, "model.activation")
+    ax.set_ylim(1e-6, 10)
+    ax.figure.canvas.draw()
+    assert {text.get_text() for text in ax.texts} == {"relu", "tanh"}
+    for text in ax.texts:
+        (line,) = (line for line in ax.lines if line.get_label() == text.get_text())
+        box = text.get_window_extent()
+        _, height = ax.transData.transform(line.get_xydata()[-1])
+        assert abs((box.y0 + box.y1) / 2 - height) < 8
+
+
 @pytest.mark.parametrize("statistic", ["iqm", "median", "mean"])
 def test_points_are_of_the_statistic_that_was_asked_for(statistic: str, ax: Axes) -> None:
     runs = figures.runs()
