@@ -1,7 +1,7 @@
 """Draw the pictures of docs/diagnostics.md: every diagnostic on a healthy network and on a sick one (`make atlas`)."""
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -11,13 +11,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 import nnlab
 from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
 from nnlab.diagnostics.activity import HISTOGRAM_EDGES
 from nnlab.diagnostics.events import BROKEN
 from nnlab.diagnostics.verdict import THRESHOLDS
+from nnlab.findings.plots import name_ends
 from nnlab.network import theory
 from nnlab.record.history import Run
 
@@ -49,40 +52,56 @@ def by_layer(run: Run, quantity: str, iteration: int = 0) -> pd.Series:
     return chosen.set_index("layer")["value"]
 
 
-def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-", up: int = 0) -> None:
-    """Draw a line and write its name at its end, `up` points higher than the line."""
-    ax.plot(series.index, series.to_numpy(), style, color=colour, linewidth=1.8)
-    shown = series[np.isfinite(series)]
-    if len(shown):
-        end = (shown.index[-1], shown.iloc[-1])
-        ax.annotate(label, end, (4, up), textcoords="offset points", color=colour, va="center", fontsize=8)
+def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-") -> None:
+    """Draw a line; `finish` writes its name at its end."""
+    ax.plot(series.index, series.to_numpy(), style, color=colour, linewidth=1.8, label=label)
 
 
 def limit(ax: Axes, value: float, text: str) -> None:
     """Draw where a rule begins to object."""
     ax.axhline(value, color=GREY, linestyle=":", linewidth=1)
-    ax.annotate(text, (0.01, value), xycoords=("axes fraction", "data"), color=GREY, fontsize=7, va="bottom")
+    ax.annotate(
+        *(text, (0.01, value)),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 1),
+        textcoords="offset points",
+        color="#555555",
+        fontsize=7,
+        va="bottom",
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+    )
 
 
-def panels(titles: Iterable[str]) -> tuple[Figure, list[Axes]]:
-    """Return a row of panels with room on the right for the names of the lines."""
-    titles = list(titles)
-    figure, row = plt.subplots(1, len(titles), figsize=(4.6 * len(titles), 3.2), layout="constrained", squeeze=False)
-    for ax, title in zip(row[0], titles, strict=True):
+def panels(titles: Mapping[str, str]) -> tuple[Figure, list[Axes]]:
+    """Return a row of panels, given their titles and what stands at their upright axes."""
+    figure, row = plt.subplots(1, len(titles), figsize=(4.4 * len(titles), 3.2), layout="constrained", squeeze=False)
+    for ax, (title, unit) in zip(row[0], titles.items(), strict=True):
         ax.set_title(title, fontsize=10, loc="left")
+        ax.set_ylabel(unit, fontsize=8)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     return figure, list(row[0])
 
 
+def finish(ax: Axes) -> None:
+    """Write the names of the lines beside their ends."""
+    ends = []
+    for line in (line for line in ax.lines if not str(line.get_label()).startswith("_")):
+        heights = np.asarray(line.get_ydata(), np.float64)
+        ends += [
+            (height, str(line.get_label()), to_hex(line.get_color())) for height in heights[np.isfinite(heights)][-1:]
+        ]
+    name_ends(ax, ends)
+
+
 def over_iterations(ax: Axes) -> None:
-    """Put iterations on an axis that shows 0 and the early ones; leave room for the names."""
+    """Put iterations on an axis that shows 0 and the early ones."""
     ax.set_xscale("symlog", linthresh=1)
-    drawn = [np.asarray(line.get_xdata(), dtype=float) for line in ax.lines]
-    last = max(float(x[-1]) for x in drawn if len(x) > 2)
-    ax.set_xlim(-0.1, last * 20)
+    last = max(float(np.asarray(line.get_xdata(), np.float64)[-1]) for line in ax.lines)
+    ax.set_xlim(-0.1, last)
     ax.set_xticks([0, *(10**power for power in range(int(np.log10(last)) + 1))])
     ax.set_xlabel("iteration", fontsize=8)
+    finish(ax)
 
 
 def symmetry() -> Figure:
@@ -91,14 +110,16 @@ def symmetry() -> Figure:
     exact = trained(model=nine, init=constant, training=TrainingConfig(arithmetic="exact"))
     blas = trained("full", model=nine, init=constant)
     drawn = trained(model=nine, init=SMALL)
-    figure, (left, right) = panels(["symmetry/near_units (of 9)", "symmetry/deviation"])
+    figure, (left, right) = panels(
+        {"symmetry/near_units (of 9)": "units", "symmetry/deviation (exact: 0)": "difference / largest weight"}
+    )
     for run, colour, label in (
         (drawn, BLUE, "normal 0.01"),
         (exact, GREEN, "constant, exact"),
         (blas, ORANGE, "constant, blas"),
     ):
         draw(left, curve(run, "symmetry/near_units"), colour, label)
-        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label, up=-8 * (colour == ORANGE))
+        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label)
     deviation, growth = curve(blas, "symmetry/deviation"), curve(blas, "curvature/growth")
     start = deviation[deviation > 0].index[0]
     visible = deviation.index[deviation > BROKEN][0]
@@ -106,7 +127,7 @@ def symmetry() -> Figure:
     rate = np.log(steps.to_numpy())
     gaps = np.diff(steps.index)
     predicted = deviation[start] * np.exp(np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * gaps)]))
-    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--", up=-14)
+    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--")
     right.set_yscale("log")
     limit(right, BROKEN, "broken")
     for ax in (left, right):
@@ -126,8 +147,12 @@ def ranks() -> Figure:
             "constant",
         ),
     ]
-    names = ("symmetry/effective_rank", "symmetry/stable_rank", "symmetry/cosine")
-    figure, axes = panels(f"{name}" for name in names)
+    names = {
+        "symmetry/effective_rank": "directions",
+        "symmetry/stable_rank": "directions",
+        "symmetry/cosine": "mean |cosine| of two units",
+    }
+    figure, axes = panels(names)
     for ax, name in zip(axes, names, strict=True):
         for run, colour, label in runs:
             draw(ax, curve(run, name), colour, label)
@@ -147,7 +172,11 @@ def deep(activation: str, init: InitConfig) -> Run:
 def signal() -> Figure:
     """What arrives of the error at each of ten layers, beside the theory; and what ||dW|| shows of it."""
     figure, (left, middle, right) = panels(
-        ["signal/rms_dZ at iteration 0 (dashed: theory)", "signal/gain at iteration 0", "signal/norm_dW: sees little"]
+        {
+            "signal/rms_dZ at iteration 0 (dashed: theory)": "rms dZ",
+            "signal/gain at iteration 0 (dashed: theory)": "rms dZ of a layer / of the next",
+            "signal/norm_dW: sees little": "norm of dW",
+        }
     )
     cases = (
         ("tanh", XAVIER, BLUE, "tanh xavier", 1.0),
@@ -157,30 +186,33 @@ def signal() -> Figure:
     for activation, init, colour, label, weight_variance in cases:
         run = deep(activation, init)
         rms = by_layer(run, "signal/rms_dZ")
-        draw(left, rms.iloc[::-1], colour, label, up=6 * (colour == GREEN))
+        draw(left, rms.iloc[::-1], colour, label)
         gain = theory.signal_gain(activation, weight_variance)
         top = rms.loc[10]
         draw(
             left,
             pd.Series([top * gain ** (10 - layer) for layer in range(10, 0, -1)], range(10, 0, -1)),
             colour,
-            "",
+            "_theory",
             "--",
         )
         draw(middle, by_layer(run, "signal/gain").iloc[:-1].iloc[::-1], colour, label)
         middle.axhline(gain, color=colour, linestyle="--", linewidth=1)
-        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label, up=6 * (colour == GREEN))
+        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label)
     for ax in (left, middle, right):
         ax.set_yscale("log")
         ax.set_xlabel("layer", fontsize=8)
-        ax.set_xlim(11.5, -3)
+        ax.set_xlim(11.3, 0.7)
         ax.set_xticks(range(1, 12, 2))
+        finish(ax)
     return figure
 
 
 def ratio_and_update() -> Figure:
     """The two numbers that a vanished signal is judged by."""
-    figure, (left, right) = panels(["signal/ratio", "update (layer 1)"])
+    figure, (left, right) = panels(
+        {"signal/ratio": "rms dZ of layer 1 / of the output", "update (layer 1)": "norm of a step / of W"}
+    )
     for activation, init, colour, label in (
         ("tanh", XAVIER, BLUE, "tanh xavier"),
         ("sigmoid", InitConfig("normal", 0.1), ORANGE, "sigmoid 0.1"),
@@ -200,7 +232,12 @@ def ratio_and_update() -> Figure:
 def activity() -> Figure:
     """Saturated and dead units, and the moments of the activations."""
     figure, axes = panels(
-        ["activity/saturated (layer 2)", "activity/dead", "activity/negative", "activity/std (layer 2)"]
+        {
+            "activity/saturated (layer 2)": "share of units",
+            "activity/dead": "share of units",
+            "activity/negative": "share of logits",
+            "activity/std (layer 2)": "standard deviation of A",
+        }
     )
     two = ModelConfig(20, 2)
     for init, colour, label in ((XAVIER, BLUE, "xavier"), (InitConfig("normal", 10.0), ORANGE, "normal 10")):
@@ -221,7 +258,9 @@ def activity() -> Figure:
 
 def function() -> Figure:
     """How far the network is from a line, and its cost beside what simpler models reach."""
-    figure, (left, right) = panels(["function/affine_residual", "cost/train and the reference costs"])
+    figure, (left, right) = panels(
+        {"function/affine_residual": "share of variance", "cost/train and the reference costs": "mean loss"}
+    )
     for activation, colour, label in (("tanh", BLUE, "tanh"), ("identity", ORANGE, "identity")):
         run = trained(
             model=ModelConfig(activation=activation), data=DataConfig("moons"), training=TrainingConfig(10_000, 0.3)
@@ -240,16 +279,22 @@ def function() -> Figure:
 
 def curvature() -> Figure:
     """The edge of stability, the way out of a symmetric state, and the growth that it predicts."""
-    figure, axes = panels(["curvature/sharpness", "curvature/smallest", "curvature/growth (constant init)"])
+    figure, axes = panels(
+        {
+            "curvature/sharpness": "largest eigenvalue * learning rate / 2",
+            "curvature/smallest": "smallest eigenvalue of the Hessian",
+            "curvature/growth (constant init)": "factor per iteration",
+        }
+    )
     for rate, colour, label in ((0.3, BLUE, "rate 0.3"), (1.2, ORANGE, "rate 1.2")):
         run = trained("full", model=ModelConfig(8), init=XAVIER, training=TrainingConfig(10_000, rate))
         draw(axes[0], curve(run, "curvature/sharpness", 0), colour, label)
-        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label, up=-8 * (colour == ORANGE))
+        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label)
         constant = InitConfig("constant", 0.5)
         training = TrainingConfig(10_000, rate, arithmetic="exact")
         symmetric = trained("full", model=ModelConfig(8), init=constant, training=training)
-        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label, up=8 * (colour == ORANGE))
-    limit(axes[0], 1.0, "2 / learning rate")
+        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label)
+    limit(axes[0], 1.0, "edge of stability: eigenvalue 2 / learning rate")
     limit(axes[2], 1.0, "above: units drift apart")
     for ax in axes:
         over_iterations(ax)
@@ -260,7 +305,7 @@ def profiles() -> Figure:
     """One value for each unit or bin: the full preset's histograms, rasters and trajectories."""
     run = trained("full", model=ModelConfig(12, activation="relu"), init=HE, training=TrainingConfig(3000, 6.0), seed=2)
     figure, (left, middle, right) = panels(
-        ["activity/histogram (layer 1)", "units/silent: dark is dead", "units/w1, units/w2"]
+        {"activity/histogram (layer 1)": "logit z", "units/silent: dark is dead": "unit", "units/w1, units/w2": "w2"}
     )
     for ax, quantity in ((left, "activity/histogram"), (middle, "units/silent")):
         chosen = run.profiles[(run.profiles["quantity"] == quantity) & (run.profiles["layer"] == 1)]
@@ -277,8 +322,6 @@ def profiles() -> Figure:
         ax.set_xlabel("iteration of the checkpoint", fontsize=8)
     edges = [*range(1, len(HISTOGRAM_EDGES) + 1, 10)]
     left.set_yticks(edges, [f"{HISTOGRAM_EDGES[edge - 1]:g}" for edge in edges], fontsize=7)
-    left.set_ylabel("logit z", fontsize=8)
-    middle.set_ylabel("unit", fontsize=8)
     paths = run.profiles[run.profiles["quantity"].isin(["units/w1", "units/w2"])]
     table = paths.pivot_table(index="iteration", columns=["quantity", "index"], values="value")
     for unit in range(12):
@@ -286,7 +329,6 @@ def profiles() -> Figure:
         right.plot(w1, w2, linewidth=1, color=BLUE, alpha=0.6)
         right.plot(w1.iloc[-1], w2.iloc[-1], "o", color=BLUE, markersize=4)
     right.set_xlabel("w1", fontsize=8)
-    right.set_ylabel("w2", fontsize=8)
     return figure
 
 

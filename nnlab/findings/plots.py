@@ -31,6 +31,7 @@ __all__ = [
     "ink",
     "log_scale",
     "metric_by_value",
+    "name_ends",
     "panels",
     "pooled",
     "signal_by_layer",
@@ -132,7 +133,7 @@ def cost_curves(
     ax.set_xlim(0, whole["iteration"].max())
     ax.set_xlabel("iteration")
     ax.set_ylabel("cost on the training data (mean loss)")
-    _name_ends(ax, ends)
+    name_ends(ax, ends)
     title = f"{by}:\n{_caption('median', curves, [by], whole, bands)}"
     lost = diverged(whole)
     if lost:
@@ -497,15 +498,15 @@ def _reference(ax: Axes, level: float, name: str) -> None:
     ax.text(1.01, level, f"{level:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color="0.25")
 
 
-def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write names at the heights where lines end, outside to the right, as far apart as they are high.
 
-    They stay beside their lines when the limits change later, as those of panels that share an axis do.
+    `ends` are (height in data units, name, colour), of which not finite ones are left out. Names stay beside their
+    lines when the limits change later, as those of panels that share an axis do.
     """
-    low, high = np.log10(ax.get_ylim())
-    points = 72 * ax.get_window_extent().height / ax.figure.dpi
-    ends = sorted(ends)
-    wanted = np.array([points * (np.log10(level) - low) / (high - low) for level, _, _ in ends])
+    ends = sorted(end for end in ends if np.isfinite(end[0]))
+    side = ax.get_xlim()[1]
+    wanted = np.array([72 * ax.transData.transform((side, level))[1] / ax.figure.dpi for level, _, _ in ends])  # points
     apart = 8.0 * np.arange(len(ends))
     # Pushed up from below, and down from above: halfway between both is as far apart as either.
     up = np.maximum.accumulate(wanted - apart) + apart
