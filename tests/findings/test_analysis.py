@@ -1,4 +1,3 @@
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -10,23 +9,6 @@ from mlflow import MlflowClient
 import nnlab
 from nnlab.findings.analysis import IncompleteError, holes, summary_table, varied, verdict_table
 from nnlab.record.store import DamagedRunError
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("results")
-    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
-    nnlab.sweep(
-        [
-            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size, activation=activation))
-            for size in (1, 2, 3)
-            for activation in ("tanh", "relu")
-            for seed in range(2)
-        ],
-        n_jobs=1,
-        tracking=True,
-    )
-    return folder
 
 
 def test_runs_have_typed_config_and_metrics(results: Path) -> None:

@@ -1,6 +1,5 @@
 """The page about an experiment; how it looks in a browser is tested in tests/browser."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +8,6 @@ import pytest
 
 import nnlab
 from nnlab.findings.report import report
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("results")
-    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
-    nnlab.sweep(
-        [
-            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size, activation=activation))
-            for size in (1, 2, 3)
-            for activation in ("tanh", "relu")
-            for seed in range(2)
-        ],
-        n_jobs=1,
-        tracking=True,
-    )
-    return folder
 
 
 def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
