@@ -35,7 +35,7 @@ __all__ = [
     "setting_name",
 ]
 
-NUMERICAL_VERSION = 2
+NUMERICAL_VERSION = 3
 """Raised whenever the same config gives other bits than before; part of every fingerprint."""
 
 

@@ -23,8 +23,8 @@ Labels = NDArray[np.intp]
 def owned_by_units(parameters: Parameters, layer: int) -> Array:
     """Return F (R, n_l, n_in + 1 + n_out): all that each unit of hidden layer `layer` owns.
 
-    Row i holds its incoming weights, bias and outgoing weights. Units with equal rows are exchangeable: they compute
-    the same and receive the same gradient, so gradient descent cannot tell them apart.
+    Row i holds its incoming weights, bias and outgoing weights. Units with equal rows compute the same and receive the
+    same gradient, so gradient descent cannot tell them apart.
     """
     return np.concatenate([parameters.theta[layer - 1], parameters.W[layer].swapaxes(-1, -2)], axis=-1)
 

@@ -38,7 +38,8 @@ def affine_residual(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
 
     How to read it: the share of the network's answer that no straight line gives. Below 1e-2 the network is a linear
     model, whatever its activation (tanh with small weights is one for the first thousand iterations); identity gives
-    about 1e-30. 0 where the answer is constant, NaN where it is not finite.
+    about 1e-30. What is left is a share of the answer's mean square, not of its variance, where it is no more than
+    rounding; 0 where the answer is constant, NaN where it is not finite.
     """
     design = with_ones(snapshot.X.astype(np.float64)).T
     U, strength, _ = np.linalg.svd(design, full_matrices=False)
@@ -46,10 +47,13 @@ def affine_residual(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     basis = U[:, strength > strength[0] * max(design.shape) * np.finfo(np.float64).eps]
     with np.errstate(all="ignore"):
         logits = snapshot.Z[-1].astype(np.float64)
-        logits = logits - logits.mean(axis=-1, keepdims=True)
-        residual = logits - (logits @ basis) @ basis.T
-        total = np.square(logits).sum(axis=(-2, -1))
-        share = np.divide(np.square(residual).sum(axis=(-2, -1)), total, out=np.zeros_like(total), where=total != 0)
+        centred = logits - logits.mean(axis=-1, keepdims=True)
+        residual = np.square(centred - (centred @ basis) @ basis.T).mean(axis=(-2, -1))
+        variance = np.square(centred).mean(axis=(-2, -1))
+        # An answer that hardly varies varies by its rounding, which no line gives and no network meant.
+        rounding = np.square(2 * np.finfo(snapshot.Z[-1].dtype).eps * np.abs(logits).max(axis=(-2, -1)))
+        whole = np.where(residual <= rounding, np.square(logits).mean(axis=(-2, -1)), variance)
+        share = np.divide(residual, whole, out=np.zeros_like(whole), where=whole != 0)
     yield "function/affine_residual", 0, share
 
 
@@ -76,10 +80,12 @@ class References(NamedTuple):
 def references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
     """Return what the reference models reach on training data X (n_x, m), Y (n_y, m) and on test data.
 
-    The affine model is the network of depth 0 at its optimum, found by L-BFGS. Separable classes have no optimum: the
-    cost then is near 0, as far down as 500 iterations go.
+    The affine model is the network of depth 0 at its optimum: least squares, or found by L-BFGS on standardized
+    inputs, since what affine models can does not depend on the units of the inputs. Separable classes have no optimum:
+    the cost then is near 0, as far down as 500 iterations go.
     """
     T = cost.encode(Y)
+    X, X_test = _standardized(X, X_test)
     best, affine = _affine_model(X, T, cost)
     parts = ((X, Y), (X_test, Y_test))
     with np.errstate(all="ignore"):
@@ -94,12 +100,25 @@ def references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> 
     return References(float(cost.mean(constant, T)[0]), prior, affine, *scores)
 
 
+def _standardized(X: Array, X_test: Array) -> tuple[Array, Array]:
+    """Return both in units of the deviations of X from its means; features that do not vary become 0."""
+    exponent = np.frexp(np.abs(X).max(axis=1, keepdims=True))[1]
+    X, X_test = np.ldexp(X, -exponent), np.ldexp(X_test, -exponent)  # exact, and no square overflows
+    mean, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
+    varies = deviation > np.finfo(X.dtype).eps
+    scale = np.where(varies, deviation, np.inf)
+    return (X - mean) / scale, (X_test - mean) / scale
+
+
 def _affine_model(X: Array, T: Array, cost: Cost) -> tuple[Array, float]:
     """Return [W, b] (1, n_y, n_x + 1) of the best affine model, and its cost."""
     from scipy.optimize import minimize
 
     sizes = (len(X), len(T))
     X1 = with_ones(X)
+    if cost.score_name == "r2":
+        theta = np.linalg.lstsq(X1.T, T.T, rcond=None)[0].T[None]
+        return theta, float(cost.mean(theta @ X1, T)[0])
 
     def value_and_gradient(flat: Array) -> tuple[float, Array]:
         logits = Parameters(sizes, flat[None]).theta[0] @ X1

@@ -36,9 +36,11 @@ def near_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     compute of the inputs; `near_units` also where they send it, so that its classes are exchangeable units.
     For identity, where units mix freely, `symmetry/rank` is the rank of W[l+1] W[l] instead.
 
-    How to read it: n (the width) is healthy. Exchangeable units stay equal for ever but for rounding, functional
-    duplicates with different outgoing weights part by themselves. `near_units` below n with `distinct_units` at n:
-    rounding has begun to break the symmetry. NaN where the layer holds inf or NaN.
+    How to read it: n (the width) is healthy. Exchangeable units stay so for ever but for rounding if they are equal, or
+    for tanh opposite, number by number. Other signs and sizes are the same function but get other gradients (rescaled
+    relu units part at the first iteration), and so do functional duplicates with different outgoing weights.
+    `near_units` below n with `distinct_units` at n: rounding has begun to break the symmetry. NaN where the layer holds
+    inf or NaN.
     """
     if snapshot.activation.name == "identity":
         yield from _ranks_of_products(snapshot)

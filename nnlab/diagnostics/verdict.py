@@ -7,6 +7,7 @@ better than the best affine model, and unfinished otherwise.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -244,18 +245,31 @@ def _vanishing(case: Case) -> Finding | None:
     ratio, update = case.curves.get(("signal/ratio", 0)), case.curves.get(("update", 1))
     if ratio is None or update is None or not case.misses_goal:
         return None
-    # An exact 0 is no small number: it means that nothing comes back at all, which other rules name.
-    weak = (ratio > 0) & (ratio < THRESHOLDS["vanishing: signal ratio"])
+    limit = THRESHOLDS["vanishing: signal ratio"]
+    # An exact 0 is no small number: nothing comes back at all, which other rules name, unless it came to that by
+    # becoming ever smaller until the floating point numbers ended.
+    underflown = (ratio == 0) & (_last_signal(case) < limit)
+    weak = ((ratio > 0) & (ratio < limit)) | underflown
     if not weak[-1] or not update[-1] < THRESHOLDS["vanishing: update ratio of layer 1"]:
         return None
+    arrived = "0, after layers of ever less," if underflown[-1] else f"{ratio[-1]:.2g} of that at the output,"
     return Finding(
         "vanishing",
-        f"the error that reached layer 1 was {ratio[-1]:.2g} of that at the output, since iteration "
+        f"the error that reached layer 1 was {arrived} since iteration "
         f"{case.first(weak)}; one iteration moved layer 1 by {update[-1]:.2g} of its size",
         "Each layer multiplies the error by weights and slopes below 1.",
         "Use init=xavier (tanh) or init=he (relu), another activation, or fewer layers.",
         "Glorot & Bengio 2010; Schoenholz et al. 2017",
     )
+
+
+def _last_signal(case: Case) -> Array:
+    """Return the smallest back-propagated signal of a layer that is not 0, over that at the output, by checkpoint."""
+    signal = np.array([curve for _, curve in sorted(case.layers("signal/rms_dZ"), key=itemgetter(0))])
+    if not len(signal):
+        return np.full(len(case.iterations), np.inf)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(signal > 0, signal, np.inf).min(axis=0) / signal[-1])
 
 
 def _exploding(case: Case) -> Finding | None:

@@ -1,33 +1,46 @@
 """What theory expects of a config, in the shape in which figures draw it beside what was measured."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from nnlab.config import RunConfig, hidden_sizes
 from nnlab.datasets import load_dataset
+from nnlab.network.activations import Array
 from nnlab.network.theory import chi, next_variance, weight_variance
 
 __all__ = ["signal_by_layer"]
+
+INPUTS = 64
+"""The most inputs that are followed through the layers."""
 
 
 def signal_by_layer(config: RunConfig) -> list[float]:
     """Return rms dZ of each layer over that of the output at initialization, layer 1 first; the last is 1.
 
-    For wide layers: the variance of the logits is followed upwards from the mean square of the training inputs
+    For wide layers: the variance of the logits is followed upwards from the mean square of an input
     (`theory.next_variance`), then the back-propagated signal downwards. What it gains in a layer is chi, with the
-    number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio 2010, eq. 6).
-    Narrow layers scatter around it. Raises ValueError for schemes that draw nothing at random, where there is no
-    theory.
+    number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio 2010, eq. 6). A long
+    input saturates more units than a short one: mean squares of dZ are averaged over the training inputs, or over 64
+    that stand for equally many each. Narrow layers scatter around it. Raises ValueError for schemes that draw nothing
+    at random, where there is no theory.
     """
     data = load_dataset(config.data)
     activation = config.model.activation
     sizes = [len(data.X), *hidden_sizes(config.model), len(data.Y)]
     gains = [weight_variance(config.init.scheme, config.init.scale, *pair) for pair in pairwise(sizes)]
-    q = gains[0] * float(np.mean(np.square(data.X)))
-    factors = []
+    squares = np.mean(np.square(data.X), axis=0)
+    if len(squares) > INPUTS:
+        squares = np.quantile(squares, (np.arange(INPUTS) + 0.5) / INPUTS)
+    below = np.mean([_gains(activation, gains, sizes, float(square)) for square in squares], axis=0)
+    return [float(ratio) for ratio in np.sqrt([*below, 1.0])]
+
+
+def _gains(activation: str, gains: Sequence[float], sizes: Sequence[int], square: float) -> Array:
+    """Return the mean square of dZ of each hidden layer over that of the output, for inputs of one mean square."""
+    q, factors = gains[0] * square, []
     for gain, (n_in, n_out) in zip(gains[1:], pairwise(sizes[1:]), strict=True):
         factors.append(chi(activation, gain, q) * n_out / n_in)
         q = next_variance(activation, gain, 0.0, q)
-    below = np.cumprod(factors[::-1])[::-1]
-    return [float(ratio) for ratio in np.sqrt([*below, 1.0])]
+    return np.asarray(np.cumprod(factors[::-1])[::-1])

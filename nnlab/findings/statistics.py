@@ -295,13 +295,13 @@ def interval(
     undefined = np.isnan(pooled).any(axis=-1) | (estimates[0] != estimates[-1])
     estimate = np.where(undefined, np.nan, estimates[0])
     if min(sizes) < 2:
-        return Interval(estimate, *np.full((2, *estimate.shape), np.nan))
+        return Interval(estimate, np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan))
     parts = np.split(bounded, np.cumsum(sizes)[:-1], axis=-1)
     rng = np.random.default_rng(0) if rng is None else rng
     level = _expanded(level, sizes[:1] if crossed else sizes)
     lows, highs = _ends(parts, STATISTICS[statistic], crossed, method, level, resamples, rng)
     low, high = _restored(lows, exponent)[0], _restored(highs, exponent)[-1]
-    return Interval(estimate, *np.where(undefined, np.nan, [low, high]))
+    return Interval(estimate, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
 
 
 def interval_name(seeds: int) -> str:

@@ -46,11 +46,12 @@ class Cost(NamedTuple):
         It is taken around the first example's loss, which makes the mean of equal losses exact: a network of zeros
         costs ln 2, not one rounding error less.
         """
-        losses = self.loss(Z, T)
+        found = self.loss(Z, T)
+        losses = found.astype(np.float64)  # in float32 small losses are lost beside a large first one
         first = losses[..., :1]
         first = np.where(np.isfinite(first), first, 0.0)
         mean: Array = (first + (losses - first).mean(axis=-1, keepdims=True))[..., 0]
-        return mean
+        return mean.astype(found.dtype)
 
 
 def _sign(Y: Array) -> Array:

@@ -194,8 +194,9 @@ def saxe_mode(t: Array, s: float, u0: float, tau: float) -> Array:
     """Return the strength u(t) of one mode of a linear network of depth 1 that learns from whitened inputs.
 
     u = s e^{2st/tau} / (e^{2st/tau} - 1 + s / u0) rises from u0 to the mode's strength s in the data in a time of about
-    tau / (2s) ln(s / u0); tau = 1 / learning rate in iterations (Saxe et al. 2013, eq. 8). Raises ValueError unless s,
-    u0 and tau are positive.
+    tau / (2s) ln(s / u0) (Saxe et al. 2013, eq. 8, whose cost is half the sum of the squared errors). In iterations tau
+    is 1 / learning rate for that cost, and n_y / (2 * learning rate) for the mean over n_y outputs, which is the cost
+    of regression here. Raises ValueError unless s, u0 and tau are positive.
     """
     for name, value in (("s", s), ("u0", u0), ("tau", tau)):
         if not value > 0:

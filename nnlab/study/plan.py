@@ -127,7 +127,7 @@ def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
     per_worker = ceil(len(jobs) / max(n_jobs, 1))
     stacks = []
     for group in groups.values():
-        count = ceil(len(group) / min(_stack_size(group[0]), per_worker))
+        count = ceil(len(group) / min(_stack_size(group[0], n_jobs), per_worker))
         stacks += [Stack(tuple(group[part::count])) for part in range(count)]
     stacks.sort(key=lambda stack: -stack.seconds)
     half = ceil(len(stacks) / 2)
@@ -151,11 +151,27 @@ def seconds(job: Job) -> float:
     return training.iterations * (1e-6 + single / 2.0 * slow * (activations + products))
 
 
-def _stack_size(job: Job) -> int:
+def _stack_size(job: Job, n_jobs: int) -> int:
     sizes = layer_sizes(job.config, job.data)
     m = job.config.training.batch_size or job.data.X.shape[1]
     fits = CACHE // working_set(sizes, m, np.dtype(job.config.training.dtype).itemsize)
-    return max(SMALLEST_STACK, min(LARGEST_STACK, fits))
+    # Mini-batches are small, but checkpoints look at all examples.
+    in_memory = _memory() // 4 // max(n_jobs, 1) // _needed(job.config, job.data)
+    return max(1, min(max(SMALLEST_STACK, fits), LARGEST_STACK, in_memory))
+
+
+def _memory() -> int:
+    """Return the bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _needed(config: RunConfig, data: Dataset) -> int:
+    """Return the bytes that one network and what a checkpoint sees of it take: Z, A, dZ and the inputs of its batches,
+    three times its parameters.
+    """
+    sizes = layer_sizes(config, data)
+    numbers = 4 * sum(sizes) * data.X.shape[1] + 3 * parameter_count(sizes)
+    return numbers * np.dtype(config.training.dtype).itemsize
 
 
 def _stack_key(config: RunConfig) -> str:
@@ -180,10 +196,7 @@ def _check_against_data(config: RunConfig, data: Dataset) -> None:
         largest = max(float(np.abs(part).max()) for part in (data.X, data.Y, data.X_test, data.Y_test))
         if largest > float(np.finfo(np.float32).max):
             raise ConfigError(f"training.dtype must be float64 for data with numbers up to {largest:.3g}, got float32")
-    sizes = layer_sizes(config, data)
-    itemsize = np.dtype(config.training.dtype).itemsize
-    needed = (4 * sum(sizes) * m + 3 * parameter_count(sizes)) * itemsize
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, memory = _needed(config, data), _memory()
     if needed > memory / 4:
         raise ConfigError(
             f"model.hidden_size, model.depth or model.layers must give a network that fits in memory: "

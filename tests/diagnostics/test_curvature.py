@@ -75,6 +75,42 @@ def test_transverse_curvature_is_the_difference_of_two_blocks_of_the_hessian(act
     assert np.isnan(found["curvature/transverse", 2]).all()
 
 
+def one_function(flip: bool) -> Parameters:
+    """Two tanh units that are one, or one and its mirror image, which is the same function."""
+    parameters = random_stack((2, 4, 1))
+    sign = -1.0 if flip else 1.0
+    parameters.theta[0][:, 3] = sign * parameters.theta[0][:, 1]
+    parameters.W[1][:, :, 3] = sign * parameters.W[1][:, :, 1]
+    return parameters
+
+
+def test_mirrored_tanh_units_part_as_fast_as_equal_ones() -> None:
+    equal, mirrored = (curved(snapshot(one_function(flip))) for flip in (False, True))
+    assert np.isfinite(equal["curvature/transverse", 1]).all()
+    np.testing.assert_allclose(mirrored["curvature/transverse", 1], equal["curvature/transverse", 1], rtol=1e-6)
+
+
+def test_units_that_gradient_descent_tells_apart_have_no_growth() -> None:
+    """Mirrored sigmoid units and rescaled relu units are one function, but not one to the gradient."""
+    assert np.isnan(curved(snapshot(one_function(flip=True), "sigmoid"))["curvature/growth", 1]).all()
+    parameters = random_stack((2, 4, 1))
+    parameters.theta[0][:, 3] = 2 * parameters.theta[0][:, 1]
+    parameters.W[1][:, :, 3] = parameters.W[1][:, :, 1] / 2
+    found = values(snapshot(parameters, "relu"), "full")
+    assert (found["symmetry/near_units", 1] == 3).all()
+    assert np.isnan(found["curvature/growth", 1]).all()
+
+
+def test_one_huge_weight_does_not_coarsen_the_other_differences() -> None:
+    """Least squares has the same Hessian everywhere, also where one bias is 1e4."""
+    parameters = random_stack((3, 1))
+    parameters.b[0][...] = 1e4
+    seen = snapshot(parameters, task="regression")
+    design = np.vstack([seen.X, np.ones(seen.X.shape[1])])
+    expected = np.linalg.eigvalsh(2 * design @ design.T / seen.X.shape[1])
+    np.testing.assert_allclose(curved(seen)["curvature/smallest", 0], expected[0], rtol=1e-4)
+
+
 def test_large_networks_have_no_hessian() -> None:
     assert ("curvature/largest", 0) in curved(snapshot(random_stack((2, 18, 18, 1))))
     assert ("curvature/largest", 0) not in curved(snapshot(random_stack((2, 30, 30, 1))))

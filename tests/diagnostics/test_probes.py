@@ -212,6 +212,18 @@ def test_identity_networks_are_affine_and_a_constant_is_too() -> None:
     assert values(snapshot(Parameters.zeros((2, 4, 1), 1)))["function/affine_residual", 0].tolist() == [0]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_only_rounding_is_not_called_curved(dtype: type) -> None:
+    """A bias beside answers that vary by a few roundings of it."""
+    stack = random_stack((2, 1))
+    stack.W[0][...] *= 4 * np.finfo(dtype).eps
+    stack.b[0][...] = 1.0
+    seen = snapshot(Parameters(stack.sizes, stack.flat.astype(dtype)))
+    seen = replace(seen, X=seen.X.astype(dtype), Y=seen.Y.astype(dtype))
+    assert np.ptp(seen.Z[-1]) > 0
+    assert values(seen)["function/affine_residual", 0].max() < 1e-12
+
+
 def test_constant_features_span_nothing() -> None:
     seen = snapshot(random_stack((4, 5, 1)))
     X = seen.X.copy()

@@ -278,6 +278,45 @@ def test_reference_costs_are_closed_forms_and_scikit_learns_optimum() -> None:
     assert found.affine == pytest.approx(log_loss(Y[0], model.predict_proba(X.T)), rel=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e3, 1e6, 1e200])
+def test_what_affine_models_can_does_not_depend_on_the_units_of_the_inputs(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    X, X_test = rng.standard_normal((2, 3, 200))
+    Y, Y_test = ((inputs.sum(axis=0) + rng.standard_normal(200) > 0)[None].astype(float) for inputs in (X, X_test))
+    scale, shift = np.array([[unit], [1.0], [1.0]]), np.array([[0.0], [0.0], [100.0]])
+    plain = references(X, Y, X_test, Y_test, COSTS["binary"])
+    other = references(X * scale + shift, Y, X_test * scale + shift, Y_test, COSTS["binary"])
+    np.testing.assert_allclose(other, plain, rtol=1e-9)
+
+
+def test_the_reference_is_the_optimum_and_not_on_the_way_there() -> None:
+    """Collinear but for a thousandth, where descent is slow."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4, 300))
+    X[1:] = X[0] + 1e-3 * X[1:]
+    Y = (1000 * (X[1] - X[0]) + rng.standard_normal(300) > 0)[None].astype(float)
+    fitted = LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(X.T, Y[0])
+    found = references(X, Y, X, Y, COSTS["binary"])
+    assert found.affine == pytest.approx(log_loss(Y[0], fitted.predict_proba(X.T)), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_signal_that_underflows_has_vanished(dtype: str, tmp_path: Path) -> None:
+    run = trained(
+        tmp_path,
+        init=nnlab.InitConfig("normal", 0.05),
+        training=Training(50, dtype=dtype),
+        data=Data(m=50),
+        **model(activation="sigmoid", depth=60, hidden_size=8),
+    )
+    assert (run.metrics["signal/ratio"] == 0) == (dtype == "float32")
+    assert run.verdict.name == "vanishing"
+    assert ("after layers of ever less" in run.verdict.text) == (dtype == "float32")
+
+
 def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
     rng = np.random.default_rng(1)
     X, Y = rng.standard_normal((3, 50)), rng.standard_normal((1, 50)) + 2

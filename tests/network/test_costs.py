@@ -183,6 +183,15 @@ def test_r2_is_scikit_learns(seed: int, n_y: int) -> None:
     np.testing.assert_array_equal(COSTS["regression"].decide(Z), Z)
 
 
+@pytest.mark.parametrize("first", [200.0, np.inf])
+def test_small_losses_are_not_lost_beside_a_large_first_one(first: float) -> None:
+    Z = np.full((1, 1, 100_000), -8.0, np.float32)
+    Z[0, 0, 0] = first
+    found = COSTS["binary"].mean(Z, COSTS["binary"].encode(np.zeros((1, 100_000), np.float32)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], np.logaddexp(0.0, Z[0, 0].astype(float)).mean(), rtol=1e-6)
+
+
 def test_scores_at_the_edge() -> None:
     """A logit of exactly 0 is class 0, as in the notes (a > 0.5); NaN is never right; constant labels have no r2."""
     Z = np.array([[[0.0, np.nan, np.nan, 2.0]]])

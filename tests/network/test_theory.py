@@ -213,23 +213,24 @@ def test_born_dead_bounds_what_happens_over_a_data_set(width: int) -> None:
     assert (A[-1] == 0).all(axis=(1, 2)).mean() <= theory.born_dead([width] * 9)
 
 
-def test_linear_networks_learn_modes_along_saxes_curve() -> None:
-    """Two modes of a 2-2-2 identity network with small, balanced weights and a small learning rate.
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+def test_linear_networks_learn_modes_along_saxes_curve(outputs: int) -> None:
+    """The modes of an identity network with small, balanced weights and a small learning rate.
 
-    nnlab's cost is the mean over both outputs, so the gradient is that of 1/2 ||.||^2 and tau is 1 / learning rate.
-    The curve is that of infinitely small steps: hence 1 %.
+    nnlab's cost is the mean over the outputs and has no 1/2: tau is n_y / (2 * learning rate). The curve is that of
+    infinitely small steps: hence 1 %.
     """
-    s, u0, rate = np.array([2.0, 0.7]), 1e-3, 2e-3
-    X = np.sqrt(2) * np.concatenate([np.eye(2), -np.eye(2)], axis=1)  # mean 0, covariance 1
+    s, u0, rate = np.array([2.0, 0.7, 1.2])[:outputs], 1e-3, 1e-3 * outputs
+    X = np.sqrt(outputs) * np.concatenate([np.eye(outputs), -np.eye(outputs)], axis=1)  # mean 0, covariance 1
     Y = np.diag(s) @ X
-    start = Parameters.zeros((2, 2, 2))
-    start.W[0][0] = start.W[1][0] = np.sqrt(u0) * np.eye(2)
+    start = Parameters.zeros((outputs, outputs, outputs))
+    start.W[0][0] = start.W[1][0] = np.sqrt(u0) * np.eye(outputs)
     schedule = range(0, 6001, 300)
     choices = {"activation": ACTIVATIONS["identity"], "cost": COSTS["regression"], "learning_rate": rate}
     snapshots = train(start, X, Y, schedule=schedule, **choices)  # type: ignore[arg-type]
     measured = np.array([np.diag(seen.parameters.W[1][0] @ seen.parameters.W[0][0]) for seen in snapshots])
-    for mode in (0, 1):
-        predicted = theory.saxe_mode(np.array(schedule), s[mode], u0, 1 / rate)
+    for mode in range(outputs):
+        predicted = theory.saxe_mode(np.array(schedule), s[mode], u0, outputs / (2 * rate))
         np.testing.assert_allclose(measured[:, mode], predicted, rtol=0.01)
     assert theory.saxe_mode(np.array([1e9]), 2.0, 1e-3, 1.0) == 2.0
 
