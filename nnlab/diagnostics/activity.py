@@ -27,10 +27,6 @@ SATURATED_SHARE = 0.95
 HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 41)
 """Where the inner bins of `activity/histogram` begin and end; below and above there is one bin more."""
 
-_LARGEST_SLOPE = {"tanh": 1.0, "sigmoid": 0.25}
-_CAN_DIE = ("relu",)
-_HAS_NEGATIVE_SIDE = ("relu", "leaky_relu", "gelu")
-
 
 def saturated_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     """Yield `activity/saturated` by hidden layer: the share of units that are saturated. tanh and sigmoid only.
@@ -39,17 +35,18 @@ def saturated_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     their gradients carry the slope. Large initial weights do this at iteration 0, large learning rates later. A unit
     whose logits are not numbers does not count as saturated.
     """
-    if snapshot.activation.name in _LARGEST_SLOPE:
+    largest = snapshot.activation.largest_slope
+    if largest is not None:
         for layer, Z in enumerate(snapshot.Z[:-1], start=1):
-            flat = _flat_share(snapshot, Z)
+            flat = _flat_share(snapshot, Z, largest)
             yield "activity/saturated", layer, (flat > SATURATED_SHARE).mean(axis=-1)
 
 
-def _flat_share(snapshot: Snapshot, Z: Array) -> Array:
+def _flat_share(snapshot: Snapshot, Z: Array, largest_slope: float) -> Array:
     """Return on which share of the examples each unit (R, n) is saturated."""
     with np.errstate(all="ignore"):
         slope = snapshot.activation.derivative(Z)
-    share: Array = (slope < SATURATED_SLOPE * _LARGEST_SLOPE[snapshot.activation.name]).mean(axis=-1)
+    share: Array = (slope < SATURATED_SLOPE * largest_slope).mean(axis=-1)
     return share
 
 
@@ -60,7 +57,7 @@ def dead_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     again; only changes in the layers below can revive it. At iteration 0 it was born dead, later it died, mostly of a
     large step. Leaky relu and gelu keep a slope and are never dead. Source: Lu et al. 2019.
     """
-    if snapshot.activation.name not in _CAN_DIE:
+    if not snapshot.activation.dies:
         return
     for layer, Z in enumerate(snapshot.Z[:-1], start=1):
         yield "activity/dead", layer, (Z <= 0).all(axis=-1).mean(axis=-1)
@@ -72,7 +69,7 @@ def negative_logits(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     How to read it: about 1/2 at a random start with biases 0, and 1/2 to 0.9 in trained networks. Near 1 a relu layer
     is dying, and a leaky one works through its leak; near 0 the layer is linear. NaN counts as not negative.
     """
-    if snapshot.activation.name in _HAS_NEGATIVE_SIDE:
+    if snapshot.activation.has_negative_side:
         for layer, Z in enumerate(snapshot.Z[:-1], start=1):
             yield "activity/negative", layer, (Z <= 0).mean(axis=(-2, -1))
 
@@ -115,11 +112,11 @@ def unit_rasters(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     stays died there, one that comes back was revived from below. Trajectories of (w1, w2) that lie on each other are
     units that are still one.
     """
-    name = snapshot.activation.name
+    activation = snapshot.activation
     for layer, Z in enumerate(snapshot.Z[:-1], start=1):
-        if name in _LARGEST_SLOPE:
-            yield "units/silent", layer, _flat_share(snapshot, Z)
-        elif name in _HAS_NEGATIVE_SIDE:
+        if activation.largest_slope is not None:
+            yield "units/silent", layer, _flat_share(snapshot, Z, activation.largest_slope)
+        elif activation.has_negative_side:
             yield "units/silent", layer, (Z <= 0).mean(axis=-1)
     theta = snapshot.parameters.theta[0]
     if len(snapshot.Z) > 1 and theta.shape[-1] == 3:

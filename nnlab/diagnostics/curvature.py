@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.diagnostics.equality import NEAR, Layer, canonical_layers, owned_by_units
-from nnlab.network.activations import Array
+from nnlab.network.activations import Activation, Array
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import backward, forward
 from nnlab.network.training import Snapshot
@@ -67,10 +67,10 @@ def transverse(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     """
     R = len(snapshot.parameters.flat)
     positions = Parameters(snapshot.parameters.sizes, np.arange(snapshot.parameters.flat.shape[1], dtype=float)[None])
-    for layer, found in enumerate(canonical_layers(snapshot.parameters, snapshot.activation.name), start=1):
+    for layer, found in enumerate(canonical_layers(snapshot.parameters, snapshot.activation), start=1):
         owned = owned_by_units(positions, layer)[0].astype(np.intp)
         rows = owned_by_units(snapshot.parameters, layer).astype(np.float64)
-        paired, first, second, sign = _pairs(found, rows, snapshot.activation.name)
+        paired, first, second, sign = _pairs(found, rows, snapshot.activation)
         smallest = np.full(R, np.nan)
         if len(paired):
             smallest[paired] = _transverse_curvature(snapshot, paired, owned[first], owned[second], sign)
@@ -81,7 +81,7 @@ def transverse(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
 
 
 def _pairs(
-    found: Layer, owned: Array, activation: str
+    found: Layer, owned: Array, activation: Activation
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Array]:
     """Return the runs that have two units which gradient descent cannot tell apart, the two, and their relative sign.
 
@@ -92,7 +92,7 @@ def _pairs(
     with np.errstate(all="ignore"):
         others = np.take_along_axis(owned, labels[:, :, None], axis=1)
         sign = np.ones(labels.shape)
-        if activation == "tanh":
+        if activation.centre == 0:  # odd, as tanh is
             sign[(owned * others).sum(axis=-1) < 0] = -1.0
         apart = np.abs(owned - sign[:, :, None] * others).max(axis=-1)
         equal = apart <= NEAR * np.abs(owned).max(axis=(1, 2))[:, None]

@@ -6,16 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.network.activations import Array
+from nnlab.network.activations import Activation, Array
 from nnlab.network.parameters import Parameters
 
 __all__ = ["NEAR", "Layer", "canonical_layers", "classes", "count_classes", "owned_by_units"]
 
 NEAR = 1e-6
 """Two units are one when they differ by less than this share of the layer's largest number."""
-
-_ODD = ("tanh", "sigmoid")
-_HOMOGENEOUS = ("relu", "leaky_relu")
 
 Labels = NDArray[np.intp]
 
@@ -47,7 +44,7 @@ def count_classes(labels: Labels) -> Array:
     return np.asarray((labels == np.arange(labels.shape[1])).sum(axis=1), dtype=float)
 
 
-def canonical_layers(parameters: Parameters, activation: str) -> Iterator[Layer]:
+def canonical_layers(parameters: Parameters, activation: Activation) -> Iterator[Layer]:
     """Yield the classes of each hidden layer after removing what the activation cannot see.
 
     tanh is odd: (w, b, v) and (-w, -b, -v) are one unit; so it is for sigmoid, up to a bias of the next layer. relu
@@ -69,22 +66,22 @@ def _finite(values: Array) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values).all(axis=(1, 2)))
 
 
-def _canonical(theta: Array, activation: str) -> tuple[Array, Array]:
+def _canonical(theta: Array, activation: Activation) -> tuple[Array, Array]:
     """Return canonical [w, b] and, for each unit, the factor (R, n, 1) by which its activation has changed."""
-    if activation in _ODD:
+    if activation.centre is not None:
         # A generic direction: the sign of a single entry would flip between units that differ by rounding around 0.
         direction = np.cos(np.arange(1, theta.shape[-1] + 1))
         sign = np.where(theta @ direction < 0, -1.0, 1.0)[:, :, None]
         return sign * theta, sign
-    if activation in _HOMOGENEOUS:
+    if activation.homogeneous:
         largest = np.abs(theta).max(axis=-1, keepdims=True)
         size = largest * np.sqrt(np.square(_ratio(theta, largest)).sum(axis=-1, keepdims=True))
         return _ratio(theta, size), size
     return theta, np.ones((*theta.shape[:2], 1))
 
 
-def _owned(incoming: Array, outgoing: Array, activation: str) -> Array:
-    if activation in _HOMOGENEOUS:  # all of the size is in the outgoing weights; share it out again
+def _owned(incoming: Array, outgoing: Array, activation: Activation) -> Array:
+    if activation.homogeneous:  # all of the size is in the outgoing weights; share it out again
         largest = np.abs(outgoing).max(axis=-1, keepdims=True)
         half = np.sqrt(largest)
         return np.concatenate([incoming * half, _ratio(outgoing, half)], axis=-1)
@@ -95,11 +92,11 @@ def _ratio(a: Array, b: Array) -> Array:
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
 
 
-def _merge(theta: Array, labels: Labels, factor: Array, activation: str) -> Array:
+def _merge(theta: Array, labels: Labels, factor: Array, activation: Activation) -> Array:
     """Return [W, b] with the columns of units that compute the same added up into the first of them."""
     W, b = theta[:, :, :-1], theta[:, :, -1:]
-    if activation == "sigmoid":  # sigmoid(-z) = 1 - sigmoid(z): the 1 goes to the bias
-        b = b + (W * (factor[:, None, :] < 0)).sum(axis=-1, keepdims=True)
+    if activation.centre:  # sigmoid(-z) = 1 - sigmoid(z): the 1 goes to the bias
+        b = b + 2 * activation.centre * (W * (factor[:, None, :] < 0)).sum(axis=-1, keepdims=True)
     W = W * factor[:, None, :]
     if (labels != np.arange(labels.shape[1])).any():
         fold = (labels[:, :, None] == np.arange(labels.shape[1])).astype(float)

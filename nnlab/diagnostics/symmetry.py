@@ -45,7 +45,7 @@ def near_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
     if snapshot.activation.name == "identity":
         yield from _ranks_of_products(snapshot)
         return
-    for layer, found in enumerate(canonical_layers(snapshot.parameters, snapshot.activation.name), start=1):
+    for layer, found in enumerate(canonical_layers(snapshot.parameters, snapshot.activation), start=1):
         for quantity, labels in (("symmetry/near_units", found.units), ("symmetry/functions", found.functions)):
             yield quantity, layer, np.where(found.known, count_classes(labels), np.nan)
 

@@ -8,12 +8,12 @@ enough to saturate the unit.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ACTIVATIONS", "LEAK", "Activation", "sigmoid"]
+__all__ = ["ACTIVATIONS", "LEAK", "Activation", "in_place", "sigmoid"]
 
 Array = NDArray[np.floating]
 
@@ -26,6 +26,14 @@ class Activation(NamedTuple):
 
     `value(Z)` and `derivative(Z)` return new arrays. `activate(Z, D)` turns Z into g(Z) in place; it may leave in D
     what `slope(A, D)` needs, which turns D into g'(Z). At the kink, g'(0) is 0 for relu and LEAK for leaky_relu.
+
+    The rest is what the diagnostics ask of it:
+
+    - `centre`: c where g(-z) = 2c - g(z), so that a unit and its mirror image are one (None: nowhere)
+    - `homogeneous`: g(a z) = a g(z) for a > 0, so that a unit may be rescaled
+    - `largest_slope`: where both sides are flat and units saturate, g' at its largest (None: they do not)
+    - `dies`: g and g' are 0 for all z <= 0
+    - `has_negative_side`: the side z <= 0 is the quieter one
     """
 
     name: str
@@ -33,6 +41,11 @@ class Activation(NamedTuple):
     derivative: Callable[[Array], Array]
     activate: Callable[[Array, Array], None]
     slope: Callable[[Array, Array], None]
+    centre: float | None = None
+    homogeneous: bool = False
+    largest_slope: float | None = None
+    dies: bool = False
+    has_negative_side: bool = False
 
 
 def sigmoid(Z: Array) -> Array:
@@ -121,9 +134,19 @@ def _gelu_derivative(Z: Array) -> Array:
     return ndtr(Z) + Z * _normal_density(Z)
 
 
-def _gelu_activate(Z: Array, D: Array) -> None:
-    D[...] = _gelu_derivative(Z)
-    Z[...] = _gelu(Z)
+def in_place(
+    name: str, value: Callable[[Array], Array], derivative: Callable[[Array], Array], **traits: Any
+) -> Activation:
+    """Return an activation given value and derivative alone; `traits` are the fields of `Activation` after `slope`.
+
+    Its way in place makes two new arrays in every iteration. One that does not is faster.
+    """
+
+    def activate(Z: Array, D: Array) -> None:
+        D[...] = derivative(Z)
+        Z[...] = value(Z)
+
+    return Activation(name, value, derivative, activate, _kept, **traits)
 
 
 def _identity_activate(Z: Array, D: Array) -> None:
@@ -133,12 +156,25 @@ def _identity_activate(Z: Array, D: Array) -> None:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("tanh", np.tanh, _tanh_derivative, _tanh_activate, _tanh_slope),
-        Activation("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_activate, _sigmoid_slope),
-        Activation("relu", _relu, _relu_derivative, _relu_activate, _kept),
-        Activation("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _kept),
-        Activation("gelu", _gelu, _gelu_derivative, _gelu_activate, _kept),
+        Activation("tanh", np.tanh, _tanh_derivative, _tanh_activate, _tanh_slope, centre=0.0, largest_slope=1.0),
+        Activation(
+            *("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_activate, _sigmoid_slope),
+            centre=0.5,
+            largest_slope=0.25,
+        ),
+        Activation(
+            *("relu", _relu, _relu_derivative, _relu_activate, _kept),
+            homogeneous=True,
+            dies=True,
+            has_negative_side=True,
+        ),
+        Activation(
+            *("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _kept),
+            homogeneous=True,
+            has_negative_side=True,
+        ),
+        in_place("gelu", _gelu, _gelu_derivative, has_negative_side=True),
         Activation("identity", np.copy, np.ones_like, _identity_activate, _kept),
     )
 }
-"""Every hidden activation, by the name used in `model.activation`. To add one, add a line."""
+"""Every hidden activation, by the name used in `model.activation`, which `nnlab.validation.ACTIVATIONS` lists too."""
