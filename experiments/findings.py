@@ -168,6 +168,13 @@ def overview(contents: dict[str, dict[str, Any]]) -> str:
     return f"{BEGIN}\n" + "\n".join(lines) + f"\n\nAll: {runs:,} runs, {total:.0f} s of one core.\n{END}"
 
 
+def without_marks(names: Iterable[str]) -> list[str]:
+    """Return the experiments whose README does not say where the numbers go."""
+    readmes = {name: HERE / name / "README.md" for name in names}
+    texts = {name: path.read_text(encoding="utf-8") if path.is_file() else "" for name, path in readmes.items()}
+    return [name for name, text in texts.items() if not -1 < text.find(BEGIN) < text.find(END)]
+
+
 def _replaced(path: Path, text: str) -> None:
     before = path.read_text(encoding="utf-8")
     start, stop = before.index(BEGIN), before.index(END) + len(END)
@@ -280,6 +287,9 @@ def main(arguments: list[str] | None = None) -> None:
     unknown = [name for name in options.names if name not in experiments()]
     if unknown:
         sys.exit(f"names must be of {', '.join(experiments())}, got {', '.join(unknown)}")
+    unmarked = without_marks(options.names or experiments())
+    if unmarked:
+        sys.exit(f"README.md must have the lines {BEGIN} and {END}, got none in {', '.join(unmarked)}")
     started = time.perf_counter()
     wrong: list[str] = []
     for name in options.names or experiments():

@@ -92,6 +92,8 @@ def _local_file(path: str) -> Path:
     try:
         file = Path(path).expanduser()
         what = "" if file.is_file() else "a folder" if file.is_dir() else "no regular file there"
+        if what and not file.is_absolute():
+            what += f" (relative paths start at {Path.cwd()})"
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {reason}") from None
@@ -133,17 +135,25 @@ def _inspect_csv(file: Path) -> None:
     row = 0
     try:
         with _text(file) as text:
-            rows = (fields for fields in csv.reader(_lines(file, text), strict=True) if fields)
+            reader = csv.reader(_lines(file, text), strict=True)
+            rows = (fields for fields in reader if fields)
             header = next(rows, None)
             if header is None:
                 raise _wrong(file, "must have a header and at least two rows, got an empty file")
+            if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+                came = _show(header[0])
+                raise _wrong(file, f"must be separated by commas, with points in numbers, got the header {came}")
             _check_columns(file, header)
             for row, fields in enumerate(rows, start=1):
                 if len(fields) != len(header):
-                    raise _wrong(file, f"must have {len(header)} values in every row, got {len(fields)} in row {row}")
+                    raise _wrong(
+                        file,
+                        f"must have {len(header)} values in every row, got {len(fields)} in row {row} "
+                        f"(line {reader.line_num})",
+                    )
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
-        raise _wrong(file, f"must be UTF-8 text, got byte {byte:#04x} after row {row}") from None
+        raise _wrong(file, f"must be UTF-8 text, got byte {byte:#04x} after row {row}: save it as UTF-8") from None
     except csv.Error:
         raise _wrong(file, f"must be a CSV file, got a broken quotation or an endless value after row {row}") from None
 
@@ -238,10 +248,12 @@ def _labels(file: Path, column: "pd.Series[Any]") -> tuple[NDArray[np.float64], 
         names = [str(value) for value in values]
     else:
         numbers = _numbers("data.target", file, column)
-        levels, codes = np.unique(numbers, return_inverse=True)
-        if len(levels) > 1 and (len(levels) > MAX_INTEGER_CLASSES or (levels != np.rint(levels)).any()):
+        whole = pd.api.types.infer_dtype(column, skipna=False) == "integer"
+        # Whole numbers as they are: beyond 2^53 two classes could be one float.
+        levels, codes = np.unique(column.to_numpy() if whole else numbers, return_inverse=True)
+        if len(levels) > 1 and (len(levels) > MAX_INTEGER_CLASSES or not (whole or (levels == np.rint(levels)).all())):
             return numbers, ()
-        names = [str(int(level)) if level.is_integer() else str(level) for level in levels]
+        names = [str(int(level)) if whole or level.is_integer() else str(level) for level in levels]
         hint = f" (whole numbers with at most {MAX_INTEGER_CLASSES} distinct values are classes)"
     _check_classes(file, str(column.name), codes, names, hint)
     return codes.astype(np.float64), tuple(names)

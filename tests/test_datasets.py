@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from nnlab.config import DATA, ConfigError, DataConfig
 from nnlab.datasets import DRAWN, READ, file_digest, load_dataset
+from nnlab.tables import read_table
 
 FLOWER = json.loads((Path(__file__).parent / "data" / "flower.json").read_text())
 BUNDLED = ("digits", "breast_cancer", "diabetes")
@@ -395,6 +396,17 @@ def test_numbers_come_back_from_any_file(tmp_path_factory, values, suffix):
     np.testing.assert_array_equal(both[:, np.argsort(both[-1])], values.T)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_whole_numbers_that_no_float_tells_apart_are_two_classes(suffix: str, tmp_path: Path) -> None:
+    names = [2**53, 2**53 + 1]
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0] * 4, "y": names * 8})
+    path = tmp_path / f"ids{suffix}"
+    frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    found = read_table(str(path), "y")
+    assert found.classes == tuple(map(str, names))
+    np.testing.assert_array_equal(found.y, [0.0, 1.0] * 8)
+
+
 # ---- files that are wrong
 
 ROWS = "1,1\n1,0\n2,0\n3,1\n"
@@ -404,13 +416,15 @@ WRONG_TEXT = {
     "only a byte order mark": ("\ufeff", "data.path", "empty file"),
     "header only": ("x,y\n", "data.path", "at least two rows (to train and to test on), got 0"),
     "one row": ("x,y\n1,1\n", "data.path", "at least two rows (to train and to test on), got 1"),
-    "short row": ("a,b,y\n1,2,1\n1,0\n", "data.path", "must have 3 values in every row, got 2 in row 2"),
+    "short row": ("a,b,y\n1,2,1\n1,0\n", "data.path", "must have 3 values in every row, got 2 in row 2 (line 3)"),
     "long row": ("x,y\n1,1,1\n1,1,0\n", "data.path", "must have 2 values in every row, got 3 in row 1"),
     "open quotation": ('x,y\n1,1\n"1,0\n', "data.path", "broken quotation or an endless value after row 1"),
-    "latin 1": (b"x,y\n1,caf\xe9\n", "data.path", "must be UTF-8 text, got byte 0xe9"),
+    "latin 1": (b"x,y\n1,caf\xe9\n", "data.path", "must be UTF-8 text, got byte 0xe9 after row 0: save it as UTF-8"),
     "utf 16": ("x,y\n1,1\n".encode("utf-16"), "data.path", "must be UTF-8 text"),
     "zeros": (bytes(1000), "data.target", "must be a column of"),
-    "semicolons": ("x;y\n1;1\n", "data.target", "one of 'x;y', got 'y'"),
+    "semicolons": ("x;y\n1;1\n", "data.path", "separated by commas, with points in numbers, got the header 'x;y'"),
+    "decimal commas": ("x;y\n1,5;1,2\n", "data.path", "with points in numbers, got the header 'x;y'"),
+    "tabs": ("x\ty\n1\t1\n", "data.path", "must be separated by commas"),
     "no target": (",".join(f"c{c}" for c in range(12)) + "\n", "data.target", "'c8', 'c9', ... (12 in all), got 'y'"),
     "same name": ("x,x,y\n1,1,1\n", "data.path", "got 'x' twice"),
     "no name": (",x,y\n0,1,1\n", "data.path", "got none for column 1"),

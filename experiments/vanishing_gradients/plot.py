@@ -51,7 +51,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _by_length() -> list[Finding]:
-    """Return why theory misses tanh with He: fresh draws, wider layers, inputs as they are and scaled to one length."""
+    """Return what the lengths of inputs do: fresh draws, two widths, inputs as they are and scaled to one length."""
     found = []
     for activation, width in (("tanh", 30), ("tanh", WIDER), ("relu", WIDER)):
         config = RunConfig(
@@ -59,8 +59,8 @@ def _by_length() -> list[Finding]:
             init=nnlab.InitConfig("he", scale=1.0),
         )
         X = nnlab.load_dataset(config.data).X
-        theory = float(np.log10(signal_by_layer(config)[0]))
         for what, inputs in (("as they are", X), ("of one length", one_length(X))):
+            theory = float(np.log10(signal_by_layer(config, inputs)[0]))
             runs = pd.DataFrame({"seed": range(DRAWS), "log10 ratio": log_ratios(config, inputs, DRAWS)})
             name = f"the same, {activation}, he, {width} units a layer, inputs {what}"
             found.append(over_seeds(name, runs, "log10 ratio", "median", theory, 2)._replace(n=f"{DRAWS} draws"))
@@ -68,7 +68,7 @@ def _by_length() -> list[Finding]:
 
 
 def one_length(X: Array) -> Array:
-    """Return the examples X (n_x, m) scaled to one length, the mean square as it was: all that theory knows of them."""
+    """Return the examples X (n_x, m) scaled to one length, the mean square as it was."""
     return X / np.linalg.norm(X, axis=0) * np.sqrt(len(X) * np.mean(np.square(X)))
 
 

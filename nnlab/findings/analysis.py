@@ -259,7 +259,7 @@ def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> 
             parts[name].append(table[name].to_numpy())
     unknown = [name for name in wanted or () if name not in names]
     if unknown and len(runs):
-        there = ", ".join(sorted(names)) or "none"
+        there = ", ".join(sorted(load_curves(runs.iloc[:_FILES])["quantity"].cat.categories)) or "none"
         raise ConfigError(f"quantities must be recorded in these runs ({there}), got {', '.join(map(repr, unknown))}")
     # Column by column, so that no more than one is there twice.
     run, quantity = (np.concatenate(parts.pop(name)) for name in ("run", "quantity"))

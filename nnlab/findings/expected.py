@@ -16,21 +16,22 @@ INPUTS = 64
 """The most inputs that are followed through the layers."""
 
 
-def signal_by_layer(config: RunConfig) -> list[float]:
+def signal_by_layer(config: RunConfig, X: Array | None = None) -> list[float]:
     """Return rms dZ of each layer over that of the output at initialization, layer 1 first; the last is 1.
 
     For wide layers: the variance of the logits is followed upwards from the mean square of an input
     (`theory.next_variance`), then the back-propagated signal downwards. What it gains in a layer is chi, with the
     number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio 2010, eq. 6). A long
-    input saturates more units than a short one: mean squares of dZ are averaged over the training inputs, or over 64
-    that stand for equally many each. Narrow layers scatter around it. Raises ValueError for schemes that draw nothing
-    at random, where there is no theory.
+    input saturates more units than a short one: mean squares of dZ are averaged over the inputs X (n_x, m), those that
+    the config trains on if none are given, or over 64 that stand for equally many each. Narrow layers scatter around
+    it. Raises ValueError for schemes that draw nothing at random, where there is no theory.
     """
     data = load_dataset(config.data)
+    X = data.X if X is None else X
     activation = config.model.activation
-    sizes = [len(data.X), *hidden_sizes(config.model), len(data.Y)]
+    sizes = [len(X), *hidden_sizes(config.model), len(data.Y)]
     gains = [weight_variance(config.init.scheme, config.init.scale, *pair) for pair in pairwise(sizes)]
-    squares = np.mean(np.square(data.X), axis=0)
+    squares = np.mean(np.square(X), axis=0)
     if len(squares) > INPUTS:
         squares = np.quantile(squares, (np.arange(INPUTS) + 0.5) / INPUTS)
     below = np.mean([_gains(activation, gains, sizes, float(square)) for square in squares], axis=0)

@@ -310,3 +310,15 @@ def test_findings_are_made_of_the_statistics_module(tmp_path: Path) -> None:
 def test_an_unknown_experiment_is_refused() -> None:
     with pytest.raises(SystemExit, match=r"names must be of dying_relu, .*, got dying"):
         main(["dying"])
+
+
+def test_a_readme_without_marks_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "plot.py").touch()
+    (tmp_path / "bare" / "README.md").write_text("# Bare\n", encoding="utf-8")
+    monkeypatch.setattr("experiments.findings.HERE", tmp_path)
+    monkeypatch.setattr("experiments.findings.sweep", lambda *_: pytest.fail("a sweep was begun"))
+    with pytest.raises(SystemExit, match=r"must have the lines <!-- findings: begin --> and .*, got none in bare"):
+        main(["bare"])

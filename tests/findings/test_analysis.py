@@ -91,6 +91,11 @@ def test_a_copy_of_a_run_is_not_counted_twice(results: Path, tmp_path: Path) -> 
         nnlab.load_runs("playground", str(tmp_path))
 
 
+def test_a_quantity_alone_that_no_run_has_is_told_those_there_are(results: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match=r"\(accuracy/test, .*cost/train.*\), got 'activity/deaf'$"):
+        nnlab.load_curves(nnlab.load_runs("playground", str(results)), "activity/deaf")
+
+
 def test_a_quantity_that_no_run_has_is_refused_by_name(results: Path) -> None:
     runs = nnlab.load_runs("playground", str(results))
     with pytest.raises(nnlab.ConfigError, match=r"\(.*cost/train.*\), got 'cost/tran'$"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nnlab
+from experiments.vanishing_gradients.plot import log_ratios
 from nnlab.config import resolve
 from nnlab.findings.expected import signal_by_layer
 from nnlab.study.run import run_stack
@@ -36,8 +37,22 @@ def test_the_signal_of_wide_layers_is_what_theory_expects(activation: str, schem
         squares.append(np.square(first.sort_values("layer")["value"].to_numpy()))
     squares = np.array(squares)
     measured = np.sqrt((squares / squares[:, -1:]).mean(axis=0))
-    # Examples differ in length, theory follows their mean square; 20 networks scatter by a few per cent.
+    # 20 networks scatter by a few per cent.
     np.testing.assert_allclose(measured, signal_by_layer(config), rtol=0.12)
+
+
+def test_inputs_of_unlike_length_saturate_unlike_many_units() -> None:
+    """The flower has points near the origin: theory for their mean length would be off by a factor of 1.4."""
+    config = dataclasses.replace(
+        WIDE, model=nnlab.ModelConfig(300, 4, activation="tanh"), init=nnlab.InitConfig("xavier", scale=2.0)
+    )
+    X = nnlab.load_dataset(config.data).X
+    measured = np.mean([np.power(100, ratio) for ratio in log_ratios(config, X, 20)]) ** 0.5
+    one = np.full_like(X, np.sqrt(np.mean(np.square(X))))
+    assert measured == pytest.approx(signal_by_layer(config)[0], rel=0.08)
+    assert measured > 1.2 * signal_by_layer(config, one)[0]
+    few, many = X[:, :64], np.repeat(X[:, :64], 3, axis=1)
+    np.testing.assert_allclose(signal_by_layer(config, many), signal_by_layer(config, few), rtol=1e-3)
 
 
 def test_the_output_is_the_measure_of_all() -> None:
