@@ -68,7 +68,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure | bytes]:
         _growth(group, ax)
         ax.set_title(f"training.arithmetic = {arithmetic}", fontsize=10)
     axes[1].set_ylabel("")
-    axes[0].legend(title="hidden units", frameon=False, fontsize=8, loc="upper left")
+    axes[1].legend(title="hidden units", frameon=False, fontsize=8, loc="center")  # where nothing is drawn
     sets = constant["data.seed"].nunique()
     figure.suptitle(
         f"How far units that start equal move apart: {constant['fingerprint'].nunique()} runs, one line a data set, "

@@ -176,7 +176,8 @@ def metric_by_value(
     """Draw a final metric against a swept value: every run a dot, and over seeds the statistic with its interval.
 
     One colour and shape for each value of `by`. Where the runs have what an affine model reaches on the same data
-    (`reference/affine_...`), it is drawn dashed: a network that is not above it has gained nothing from being one.
+    (`reference/affine_...`), and all the same, it is drawn dashed: a network that is not above it has gained nothing
+    from being one.
     """
     whole = _whole(runs, ax, among)
     values = _values(whole, x)
@@ -205,7 +206,7 @@ def metric_by_value(
             label=None if by is None else _label(group),
         )
     baseline = f"reference/affine_{metric}"
-    if baseline in runs and np.isfinite(level := runs[baseline].median()):
+    if baseline in runs and runs[baseline].nunique(dropna=False) == 1 and np.isfinite(level := runs[baseline].iloc[0]):
         _reference(ax, level, "best affine model")
     ax.set_xticks(range(len(values)), [_label(value) for value in values])
     ax.set_xlim(-0.5, len(values) - 0.5)
@@ -434,25 +435,44 @@ def panels(
     draw: Callable[[pd.DataFrame, Axes], object],
     title: str,
     size: tuple[float, float] = (4.2, 4.2),
+    rows: str | None = None,
 ) -> Figure:
     """Return a figure with one panel for each value of `by` (None: one panel), all with the same limits and one legend.
 
-    `frame` has the columns fingerprint and seed: the title says of how many runs and seeds the figure is. The figures
-    of this module that `draw` calls give every value the place and colour that it has in the whole of `frame`.
+    `rows` is a second key, with a row of panels for each of its values. `frame` has the columns fingerprint and seed:
+    the title says of how many runs and seeds the figure is. The figures of this module that `draw` calls give every
+    value the place and colour that it has in the whole of `frame`.
     """
-    groups = [(value, frame[_is(frame[by], value)]) for value in _values(frame, by)] if by else [("", frame)]
-    figure = Figure(figsize=(max(7.0, size[0] * len(groups) + 1), size[1]), layout="constrained")
+    across, down = _parts(frame, by), _parts(frame, rows)
+    shape = (len(down), len(across))
+    figure = Figure(figsize=(max(7.0, size[0] * shape[1] + 1), size[1] * shape[0]), layout="constrained")
     _PANELS[figure] = frame
-    axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
-    for place, (ax, (value, group)) in enumerate(zip(axes, groups, strict=True)):
-        draw(group, ax)
-        if by:
-            ax.set_title(f"{by} = {_label(value)}", fontsize=10)
-        if place:
+    axes = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    for (row, column), ax in np.ndenumerate(axes):
+        (low, its_row), (value, its_column) = down[row], across[column]
+        inside = its_row & its_column
+        if inside.any():
+            draw(frame[inside], ax)
+        else:
+            ax.text(0.5, 0.5, "no runs", transform=ax.transAxes, ha="center", color="0.4")
+        if by and row == 0:
+            ax.set_title(f"{by} = {value}", fontsize=10)
+        if rows:
+            ax.set_ylabel(f"{rows} = {low}\n{ax.get_ylabel()}".rstrip(), fontsize=8)
+        if column:
             ax.set_ylabel("")
-    _share_legend(figure, axes)
+        if row < shape[0] - 1:
+            ax.set_xlabel("")
+    _share_legend(figure, axes.ravel().tolist())
     figure.suptitle(f"{title}\n{count(frame)}", fontsize=11)
     return figure
+
+
+def _parts(frame: pd.DataFrame, key: str | None) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return the values of a key and which rows have them; all rows for no key."""
+    if key is None:
+        return [("", np.ones(len(frame), bool))]
+    return [(_label(value), _is(frame[key], value)) for value in _values(frame, key)]
 
 
 def count(frame: pd.DataFrame) -> str:

@@ -17,9 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nnlab.config import RunConfig, results_path
+from nnlab.config import RunConfig, flatten, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
 from nnlab.findings.plots import (
+    COLOURS,
     VERDICTS,
     cost_curves,
     count,
@@ -33,7 +34,7 @@ from nnlab.findings.plots import (
 from nnlab.findings.statistics import constant, interval_name
 from nnlab.record.logbook import Logbook, Summary
 
-__all__ = ["report"]
+__all__ = ["panel_keys", "report"]
 
 MOST_PANELS = 4
 METRICS = ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train")
@@ -125,6 +126,12 @@ def _failures(sweeps: Sequence[Summary], made: Collection[str]) -> list[dict[str
 
 def _values(runs: pd.DataFrame, swept: Sequence[str]) -> Block | None:
     rows = {key: ", ".join(str(value) for value in sorted(runs[key].dropna().unique())) for key in swept}
+    for key in flatten(RunConfig()):
+        # What never varied alone may be what made the difference; what a data set brings with it belongs to it.
+        if key.split(".")[0] in ("model", "init", "training") and key in runs and key not in swept:
+            values = runs[key].dropna().unique()
+            if len(values) > 1:
+                rows[f"{key} (never alone)"] = ", ".join(str(value) for value in sorted(values))
     return _table("varied keys", pd.DataFrame({"values": rows})) if rows else None
 
 
@@ -135,7 +142,8 @@ def _same(runs: pd.DataFrame) -> Block:
 
 def _scores(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     seeds = runs["seed"].nunique()
-    text = f"Interquartile mean over up to {seeds} seeds, in brackets its {interval_name(seeds)}."
+    over = pooled(runs, [key for key in swept if key != "seed"]) or "one run each"
+    text = f"Interquartile mean over {over}, in brackets its {interval_name(seeds)}."
     if seeds >= 6:
         text += " Where fewer than six runs are there, it is their range."
     return [
@@ -147,7 +155,9 @@ def _scores(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
 
 def _table(title: str, table: pd.DataFrame) -> Block:
     table = table.replace(TOGETHER, "\N{NO-BREAK SPACE}", regex=True)
-    html = table.to_html(escape=True, border=0).replace("<th></th>", "<td></td>")  # a heading that says nothing
+    html = table.to_html(escape=True, border=0, na_rep="-").replace(
+        "<th></th>", "<td></td>"
+    )  # a heading that says nothing
     return Block(title, table=Markup(html))  # noqa: S704 pandas escapes
 
 
@@ -159,6 +169,16 @@ def _arranged(runs: pd.DataFrame, swept: Sequence[str]) -> tuple[str | None, str
     keys = sorted((key for key in swept if key != "seed"), key=lambda key: runs[key].nunique()) or ["seed"]
     panel = keys.pop(0) if len(keys) > 2 and runs[keys[0]].nunique() <= MOST_PANELS else None
     return panel, keys[0], keys[-1]
+
+
+def panel_keys(runs: pd.DataFrame, swept: Sequence[str]) -> tuple[str | None, str | None, str]:
+    """Return the keys for rows of panels, columns and colours that tell as many settings apart as can be seen."""
+    keys = sorted((key for key in swept if key != "seed"), key=lambda key: runs[key].nunique()) or ["seed"]
+    while len(keys) > 3 or (len(keys) > 1 and runs[keys[-1]].nunique() > len(COLOURS)):
+        keys.pop()  # pooled: the key with most values
+    few = [key for key in keys[:-1] if runs[key].nunique() <= MOST_PANELS]
+    rows, columns = [None, None, *few][-2:]
+    return rows, columns, keys[-1]
 
 
 def _verdicts(runs: pd.DataFrame, swept: Sequence[str]) -> Section:
@@ -174,22 +194,28 @@ def _verdicts(runs: pd.DataFrame, swept: Sequence[str]) -> Section:
     text = (
         f"One word says why a run learned or not. A tile is of {over or 'one run'}; the table counts where they differ."
     )
+    if (runs["verdict"] == "healthy").any():
+        text += " Healthy is what fits the training data better than the best affine model can, however little better."
     return Section("Verdicts", text, [*blocks, _table("verdicts", table)])
 
 
 def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return the figures: few values side by side as panels, some as colours, many along the axis."""
     panel, by, x = _arranged(runs, swept)
+    rows, columns, colours = panel_keys(runs, swept)
     curves = load_curves(runs, ["cost/train"])
     curves = curves.merge(runs[list(dict.fromkeys(["fingerprint", "seed", *swept]))], on="fingerprint")
     references = _references(runs)
     sections = []
     if len(curves):
-        title = f"Cost while training, by {by}"
-        figure = panels(curves, panel, lambda frame, ax: cost_curves(frame, ax, by, references), title)
-        finals = runs.groupby(by)["cost/train"].median()
+        title = f"Cost while training, by {colours}"
+        size = (4.2, 4.2) if rows is None else (3.6, 3.0)
+        figure = panels(
+            curves, columns, lambda frame, ax: cost_curves(frame, ax, colours, references), title, size, rows
+        )
+        finals = runs.groupby(colours)["cost/train"].median()
         alt = f"Curves. Median final cost: {_listed(finals)}."
-        over = pooled(runs, [key for key in (panel, by) if key])
+        over = pooled(runs, [key for key in (rows, columns, colours) if key])
         text = f"Thin: every run. Thick: the median over {over or 'one run each'}, with its interval."
         lost = diverged(curves)
         if lost:

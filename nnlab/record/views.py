@@ -68,6 +68,7 @@ def _state(keys: Sequence[str]) -> dict[str, Any]:
     return _listed(["tags.`verdict`", *params, *metrics]) | {
         "orderByKey": "metrics.`cost/test`",
         "orderByAsc": True,
+        "isAccordionReordered": True,  # else MLflow sorts the sections by name: cost comes first
         "compareRunCharts": [_chart(metric, scale) for metric, scale in CURVES.items()],
         "compareRunSections": [
             {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}

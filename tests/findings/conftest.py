@@ -9,7 +9,7 @@ import nnlab
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve runs that MLflow was told of: three widths, two activations, two seeds."""
     folder = tmp_path_factory.mktemp("results")
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))

@@ -11,8 +11,8 @@ from nnlab.findings.analysis import IncompleteError, holes, summary_table, varie
 from nnlab.record.store import DamagedRunError
 
 
-def test_runs_have_typed_config_and_metrics(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_runs_have_typed_config_and_metrics(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     assert len(runs) == 12
     assert runs["model.hidden_size"].dtype == np.int64
     assert runs["init.scale"].dtype == np.float64
@@ -20,8 +20,8 @@ def test_runs_have_typed_config_and_metrics(results: Path) -> None:
     assert varied(runs) == ["seed", "model.hidden_size", "model.activation"]
 
 
-def test_curves_of_chosen_quantities(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_curves_of_chosen_quantities(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     curves = nnlab.load_curves(runs[runs["seed"] == 0], ["cost/train", "cost/test"])
     assert set(curves["quantity"]) == {"cost/train", "cost/test"}
     assert curves["fingerprint"].nunique() == 6
@@ -29,36 +29,36 @@ def test_curves_of_chosen_quantities(results: Path) -> None:
     assert last.to_dict() == runs[runs["seed"] == 0].set_index("fingerprint")["cost/train"].to_dict()
 
 
-def test_the_table_gives_a_statistic_with_its_interval_over_seeds(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_the_table_gives_a_statistic_with_its_interval_over_seeds(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     table = summary_table(runs, varied(runs), "cost/train", statistic="mean")
     assert table.shape == (2, 3)
     costs = runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu'")["cost/train"]
     assert table.loc["relu", 2] == f"{costs.mean():.3f} [{costs.min():.3f}, {costs.max():.3f}]"
 
 
-def test_one_seed_has_no_interval(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_one_seed_has_no_interval(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     single = runs.query("seed == 0 and `model.activation` == 'tanh'")
     assert "[" not in summary_table(single, ["model.hidden_size"], "cost/train").to_string()
 
 
-def test_mlflow_alone_gives_the_same_frames(results: Path) -> None:
+def test_mlflow_alone_gives_the_same_frames(recorded: Path) -> None:
     """As for somebody who has the server and not the folders: all but where the files are."""
-    here = nnlab.load_runs("playground", str(results))
-    there = nnlab.load_runs("playground", uri=f"sqlite:///{results / 'mlflow.db'}")
+    here = nnlab.load_runs("playground", str(recorded))
+    there = nnlab.load_runs("playground", uri=f"sqlite:///{recorded / 'mlflow.db'}")
     pd.testing.assert_frame_equal(there.drop(columns="folder"), here.drop(columns="folder"))
     assert not set(there["folder"]) & set(here["folder"])
     pd.testing.assert_frame_equal(nnlab.load_curves(there), nnlab.load_curves(here))
 
 
-def test_curves_of_no_runs_have_their_columns(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_curves_of_no_runs_have_their_columns(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     assert list(nnlab.load_curves(runs.iloc[:0])) == ["fingerprint", "iteration", "layer", "quantity", "value"]
 
 
-def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_holes_are_named_and_refused_unless_allowed(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     swept = varied(runs)
     assert holes(runs, swept) == []
     some = runs.drop(runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu' and seed == 1").index)
@@ -72,40 +72,40 @@ def test_holes_are_named_and_refused_unless_allowed(results: Path) -> None:
         assert table(allow_incomplete=True).shape == (2, 3)
 
 
-def test_an_unknown_experiment_names_those_there_are(results: Path) -> None:
+def test_an_unknown_experiment_names_those_there_are(recorded: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match=r"one that has recorded runs \(playground\), got 'initialisation'"):
-        nnlab.load_runs("initialisation", str(results))
+        nnlab.load_runs("initialisation", str(recorded))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../runs/playground", "a/b", None, 3])
-def test_an_experiment_that_is_no_name_is_refused(name: object, results: Path) -> None:
+def test_an_experiment_that_is_no_name_is_refused(name: object, recorded: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match="experiment must be a name, not a path, got"):
-        nnlab.load_runs(name, str(results))  # type: ignore[arg-type]
+        nnlab.load_runs(name, str(recorded))  # type: ignore[arg-type]
 
 
-def test_a_copy_of_a_run_is_not_counted_twice(results: Path, tmp_path: Path) -> None:
-    shutil.copytree(results / "runs", tmp_path / "runs")
+def test_a_copy_of_a_run_is_not_counted_twice(recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded / "runs", tmp_path / "runs")
     one = next((tmp_path / "runs" / "playground").iterdir())
     shutil.copytree(one, one.with_name(f"{one.name} (copy)"))
     with pytest.raises(DamagedRunError, match=rf"\(copy\) holds run {one.name}: a copy would count twice"):
         nnlab.load_runs("playground", str(tmp_path))
 
 
-def test_a_quantity_alone_that_no_run_has_is_told_those_there_are(results: Path) -> None:
+def test_a_quantity_alone_that_no_run_has_is_told_those_there_are(recorded: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match=r"\(accuracy/test, .*cost/train.*\), got 'activity/deaf'$"):
-        nnlab.load_curves(nnlab.load_runs("playground", str(results)), "activity/deaf")
+        nnlab.load_curves(nnlab.load_runs("playground", str(recorded)), "activity/deaf")
 
 
-def test_a_quantity_that_no_run_has_is_refused_by_name(results: Path) -> None:
-    runs = nnlab.load_runs("playground", str(results))
+def test_a_quantity_that_no_run_has_is_refused_by_name(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
     with pytest.raises(nnlab.ConfigError, match=r"\(.*cost/train.*\), got 'cost/tran'$"):
         nnlab.load_curves(runs, ["cost/tran", "cost/train"])
     relu = ["activity/dead", "cost/train"]  # which only some have
     assert set(nnlab.load_curves(runs, relu)["quantity"]) == set(relu)
 
 
-def test_mlflow_is_asked_page_by_page(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"sqlite:///{results / 'mlflow.db'}"
+def test_mlflow_is_asked_page_by_page(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{recorded / 'mlflow.db'}"
     whole = nnlab.load_runs("playground", uri=uri)
     monkeypatch.setattr("nnlab.findings.analysis._PAGE", 5)
     pd.testing.assert_frame_equal(nnlab.load_runs("playground", uri=uri), whole)

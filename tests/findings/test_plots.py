@@ -206,6 +206,24 @@ def test_colours_of_unequal_panels_agree(draw: Callable[..., Axes]) -> None:
     assert next(line for line in alone.lines if line.get_label() == "tanh").get_color() == COLOURS[1]
 
 
+def test_a_second_key_makes_rows_of_panels() -> None:
+    runs = figures.runs().query("`init.scale` == 1 or `model.activation` == 'tanh'")
+    seen: list[tuple[str, float]] = []
+
+    def draw(frame: pd.DataFrame, ax: Axes) -> None:
+        (setting,) = set(zip(frame["model.activation"], frame["init.scale"], strict=True))
+        seen.append(setting)
+        ax.set(xlabel="x", ylabel="y")
+
+    figure = panels(runs, "model.activation", draw, "Title", rows="init.scale")
+    assert seen == [("tanh", 0.01), ("relu", 1.0), ("tanh", 1.0)]
+    first, second, third, fourth = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["model.activation = relu", "model.activation = tanh", "", ""]
+    assert [ax.get_xlabel() for ax in (third, fourth)] == ["x", "x"]
+    assert [ax.get_ylabel() for ax in (second, third, fourth)] == ["", "init.scale = 1\ny", ""]
+    assert [text.get_text() for text in first.texts] == ["no runs"]  # relu from 0.01
+
+
 def test_what_is_pooled_is_named() -> None:
     runs = figures.runs()
     assert pooled(runs, ["init.scale", "model.activation", "model.hidden_size"]) == "5 seeds"
@@ -286,8 +304,11 @@ def test_points_are_of_the_statistic_that_was_asked_for(statistic: str, ax: Axes
     np.testing.assert_allclose(bars.lines[0].get_ydata(), wanted)  # type: ignore[attr-defined]
 
 
-def test_the_affine_baseline_is_the_median_of_the_runs(ax: Axes) -> None:
-    runs = figures.runs().assign(**{"reference/affine_accuracy/test": [0.5, 0.6, 0.9] * 20})
+@pytest.mark.parametrize(("levels", "drawn"), [([0.6, 0.6], [0.6]), ([0.5, 0.6], []), ([0.6, np.nan], [])])
+def test_an_affine_baseline_is_drawn_only_where_it_is_that_of_all_runs(
+    levels: list[float], drawn: list[float], ax: Axes
+) -> None:
+    runs = figures.runs().assign(**{"reference/affine_accuracy/test": levels * 30})
     metric_by_value(runs, ax, "accuracy/test", "model.hidden_size")
-    (line,) = [line for line in ax.lines if line.get_label() == "best affine model"]
-    assert list(line.get_ydata()) == [0.6, 0.6]
+    lines = [line for line in ax.lines if line.get_label() == "best affine model"]
+    assert [line.get_ydata()[0] for line in lines] == drawn

@@ -1,5 +1,6 @@
 """The page about an experiment; how it looks in a browser is tested in tests/browser."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,11 @@ import pandas as pd
 import pytest
 
 import nnlab
-from nnlab.findings.report import report
+from nnlab.findings.report import panel_keys, report
 
 
-def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
-    page = report("playground", str(results))
+def test_the_report_is_one_page_that_needs_nothing(recorded: Path) -> None:
+    page = report("playground", str(recorded))
     assert page.startswith("<!doctype html>")
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("<img") == page.count(' alt="') == 3
@@ -19,8 +20,8 @@ def test_the_report_is_one_page_that_needs_nothing(results: Path) -> None:
     assert pd.Series(["cost/train", "accuracy/test"]).map(page.__contains__).all()
 
 
-def test_the_report_says_how_the_runs_were_made(results: Path) -> None:
-    page = report("playground", str(results))
+def test_the_report_says_how_the_runs_were_made(recorded: Path) -> None:
+    page = report("playground", str(recorded))
     assert "FINISHED: 12 runs made, 0 done before, 0 failed" in page
     assert f"numpy {np.__version__}" in page
     same = page[page.index("What was the same") :]
@@ -136,3 +137,30 @@ def test_runs_that_diverged_are_in_the_curves_and_counted(tmp_path: Path) -> Non
     ]
     assert [run.verdict.name for run in nnlab.sweep(configs, n_jobs=1)][2:] == ["diverged"] * 2
     assert "2 of 4 runs diverged" in report("playground", str(tmp_path))
+
+
+def test_no_curve_pools_what_can_be_told_apart() -> None:
+    rows = [
+        (scale, activation, size, seed)
+        for scale in (0.0, 1.0)
+        for activation in "ab"
+        for size in range(7)
+        for seed in "01"
+    ]
+    runs = pd.DataFrame(rows, columns=["init.scale", "model.activation", "model.hidden_size", "seed"])
+    keys = ["init.scale", "model.activation", "model.hidden_size"]
+    assert panel_keys(runs, ["seed", *keys]) == ("init.scale", "model.activation", "model.hidden_size")
+    assert panel_keys(runs, ["seed", *keys[1:]]) == (None, "model.activation", "model.hidden_size")
+    assert panel_keys(runs, ["seed", *keys[2:]]) == (None, None, "model.hidden_size")
+    assert panel_keys(runs, ["seed"]) == (None, None, "seed")
+    many = runs.assign(**{"model.hidden_size": range(len(runs))})
+    assert panel_keys(many, ["seed", *keys]) == (None, "init.scale", "model.activation")  # too many colours: pooled
+
+
+def test_what_never_varied_alone_is_named(tmp_path: Path) -> None:
+    base = nnlab.RunConfig(results_dir=str(tmp_path), training=nnlab.TrainingConfig(iterations=2))
+    models = (nnlab.ModelConfig(hidden_size=2, activation="tanh"), nnlab.ModelConfig(hidden_size=3, activation="relu"))
+    nnlab.sweep([dataclasses.replace(base, model=model) for model in models], n_jobs=1)
+    page = report("playground", str(tmp_path))
+    assert "<th>model.hidden_size</th>" in page or "<th>model.activation</th>" in page
+    assert " (never alone)</th>" in page
