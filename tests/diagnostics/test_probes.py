@@ -240,3 +240,25 @@ def without_inputs(parameters: Parameters, kept: int) -> Parameters:
         W[...] = old_W[:, :, : W.shape[2]]
         b[...] = old_b
     return fewer
+
+
+@pytest.mark.parametrize(("flat", "saturated"), [(96, 1.0), (95, 0.0)])
+def test_a_unit_is_saturated_when_flat_on_more_than_95_of_100_examples(flat: int, saturated: float) -> None:
+    parameters = Parameters.zeros((1, 1, 1), 1)
+    parameters.W[0][...] = 1.0
+    X = np.where(np.arange(100) < flat, 10.0, 0.0)[None]
+    seen = replace(snapshot(parameters, m=100), X=X)
+    assert values(seen)["activity/saturated", 1].tolist() == [saturated]
+
+
+def test_a_feature_that_is_the_sum_of_others_spans_nothing() -> None:
+    """Its direction in the data is rounding, along which a small share of any answer lies by chance."""
+    seen = snapshot(random_stack((3, 5, 1)), m=6)
+    X = seen.X.copy()
+    X[2] = X[0] / 3 + X[1] / 7
+    assert np.linalg.svd(X, compute_uv=False)[-1] > 0
+    summed, bare = replace(seen, X=X), replace(seen, X=X[:2], parameters=without_inputs(seen.parameters, 2))
+    bare.parameters.W[0][...] += seen.parameters.W[0][:, :, 2:] * np.array([1 / 3, 1 / 7])
+    np.testing.assert_allclose(
+        values(summed)["function/affine_residual", 0], values(bare)["function/affine_residual", 0], rtol=1e-9
+    )

@@ -159,3 +159,21 @@ def test_transverse_curvature_predicts_how_fast_units_part(activation: str, h: i
     predicted = np.mean(np.log(growth[400:800]))
     assert predicted > 1e-3, "the symmetric state must be unstable for the test to say anything"
     assert measured == pytest.approx(predicted, rel=0.01)
+
+
+def test_a_unit_that_only_rounds_does_not_vary_and_one_that_varies_little_does() -> None:
+    """Beside a unit of size 1: variation by 2 and by 100 times the spacing of float64."""
+    parameters = Parameters.zeros((1, 2, 1), 2)
+    parameters.W[0][:, 0] = 1.0
+    parameters.W[0][0, 1], parameters.W[0][1, 1] = 2 * np.finfo(float).eps, 100 * np.finfo(float).eps
+    found = values(snapshot(parameters, "identity"))["symmetry/cosine", 1]
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_units_that_differ_by_rounding_around_a_weight_of_0_are_one(activation: str) -> None:
+    parameters = random_stack((2, 4, 1))
+    parameters.theta[0][:, 1], parameters.W[1][:, :, 1] = parameters.theta[0][:, 0], parameters.W[1][:, :, 0]
+    parameters.theta[0][:, 0, 0], parameters.theta[0][:, 1, 0] = 1e-17, -1e-17
+    assert values(snapshot(parameters, activation))["symmetry/near_units", 1].tolist() == [3, 3, 3]

@@ -334,3 +334,16 @@ def test_three_balanced_classes_know_nothing_at_ln_3() -> None:
     assert found.nothing == pytest.approx(np.log(3), rel=1e-12)
     assert found.prior == pytest.approx(np.log(3), rel=1e-12)
     assert found.affine < found.prior
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "noted"),
+    [(0.76, 0.71, True), (0.74, 0.69, False), (0.76, 0.72, False)],
+    ids=["a gain that does not carry over", "hardly a gain", "a quarter carries over"],
+)
+def test_overfitting_is_noted_where_a_gain_over_the_line_does_not_carry_over(
+    train: float, test: float, noted: bool
+) -> None:
+    scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
+    verdict = judge([0, 1], curves([0.7, 0.1]) | scores, [4], "tanh", REFERENCES)
+    assert ("overfitting" in verdict.text) == noted
