@@ -1,7 +1,6 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
 import atexit
-import contextlib
 import difflib
 import gc
 import itertools
@@ -21,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.schema import register
+from hydra_plugins.nnlab_traces import restore
 
 if TYPE_CHECKING:
     from nnlab.config import RunConfig
@@ -46,7 +46,8 @@ def task(cfg: DictConfig) -> float | None:
         )
         status = conduct(study)
     except (ConfigError, OmegaConfBaseException) as error:
-        discard(Path(hydra_cfg.runtime.output_dir))
+        if not part_of_sweep:
+            restore()
         raise refusal(error) from None
     if status:
         sys.exit(status)
@@ -60,25 +61,11 @@ def refusal(error: Exception) -> CompactHydraException:
     return CompactHydraException(str(error))
 
 
-def discard(log_folder: Path) -> None:
-    """Remove what Hydra wrote for a launch that was refused, and the folders that hold nothing else.
-
-    The folder may be anybody's, as with hydra.run.dir=. : nothing goes but files that Hydra has just written.
-    """
-    for name in HYDRAS_FILES:
-        (log_folder / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        (log_folder / ".hydra").rmdir()
-    with contextlib.suppress(OSError):  # raised by the first folder that holds something, or is in use
-        for _, folder in zip(range(5), [log_folder, *log_folder.parents], strict=False):
-            folder.rmdir()
-
-
 def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> list[float | SystemExit]:
     """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
 
     Returns the final test cost of each run, or how the program is to end on account of a run that failed. `first`
-    says that this is the first batch of the sweep, so that its folder can go if the batch is refused.
+    says that this is the first batch of the sweep, so that nothing of the sweep stays if the batch is refused.
     """
     from nnlab.config import ConfigError, from_dict
     from nnlab.study.console import CUT_OFF, conduct
@@ -91,22 +78,21 @@ def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
         status = conduct(study)
     except (ConfigError, OmegaConfBaseException) as error:
         if first:
-            discard(Path(sweep_dir))
+            restore()
         raise refusal(error) from None
     if status in CUT_OFF:
         sys.exit(status)
     return [SystemExit(status) if value is None else value for value in study.objectives()]
 
 
-def check(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str) -> None:
-    """Check all configs of a sweep, whoever will launch it."""
+def check(cfgs: Iterable[Mapping[str, Any]]) -> None:
+    """Check all configs of a sweep and where it is recorded, whoever will launch it."""
     from nnlab.config import ConfigError, from_dict
-    from nnlab.study.plan import prepare
+    from nnlab.study.execute import Study
 
     try:
-        prepare([from_dict(cfg) for cfg in cfgs])
+        Study.plan([from_dict(cfg) for cfg in cfgs], n_jobs=1)
     except (ConfigError, OmegaConfBaseException) as error:
-        discard(Path(sweep_dir))
         raise refusal(error) from None
 
 
@@ -143,7 +129,6 @@ def sweep_name(sweep_dir: str) -> str:
     return "T".join(Path(sweep_dir).parts[-2:])
 
 
-HYDRAS_FILES = ("multirun.yaml", "train.log", *(f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")))
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -40,15 +40,34 @@ def test_one_network_is_shown_training(train: Train) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("hydra.run.dir={}",), ("-m", "hydra.sweep.dir={}"), ("-m", "hydra.sweep.dir={}", "seed=1,2")]
+    "words",
+    [
+        ("hydra.run.dir={}",),
+        ("hydra.run.dir={}/new/er",),
+        ("hydra.run.dir={}", "tracking.uri=sqlite:////nowhere/mlflow.db"),
+        ("-m", "hydra.sweep.dir={}"),
+        ("-m", "hydra.sweep.dir={}/new/er", "seed=1,2"),
+        ("-m", "hydra.sweep.dir={}", "seed=1,2", "hydra/launcher=basic"),
+    ],
 )
 def test_a_refused_launch_leaves_what_was_there(words: tuple[str, ...], train: Train, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years")
-    result = train(*(word.format(mine) for word in words), "model.hidden_size=-1")
+    (mine / "empty").mkdir(parents=True)
+    (mine / ".hydra").mkdir()
+    for name in ("thesis.txt", "train.log", "multirun.yaml", ".hydra/config.yaml"):
+        (mine / name).write_text(f"years of {name}")
+    files = {path: path.read_text() if path.is_file() else "" for path in mine.rglob("*")}
+    wrong = "model.hidden_size=3" if "tracking.uri" in words[-1] else "model.hidden_size=-1"
+    result = train(*(word.format(mine) for word in words), wrong)
     assert result.status != 0
-    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    assert {path: path.read_text() if path.is_file() else "" for path in mine.rglob("*")} == files
+
+
+def test_a_refused_launch_leaves_an_empty_folder_and_no_new_one(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for words in (["hydra.run.dir={}/mine"], ["-m", "hydra.sweep.dir={}/mine"], ["hydra.run.dir={}/other"]):
+        assert train(*(word.format(tmp_path) for word in words), "seed=-1").status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> None:
@@ -404,13 +423,21 @@ def test_one_failing_job_among_many_ends_the_others_and_the_status_says_so(
     assert len(list(sweep.glob("*/.hydra/config.yaml"))) == 3
 
 
-def test_batches_of_a_sweep_are_made_one_after_the_other(train: Train) -> None:
-    result = train("-m", "seed=range(5)", "hydra.sweeper.max_batch_size=2", *FAST)
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_sweep_in_batches_is_one_study(size: int, train: Train) -> None:
+    result = train("-m", "seed=range(3)", f"hydra.sweeper.max_batch_size={size}", *FAST)
     assert result.status == 0, result.error
-    assert [line for line in result.output.splitlines() if " of " in line and "runs in" in line][-1].startswith(
-        "1 of 1"
-    )
-    assert len(nnlab.load_runs("playground", str(result.results))) == 5
+    assert "3 of 3 runs" in result.output
+    (summary,) = Logbook(result.results)
+    assert (summary.status, summary.swept, len(summary.runs), summary.made) == ("FINISHED", ["seed"], 3, 3)
+
+
+@pytest.mark.parametrize("launcher", ["nnlab", "basic"])
+def test_all_batches_are_checked_before_the_first_is_made(launcher: str, train: Train) -> None:
+    result = train("-m", "seed=1,-1", "hydra.sweeper.max_batch_size=1", f"hydra/launcher={launcher}", *FAST)
+    assert result.status == 1
+    assert "got -1 (in 1 of 2 runs)" in result.error
+    assert not result.results.exists()
 
 
 def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
