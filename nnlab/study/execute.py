@@ -40,10 +40,10 @@ class Study:
 
     Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
-    conducts, `command` what was typed, `question` what it is to answer. `views` are what MLflow's UI shows of the
-    runs, with the paths, and `page` the report about them, known once they are made; `offline` says why MLflow has not
-    heard of all of them, where it has not, `unreported` why there is no page, and `damaged` which runs of earlier
-    sweeps cannot be read and so could not be told of.
+    conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
+    to answer. `views` are what MLflow's UI shows of the runs, with the paths, and `page` the report about them, known
+    once they are made; `offline` says why MLflow has not heard of all of them, where it has not, `unreported` why there
+    is no page, and `damaged` which runs of earlier sweeps cannot be read and so could not be told of.
     """
 
     jobs: list[Job]
@@ -53,6 +53,7 @@ class Study:
     n_jobs: int
     sweep: str
     part: bool = False
+    alone: bool = False
     command: str = ""
     question: str = ""
     todo: list[Job] = field(default_factory=list)
@@ -94,6 +95,7 @@ class Study:
             n_jobs=int(n_jobs or 0) or shared.launcher.n_jobs or cores(shared.launcher),
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
             part=swept is not None,
+            alone=sweep is None and len(jobs) == 1,
             command=command,
             question=question,
             todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
@@ -120,7 +122,7 @@ class Study:
         disk. A store that cannot be opened raises ConfigError before anything is kept, unless it is a server.
         """
         git = _git()
-        summary = None if self.part or len(self.jobs) == 1 else self._summary(git)
+        summary = None if self.part or self.alone else self._summary(git)
         own_store = self.jobs[0].config.tracking.uri is None
         if own_store:
             self.store.create()
@@ -156,25 +158,28 @@ class Study:
             if summary:
                 summary.close(status)
                 logbook.write(summary)
-                if whole:
-                    self._report(logbook.path(self.sweep))
+                if whole and len(self.jobs) > 1:  # a sweeper that tries one by one would wait for a page each time
+                    self._report(logbook.path(self.sweep), list(summary.runs))
             if tracker and sweeps and not self.offline:
                 if summary:
                     self._told(sweeps.log, summary)
                 self._told(self._finish, tracker)
 
-    def _report(self, folder: Path) -> None:
-        """Write the page about the experiment, once where people look for it and once among the files of this sweep."""
+    def _report(self, folder: Path, runs: list[str]) -> None:
+        """Write the page about the runs of a sweep, where people look for it and among the files of the sweep.
+
+        They may be more than those of this study: it may be one batch of a sweeper that searches.
+        """
         if not self.store.fingerprints():
             return
         experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
         page = results / "reports" / f"{experiment}.html"
         try:
-            text = self._page_of_before(page.name)
+            text = self._page_of_before(page.name, set(runs))
             if not text:
                 from nnlab.findings.report import report  # matplotlib takes half a second
 
-                text = report(experiment, str(results), [job.fingerprint for job in self.jobs])
+                text = report(experiment, str(results), runs)
             for path in (page, folder / page.name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
@@ -183,11 +188,11 @@ class Study:
         else:
             self.page = page
 
-    def _page_of_before(self, name: str) -> str:
+    def _page_of_before(self, name: str, runs: set[str]) -> str:
         """Return the page about the same runs, if nothing was made since: drawing it takes seconds."""
         if self.todo:
             return ""
-        logbook, runs = Logbook(results_path(self.jobs[0].config.results_dir)), {job.fingerprint for job in self.jobs}
+        logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         for earlier in reversed(list(logbook)):
             path = logbook.path(earlier.sweep) / name
             if earlier.sweep != self.sweep and earlier.status == "FINISHED" and earlier.runs.keys() == runs:

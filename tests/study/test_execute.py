@@ -14,6 +14,7 @@ import pytest
 import nnlab
 from nnlab.config import RunConfig
 from nnlab.record.history import Run
+from nnlab.record.logbook import Logbook
 from nnlab.study import workers
 from nnlab.study.execute import Study
 from nnlab.study.plan import plan_stacks, prepare
@@ -184,6 +185,30 @@ def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
     run = nnlab.run(RunConfig(training=SMALL, results_dir=str(tmp_path)))
     with pytest.raises(ValueError, match=r"X must have shape \(2, m\), examples as columns, got \(400, 2\)"):
         run.predict(np.zeros((400, 2)))
+
+
+def test_a_sweep_in_batches_of_one_is_told_of_as_one_sweep(tmp_path: Path) -> None:
+    for config in configs_in(tmp_path)[:3]:
+        list(Study.plan([config], n_jobs=1, tracking=False, sweep="search").execute())
+    (summary,) = Logbook(tmp_path)
+    assert (summary.sweep, summary.status, len(summary.runs), summary.made) == ("search", "FINISHED", 3, 3)
+
+
+def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("nnlab.findings.report.report", lambda experiment, results, runs: shown.extend(runs) or "page")
+    configs = configs_in(tmp_path, 2)
+    list(Study.plan(configs[:2], n_jobs=1, tracking=False, sweep="search").execute())
+    shown.clear()
+    list(Study.plan(configs[2:], n_jobs=1, tracking=False, sweep="search").execute())
+    assert shown == [job.fingerprint for job in prepare(configs)]
+
+
+def test_one_run_is_no_sweep(tmp_path: Path) -> None:
+    nnlab.run(configs_in(tmp_path)[0])
+    assert not list(Logbook(tmp_path))
 
 
 def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
