@@ -3,7 +3,9 @@
 import atexit
 import difflib
 import gc
+import hashlib
 import itertools
+import os
 import re
 import shlex
 import signal
@@ -125,10 +127,25 @@ def question(experiment: str) -> str:
 
 
 def sweep_name(sweep_dir: str) -> str:
-    """Return the tag that the runs of one launch share: day and time of its folder."""
-    return "T".join(Path(sweep_dir).parts[-2:])
+    """Return the tag that the runs of one launch share and the name of its record: day and time of its folder.
+
+    The folder may be called anything, its record may not: what is no plain name, too long or taken is made one, with a
+    digest of the folder's place.
+    """
+    path = Path(sweep_dir)
+    if ".." in path.parts or not path.name:
+        path = path.resolve()
+    name = "T".join([part for part in path.parts if part != path.anchor][-2:])
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name).lstrip(".")[:LONGEST_SWEEP]
+    if safe == name and safe not in TAKEN:
+        return name
+    return f"{safe or 'sweep'}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"
 
 
+LONGEST_SWEEP = 100
+"""Characters of a sweep's name: files are named by it with more behind, and names of files end at 255."""
+TAKEN = ("", "experiment")
+"""Names that the ledger of what MLflow was told of has for itself."""
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -137,6 +154,10 @@ application = hydra.main(version_base="1.3", config_path=str(CONF), config_name=
 
 def main() -> None:
     """Run the command line."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        sys.exit("the working folder is gone: change to one that exists and type the same command again")
     check_words(sys.argv[1:])
     # What the process holds goes with it; looking through it for cycles first takes Python a second.
     atexit.register(gc.freeze)

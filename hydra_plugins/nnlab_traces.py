@@ -51,7 +51,10 @@ def restore() -> None:
 
 def _folder(config: DictConfig, mode: str) -> Path:
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)  # for interpolations such as ${hydra:job.name}
+    if (
+        mode == "run"
+    ):  # for interpolations such as ${hydra:job.name}, which Hydra resolves for a run and not for a sweep
+        HydraConfig.instance().set_config(config)
     try:
         return Path(str(config.hydra[mode].dir)).absolute()
     except OmegaConfBaseException as error:

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 
 import nnlab
 from experiments.schema import register
+from experiments.train import sweep_name
 from nnlab.config import from_dict, overrides, resolve
 from nnlab.record.logbook import Logbook
 
@@ -68,6 +70,51 @@ def test_a_refused_launch_leaves_an_empty_folder_and_no_new_one(train: Train, tm
     for words in (["hydra.run.dir={}/mine"], ["-m", "hydra.sweep.dir={}/mine"], ["hydra.run.dir={}/other"]):
         assert train(*(word.format(tmp_path) for word in words), "seed=-1").status == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=${nope}",), ("-m", "seed=1,2", "hydra.sweep.dir=${nope}")])
+def test_a_folder_that_cannot_be_resolved_is_refused_in_one_line(words: tuple[str, ...], train: Train) -> None:
+    result = train(*words, *FAST)
+    assert (result.status, result.results.exists()) == (1, False)
+    assert result.error.strip() == f"{words[-1].split('=')[0]} cannot be resolved: Interpolation key 'nope' not found"
+
+
+def test_a_working_folder_that_is_gone_is_said_in_one_line(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = train("seed=1", *FAST)
+    assert result.status == 1
+    assert result.error.startswith("the working folder is gone")
+    assert len(result.error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/r/hydra/sweeps/2026-11-25/13-38-36-123456", "2026-11-25T13-38-36-123456"),
+        ("mine", "mine"),
+        ("a/b", "aTb"),
+        ("/mine", "mine"),
+        ("/a/../mine", "mine"),
+    ],
+)
+def test_a_sweep_is_named_by_its_folder(folder: str, name: str) -> None:
+    assert sweep_name(folder) == name
+
+
+@pytest.mark.parametrize(
+    "folder", ["", ".", "/", "..", "../..", "experiment", "/experiment", ".hidden", "a/...", "my sweep/ä", "x" * 300]
+)
+def test_every_folder_gives_a_sweep_a_plain_name(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b c").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b c")
+    name = sweep_name(folder)
+    assert re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,110}", name)
+    assert name != "experiment"
+    assert name == sweep_name(folder) != sweep_name(f"{folder}/other")
 
 
 def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> None:
