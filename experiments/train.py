@@ -1,15 +1,21 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until the rest is imported, nothing is made of which there were something to say.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import atexit
 import difflib
 import gc
 import hashlib
+import io
 import itertools
-import os
 import re
 import shlex
-import signal
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -192,8 +198,44 @@ def check_words(words: Sequence[str]) -> None:
             sys.exit(f"experiment must be one of {', '.join(presets)}, since each brings its own grid, got {name}")
 
 
+class Stream(io.FileIO):
+    """A standard stream that nobody need read: neither a pipe that is closed nor a full disk stops what is trained."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def keep_streams() -> None:
+    """Let output never decide whether there is training: what cannot be written is dropped."""
+    # Where whoever started the program closed one, a file that is opened later would take its number.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+            continue
+        raw = Stream(stream.fileno(), "w", closefd=False)
+        buffer: Any = raw if stream.write_through else io.BufferedWriter(raw)
+        kept = io.TextIOWrapper(
+            buffer,
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, kept)
+
+
 if __name__ == "__main__":
     try:
+        keep_streams()
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except KeyboardInterrupt:  # while configs are composed or the table is made; a study says itself what it kept
         print("\nStopped. What is recorded is kept; to make the rest, type the same command again.", file=sys.stderr)

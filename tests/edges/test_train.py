@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -515,3 +516,27 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     assert "Traceback" not in said
     (summary,) = Logbook(tmp_path)
     assert summary.status == "KILLED"
+
+
+@pytest.mark.parametrize("redirection", ["| true", ">/dev/full", ">/dev/full 2>&1", ">&-", ">&- 2>&- <&-"])
+def test_output_that_nobody_can_read_stops_no_training(redirection: str, tmp_path: Path) -> None:
+    words = ("-m", "model.hidden_size=2,3", *FAST, "tracking.enabled=false", f"results_dir={tmp_path / 'results'}")
+    command = shlex.join([sys.executable, "experiments/train.py", *words])
+    script = f"set -o pipefail; {command} {redirection}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert not any(word in done.stderr for word in ("Traceback", "Error", "Exception"))
+    assert len(nnlab.load_runs("playground", str(tmp_path / "results"))) == 2
+
+
+def test_ctrl_c_while_the_program_is_imported_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "experiments/train.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
