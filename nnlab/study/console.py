@@ -51,7 +51,7 @@ def conduct(study: Study) -> int:
         print(f"\nMLflow did not answer: {study.offline}")
         print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
     if study.damaged:
-        print("\nMLflow was not told of runs that cannot be read:", *study.damaged, sep="\n  ")
+        print("\nMLflow was not told of what cannot be read:", *study.damaged, sep="\n  ")
     if study.unreported:
         print(f"\nThe report could not be written: {study.unreported}")
     if failures:

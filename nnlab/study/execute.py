@@ -43,7 +43,7 @@ class Study:
     conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
     to answer. `views` are what MLflow's UI shows of the runs, with the paths, and `page` the report about them, known
     once they are made; `offline` says why MLflow has not heard of all of them, where it has not, `unreported` why there
-    is no page, and `damaged` which runs of earlier sweeps cannot be read and so could not be told of.
+    is no page, and `damaged` what MLflow was not told since the run cannot be read.
     """
 
     jobs: list[Job]
@@ -246,11 +246,8 @@ class Study:
     def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
         """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
         for fingerprint in jobs.keys() - {job.fingerprint for job in self.todo} - tracker.logged():
-            try:
-                run = self.store.read(fingerprint)
-            except DamagedRunError as error:
-                self.damaged.append(str(error))
-            else:
+            run = self._readable(fingerprint)
+            if run:
                 self._log(tracker, run, jobs[fingerprint], tags)
 
     def _finish(self, tracker: Tracker) -> None:
@@ -258,8 +255,19 @@ class Study:
         self.views = tracker.share_views(self.swept)
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
-            tracker.log_model(self.store.read(best), self.store.path(best))
+            run = self._readable(best)
+            if run:
+                tracker.log_model(run, self.store.path(best))
         tracker.close()
+
+    def _readable(self, fingerprint: str) -> Run | None:
+        """Return a run, or None with a note if it cannot be read."""
+        try:
+            return self.store.read(fingerprint)
+        except DamagedRunError as error:
+            if str(error) not in self.damaged:
+                self.damaged.append(str(error))
+            return None
 
     def _start(self) -> Iterator[Run | Failure]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
@@ -330,7 +338,15 @@ def run(config: RunConfig, *, tracking: bool = False) -> Run:
     return sweep([config], n_jobs=1, tracking=tracking)[0]
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, in one line: what the database said, where it began with one.
+
+    SQLAlchemy puts before that when it asked, and MLflow repeats it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        error = getattr(cause, "orig", None) or error
+        cause = cause.__cause__ or cause.__context__
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -204,6 +205,30 @@ def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
     shown.clear()
     list(Study.plan(configs[2:], n_jobs=1, tracking=False, sweep="search").execute())
     assert shown == [job.fingerprint for job in prepare(configs)]
+
+
+def test_a_best_run_that_is_damaged_is_not_said_to_be_mlflows_silence(results: Path) -> None:
+    nnlab.sweep(configs_in(results, 1), n_jobs=1, tracking=True)
+    study = Study.plan(configs_in(results, 1), n_jobs=1)
+    best = study._best()
+    assert best
+    (study.store.path(best) / "history.parquet").write_bytes(b"")
+    list(study.execute())
+    assert study.offline == ""
+    assert [f"{best}/history.parquet is damaged" in text for text in study.damaged] == [True]
+
+
+def test_what_a_database_says_is_passed_on_and_not_when_it_was_asked(tmp_path: Path) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def tell() -> None:
+        error = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+        error.add_detail("raised as a result of Query-invoked autoflush; consider a block")
+        raise RuntimeError(str(error)) from error
+
+    study = Study.plan(configs_in(tmp_path, 1), n_jobs=1)
+    study._told(tell)
+    assert study.offline == "database is locked"
 
 
 def test_one_run_is_no_sweep(tmp_path: Path) -> None:
