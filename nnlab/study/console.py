@@ -28,7 +28,7 @@ def conduct(study: Study) -> int:
     started = time.perf_counter()
     failures: list[Failure] = []
     try:
-        with _bar(len(study.todo)) as bar:
+        with study.heeding_stops(), _bar(len(study.todo)) as bar:
             for result in study.execute():
                 if isinstance(result, Failure):
                     failures.append(result)

@@ -1,11 +1,14 @@
 """A study from its configs to its runs: workers train, one writer keeps."""
 
+import contextlib
 import dataclasses
 import datetime
 import math
 import platform
 import shlex
+import signal
 import subprocess
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +46,8 @@ class Study:
     conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
     to answer. `views` are what MLflow's UI shows of the runs, with the paths, and `page` the report about them, known
     once they are made; `offline` says why MLflow has not heard of all of them, where it has not, `unreported` why there
-    is no page, and `damaged` what MLflow was not told since the run cannot be read.
+    is no page, `damaged` what MLflow was not told since the run cannot be read, and `stopped` that somebody wants the
+    study to end.
     """
 
     jobs: list[Job]
@@ -62,6 +66,7 @@ class Study:
     page: Path | None = None
     unreported: str = ""
     damaged: list[str] = field(default_factory=list)
+    stopped: bool = False
 
     @classmethod
     def plan(
@@ -150,6 +155,8 @@ class Study:
                 if summary:
                     _note(summary, result)
                 yield result
+                self._heed()
+            self._heed()
             status, whole = "FAILED" if summary and summary.failures else "FINISHED", True
         except Exception:
             status = "FAILED"
@@ -164,6 +171,36 @@ class Study:
                 if summary:
                     self._told(sweeps.log, summary)
                 self._told(self._finish, tracker)
+
+    @contextlib.contextmanager
+    def heeding_stops(self) -> Iterator[None]:
+        """Let Ctrl-C, and SIGTERM where it is taken for that, stop `execute` even where Python drops the exception.
+
+        It does in callbacks of the garbage collection; `execute` then stops after the next result. A handler that
+        somebody else has set, or a signal that is ignored, is left alone.
+        """
+
+        def stop(*_: object) -> None:
+            self.stopped = True
+            raise KeyboardInterrupt
+
+        here = threading.current_thread() is threading.main_thread()
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if here and signal.getsignal(number) is signal.default_int_handler
+        ]
+        for number in numbers:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, signal.default_int_handler)
+
+    def _heed(self) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
 
     def _report(self, folder: Path, runs: list[str]) -> None:
         """Write the page about the runs of a sweep, where people look for it and among the files of the sweep.
@@ -319,7 +356,8 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     if not configs:
         return []
     study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
-    results = list(study.execute())
+    with study.heeding_stops():
+        results = list(study.execute())
     if study.offline:
         warnings.warn(
             f"MLflow did not answer: {study.offline}. All runs are on disk; `make sync` tells it later.", stacklevel=2

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import shlex
@@ -282,6 +283,26 @@ def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch
     again = train("-m", "seed=range(3)", "model.hidden_size=2,3", *FAST, "launcher.n_jobs=1")
     assert "1 done already" in again.output
     assert "6 of 6 runs" in again.output
+
+
+def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.study import execute
+
+    real = execute.train_stacks
+
+    def interrupted(*stacks: Any) -> Any:
+        for result in real(*stacks):
+            with contextlib.suppress(KeyboardInterrupt):  # as Python does in a callback of the garbage collection
+                signal.raise_signal(signal.SIGINT)
+            yield result
+
+    monkeypatch.setattr(execute, "train_stacks", interrupted)
+    result = train("-m", "seed=range(3)", *FAST, "launcher.n_jobs=1")
+    assert result.status == 130
+    assert "1 of 3 runs are kept" in result.output
+    (summary,) = Logbook(result.results)
+    assert summary.status == "KILLED"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
