@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.schema import register
-from hydra_plugins.nnlab_traces import restore
+from experiments.traces import restore
 
 if TYPE_CHECKING:
     from nnlab.config import RunConfig

@@ -16,12 +16,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, run_job, setup_globals
 from hydra.errors import CompactHydraException
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.nnlab_composition import Composed, compose, to_yaml
-from hydra_plugins.nnlab_traces import Before
 
 __all__ = ["NnlabLauncher", "NnlabSweeper"]
 
@@ -110,7 +110,7 @@ class NnlabLauncher(Launcher):
         hydra = OmegaConf.to_container(self.config.hydra, resolve=False)
         assert isinstance(hydra, dict)
         return (
-            all(isinstance(callback, Before) for callback in self.hydra_context.callbacks.callbacks)
+            not any(map(_wants_jobs, self.hydra_context.callbacks.callbacks))
             and hydra["sweep"]["subdir"] == "${hydra.job.num}"
             and not hydra["job"]["chdir"]
             and not hydra["job"]["env_set"]
@@ -160,6 +160,12 @@ class NnlabLauncher(Launcher):
         done.composed = job
         done.return_value = value
         return done
+
+
+def _wants_jobs(callback: Any) -> bool:
+    """Whether a callback does something at every job, as against once in a launch."""
+    kind = type(callback)
+    return any(getattr(kind, name, None) is not getattr(Callback, name) for name in ("on_job_start", "on_job_end"))
 
 
 def _raised(value: Any) -> Any:
