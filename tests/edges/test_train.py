@@ -539,9 +539,25 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     assert summary.status == "KILLED"
 
 
-@pytest.mark.parametrize("redirection", ["| true", ">/dev/full", ">/dev/full 2>&1", ">&-", ">&- 2>&- <&-"])
-def test_output_that_nobody_can_read_stops_no_training(redirection: str, tmp_path: Path) -> None:
-    words = ("-m", "model.hidden_size=2,3", *FAST, "tracking.enabled=false", f"results_dir={tmp_path / 'results'}")
+@pytest.mark.parametrize(
+    ("redirection", "launcher"),
+    [
+        ("| true", "nnlab"),
+        (">/dev/full", "nnlab"),
+        (">/dev/full 2>&1", "joblib"),
+        (">&-", "nnlab"),
+        (">&- 2>&- <&-", "nnlab"),
+    ],
+)
+def test_output_that_nobody_can_read_stops_no_training(redirection: str, launcher: str, tmp_path: Path) -> None:
+    words = (
+        "-m",
+        "model.hidden_size=2,3",
+        f"hydra/launcher={launcher}",
+        *FAST,
+        "tracking.enabled=false",
+        f"results_dir={tmp_path / 'results'}",
+    )
     command = shlex.join([sys.executable, "experiments/train.py", *words])
     script = f"set -o pipefail; {command} {redirection}"
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
