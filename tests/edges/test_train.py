@@ -541,13 +541,7 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
 
 @pytest.mark.parametrize(
     ("redirection", "launcher"),
-    [
-        ("| true", "nnlab"),
-        (">/dev/full", "nnlab"),
-        (">/dev/full 2>&1", "joblib"),
-        (">&-", "nnlab"),
-        (">&- 2>&- <&-", "nnlab"),
-    ],
+    [("| true", "nnlab"), (">/dev/full 2>&1", "joblib"), (">&- 2>&- <&-", "nnlab")],
 )
 def test_output_that_nobody_can_read_stops_no_training(redirection: str, launcher: str, tmp_path: Path) -> None:
     words = (
