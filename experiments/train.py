@@ -1,14 +1,21 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until the rest is imported, nothing is made of which there were something to say.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import atexit
-import contextlib
 import difflib
 import gc
+import hashlib
+import io
 import itertools
 import re
 import shlex
-import signal
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.schema import register
+from experiments.traces import restore
 
 if TYPE_CHECKING:
     from nnlab.config import RunConfig
@@ -46,7 +54,8 @@ def task(cfg: DictConfig) -> float | None:
         )
         status = conduct(study)
     except (ConfigError, OmegaConfBaseException) as error:
-        discard(Path(hydra_cfg.runtime.output_dir))
+        if not part_of_sweep:
+            restore()
         raise refusal(error) from None
     if status:
         sys.exit(status)
@@ -60,25 +69,11 @@ def refusal(error: Exception) -> CompactHydraException:
     return CompactHydraException(str(error))
 
 
-def discard(log_folder: Path) -> None:
-    """Remove what Hydra wrote for a launch that was refused, and the folders that hold nothing else.
-
-    The folder may be anybody's, as with hydra.run.dir=. : nothing goes but files that Hydra has just written.
-    """
-    for name in HYDRAS_FILES:
-        (log_folder / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        (log_folder / ".hydra").rmdir()
-    with contextlib.suppress(OSError):  # raised by the first folder that holds something, or is in use
-        for _, folder in zip(range(5), [log_folder, *log_folder.parents], strict=False):
-            folder.rmdir()
-
-
 def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> list[float | SystemExit]:
     """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
 
     Returns the final test cost of each run, or how the program is to end on account of a run that failed. `first`
-    says that this is the first batch of the sweep, so that its folder can go if the batch is refused.
+    says that this is the first batch of the sweep, so that nothing of the sweep stays if the batch is refused.
     """
     from nnlab.config import ConfigError, from_dict
     from nnlab.study.console import CUT_OFF, conduct
@@ -91,22 +86,21 @@ def batch(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, first: bool) -> lis
         status = conduct(study)
     except (ConfigError, OmegaConfBaseException) as error:
         if first:
-            discard(Path(sweep_dir))
+            restore()
         raise refusal(error) from None
     if status in CUT_OFF:
         sys.exit(status)
     return [SystemExit(status) if value is None else value for value in study.objectives()]
 
 
-def check(cfgs: Iterable[Mapping[str, Any]], sweep_dir: str) -> None:
-    """Check all configs of a sweep, whoever will launch it."""
+def check(cfgs: Iterable[Mapping[str, Any]]) -> None:
+    """Check all configs of a sweep and where it is recorded, whoever will launch it."""
     from nnlab.config import ConfigError, from_dict
-    from nnlab.study.plan import prepare
+    from nnlab.study.execute import Study
 
     try:
-        prepare([from_dict(cfg) for cfg in cfgs])
+        Study.plan([from_dict(cfg) for cfg in cfgs], n_jobs=1)
     except (ConfigError, OmegaConfBaseException) as error:
-        discard(Path(sweep_dir))
         raise refusal(error) from None
 
 
@@ -139,11 +133,25 @@ def question(experiment: str) -> str:
 
 
 def sweep_name(sweep_dir: str) -> str:
-    """Return the tag that the runs of one launch share: day and time of its folder."""
-    return "T".join(Path(sweep_dir).parts[-2:])
+    """Return the tag that the runs of one launch share and the name of its record: day and time of its folder.
+
+    The folder may be called anything, its record may not: what is no plain name, too long or taken is made one, with a
+    digest of the folder's place.
+    """
+    path = Path(sweep_dir)
+    if ".." in path.parts or not path.name:
+        path = path.resolve()
+    name = "T".join([part for part in path.parts if part != path.anchor][-2:])
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name).lstrip(".")[:LONGEST_SWEEP]
+    if safe == name and safe not in TAKEN:
+        return name
+    return f"{safe or 'sweep'}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"
 
 
-HYDRAS_FILES = ("multirun.yaml", "train.log", *(f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")))
+LONGEST_SWEEP = 100
+"""Characters of a sweep's name: files are named by it with more behind, and names of files end at 255."""
+TAKEN = ("", "experiment")
+"""Names that the ledger of what MLflow was told of has for itself."""
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -152,6 +160,10 @@ application = hydra.main(version_base="1.3", config_path=str(CONF), config_name=
 
 def main() -> None:
     """Run the command line."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        sys.exit("the working folder is gone: change to one that exists and type the same command again")
     check_words(sys.argv[1:])
     # What the process holds goes with it; looking through it for cycles first takes Python a second.
     atexit.register(gc.freeze)
@@ -186,8 +198,44 @@ def check_words(words: Sequence[str]) -> None:
             sys.exit(f"experiment must be one of {', '.join(presets)}, since each brings its own grid, got {name}")
 
 
+class Stream(io.FileIO):
+    """A standard stream that nobody need read: neither a pipe that is closed nor a full disk stops what is trained."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def keep_streams() -> None:
+    """Let output never decide whether there is training: what cannot be written is dropped."""
+    # Where whoever started the program closed one, a file that is opened later would take its number.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+            continue
+        raw = Stream(stream.fileno(), "w", closefd=False)
+        buffer: Any = raw if stream.write_through else io.BufferedWriter(raw)
+        kept = io.TextIOWrapper(
+            buffer,
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, kept)
+
+
 if __name__ == "__main__":
     try:
+        keep_streams()
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except KeyboardInterrupt:  # while configs are composed or the table is made; a study says itself what it kept
         print("\nStopped. What is recorded is kept; to make the rest, type the same command again.", file=sys.stderr)

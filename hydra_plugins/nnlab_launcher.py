@@ -12,9 +12,11 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, run_job, setup_globals
 from hydra.errors import CompactHydraException
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -37,8 +39,10 @@ class NnlabLauncherConf:
 class NnlabSweeperConf:
     """Hydra's basic sweeper with a check of all configs that takes milliseconds, and keys that go together.
 
-    `paired` names keys whose values are taken side by side instead of each with each: [init.scheme, init.scale], or
-    several such groups.
+    `max_batch_size` is how many jobs another launcher is given at once. nnlab's own is given all of them: a sweep is
+    one study, with one summary and one table, and no more of it is under way than its workers need. `paired` names
+    keys whose values are taken side by side instead of each with each: [init.scheme, init.scale], or several such
+    groups.
     """
 
     _target_: str = "hydra_plugins.nnlab_launcher.NnlabSweeper"
@@ -94,7 +98,7 @@ class NnlabLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep_dir = Path(str(self.config.hydra.sweep.dir))
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        # The sweeper may have composed this batch already, to check it.
+        # The sweeper may have composed this batch already.
         jobs, self.composed = self.composed, None
         if jobs is None or [job.lines for job in jobs] != [tuple(lines) for lines in job_overrides]:
             jobs = compose(self.hydra_context.config_loader, self.config, job_overrides)
@@ -106,7 +110,7 @@ class NnlabLauncher(Launcher):
         hydra = OmegaConf.to_container(self.config.hydra, resolve=False)
         assert isinstance(hydra, dict)
         return (
-            not self.hydra_context.callbacks.callbacks
+            not any(map(_wants_jobs, self.hydra_context.callbacks.callbacks))
             and hydra["sweep"]["subdir"] == "${hydra.job.num}"
             and not hydra["job"]["chdir"]
             and not hydra["job"]["env_set"]
@@ -158,6 +162,12 @@ class NnlabLauncher(Launcher):
         return done
 
 
+def _wants_jobs(callback: Any) -> bool:
+    """Whether a callback does something at every job, as against once in a launch."""
+    kind = type(callback)
+    return any(getattr(kind, name, None) is not getattr(Callback, name) for name in ("on_job_start", "on_job_end"))
+
+
 def _raised(value: Any) -> Any:
     if isinstance(value, BaseException):
         raise value
@@ -196,10 +206,10 @@ class NnlabSweeper(BasicSweeper):
                     f"got {', '.join(missing)}"
                 )
         jobs = [list(itertools.chain(*job)) for job in itertools.product(*choices)]
-        if max_batch_size is None:
-            return [jobs]
-        if max_batch_size < 1:
+        if max_batch_size is not None and max_batch_size < 1:
             raise CompactHydraException(f"hydra.sweeper.max_batch_size must be at least 1, got {max_batch_size}")
+        if max_batch_size is None or isinstance(self.launcher, NnlabLauncher):
+            return [jobs]
         return [jobs[start : start + max_batch_size] for start in range(0, len(jobs), max_batch_size)]
 
     def _choices(self, key: str, values: dict[str, list[str]]) -> list[tuple[str, ...]]:
@@ -215,14 +225,22 @@ class NnlabSweeper(BasicSweeper):
             raise CompactHydraException(f"keys that are paired must have equally many values: {counts}")
         return list(zip(*(values[name] for name in known), strict=True))
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+    def sweep(self, arguments: list[str]) -> Any:
+        """Compose and check all jobs, then launch them. Raises before anything is written if a job is wrong."""
         assert self.hydra_context is not None
         assert self.config is not None
-        jobs = compose(self.hydra_context.config_loader, self.config, batch)
+        loader = self.hydra_context.config_loader
+        words = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
+        batches = self.split_arguments(words, self.max_batch_size)
+        jobs = compose(loader, self.config, list(itertools.chain(*batches)))
         if isinstance(self.launcher, NnlabLauncher):
-            self.launcher.composed = jobs  # it checks the whole batch itself before the first run
+            self.launcher.composed = jobs  # it checks them itself before the first run
         elif self.check is not None:
-            self.check((job.task for job in jobs), str(self.config.hydra.sweep.dir))
+            self.check(job.task for job in jobs)
+        return super().sweep(arguments)
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Do nothing: `sweep` has composed all jobs."""
 
 
 def _values(override: Override) -> list[str]:

@@ -1,5 +1,6 @@
 """What a person sees of a study in the terminal: one line before, one bar during, a table after."""
 
+import contextlib
 import shlex
 import sys
 import time
@@ -24,40 +25,46 @@ CUT_OFF = (INTERRUPTED, NO_DISK)
 
 def conduct(study: Study) -> int:
     """Execute a study with its preflight line, progress bar and summary; return the exit status."""
-    print(_preflight(study))
+    _say(_preflight(study))
     started = time.perf_counter()
     failures: list[Failure] = []
     try:
-        with _bar(len(study.todo)) as bar:
+        with study.heeding_stops(), _bar(len(study.todo)) as bar:
             for result in study.execute():
                 if isinstance(result, Failure):
                     failures.append(result)
                 bar.update()
     except KeyboardInterrupt:
-        print(f"\nStopped. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
-        print("To make the others, type the same command again.")
+        _say(f"\nStopped. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        _say("To make the others, type the same command again.")
         return INTERRUPTED
     except OSError as error:  # a full disk, a folder that is gone
-        print(f"\nStopped: {error}. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
-        print("When that is mended, type the same command again: it makes the others.")
+        _say(f"\nStopped: {error}. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        _say("When that is mended, type the same command again: it makes the others.")
         return NO_DISK
     kept = _kept(study)
     if kept:
         try:
-            print(_one_run(study) if len(study.jobs) == 1 else _table(study))
+            _say(_one_run(study) if len(study.jobs) == 1 else _table(study))
         except DamagedRunError as error:  # of an earlier sweep, or another version
-            print(f"\nThere is no table, since a run cannot be read: {error}")
+            _say(f"\nThere is no table, since a run cannot be read: {error}")
     if study.offline:
-        print(f"\nMLflow did not answer: {study.offline}")
-        print(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
+        _say(f"\nMLflow did not answer: {study.offline}")
+        _say(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
     if study.damaged:
-        print("\nMLflow was not told of runs that cannot be read:", *study.damaged, sep="\n  ")
+        _say("\nMLflow was not told of what cannot be read:", *study.damaged, sep="\n  ")
     if study.unreported:
-        print(f"\nThe report could not be written: {study.unreported}")
+        _say(f"\nThe report could not be written: {study.unreported}")
     if failures:
-        print(_failed(failures))
-    print(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
+        _say(_failed(failures))
+    _say(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
     return 1 if failures else 0
+
+
+def _say(*words: str, sep: str = " ") -> None:
+    """Print at once. In the workers of Hydra's stock launchers too, output that cannot be written stops no training."""
+    with contextlib.suppress(OSError):
+        print(*words, sep=sep, flush=True)
 
 
 def _sync_words(study: Study) -> str:

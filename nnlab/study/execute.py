@@ -1,11 +1,14 @@
 """A study from its configs to its runs: workers train, one writer keeps."""
 
+import contextlib
 import dataclasses
 import datetime
 import math
 import platform
 import shlex
+import signal
 import subprocess
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -40,10 +43,11 @@ class Study:
 
     Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
-    conducts, `command` what was typed, `question` what it is to answer. `views` are what MLflow's UI shows of the
-    runs, with the paths, and `page` the report about them, known once they are made; `offline` says why MLflow has not
-    heard of all of them, where it has not, `unreported` why there is no page, and `damaged` which runs of earlier
-    sweeps cannot be read and so could not be told of.
+    conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
+    to answer. `views` are what MLflow's UI shows of the runs, with the paths, and `page` the report about them, known
+    once they are made; `offline` says why MLflow has not heard of all of them, where it has not, `unreported` why there
+    is no page, `damaged` what MLflow was not told since the run cannot be read, and `stopped` that somebody wants the
+    study to end.
     """
 
     jobs: list[Job]
@@ -53,6 +57,7 @@ class Study:
     n_jobs: int
     sweep: str
     part: bool = False
+    alone: bool = False
     command: str = ""
     question: str = ""
     todo: list[Job] = field(default_factory=list)
@@ -61,6 +66,7 @@ class Study:
     page: Path | None = None
     unreported: str = ""
     damaged: list[str] = field(default_factory=list)
+    stopped: bool = False
 
     @classmethod
     def plan(
@@ -94,6 +100,7 @@ class Study:
             n_jobs=int(n_jobs or 0) or shared.launcher.n_jobs or cores(shared.launcher),
             sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
             part=swept is not None,
+            alone=sweep is None and len(jobs) == 1,
             command=command,
             question=question,
             todo=list({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
@@ -120,7 +127,7 @@ class Study:
         disk. A store that cannot be opened raises ConfigError before anything is kept, unless it is a server.
         """
         git = _git()
-        summary = None if self.part or len(self.jobs) == 1 else self._summary(git)
+        summary = None if self.part or self.alone else self._summary(git)
         own_store = self.jobs[0].config.tracking.uri is None
         if own_store:
             self.store.create()
@@ -148,6 +155,8 @@ class Study:
                 if summary:
                     _note(summary, result)
                 yield result
+                self._heed()
+            self._heed()
             status, whole = "FAILED" if summary and summary.failures else "FINISHED", True
         except Exception:
             status = "FAILED"
@@ -156,25 +165,58 @@ class Study:
             if summary:
                 summary.close(status)
                 logbook.write(summary)
-                if whole:
-                    self._report(logbook.path(self.sweep))
+                if whole and len(self.jobs) > 1:  # a sweeper that tries one by one would wait for a page each time
+                    self._report(logbook.path(self.sweep), list(summary.runs))
             if tracker and sweeps and not self.offline:
                 if summary:
                     self._told(sweeps.log, summary)
                 self._told(self._finish, tracker)
 
-    def _report(self, folder: Path) -> None:
-        """Write the page about the experiment, once where people look for it and once among the files of this sweep."""
+    @contextlib.contextmanager
+    def heeding_stops(self) -> Iterator[None]:
+        """Let Ctrl-C, and SIGTERM where it is taken for that, stop `execute` even where Python drops the exception.
+
+        It does in callbacks of the garbage collection; `execute` then stops after the next result. A handler that
+        somebody else has set, or a signal that is ignored, is left alone.
+        """
+
+        def stop(*_: object) -> None:
+            self.stopped = True
+            raise KeyboardInterrupt
+
+        here = threading.current_thread() is threading.main_thread()
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if here and signal.getsignal(number) is signal.default_int_handler
+        ]
+        for number in numbers:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, signal.default_int_handler)
+
+    def _heed(self) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+
+    def _report(self, folder: Path, runs: list[str]) -> None:
+        """Write the page about the runs of a sweep, where people look for it and among the files of the sweep.
+
+        They may be more than those of this study: it may be one batch of a sweeper that searches.
+        """
         if not self.store.fingerprints():
             return
         experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
         page = results / "reports" / f"{experiment}.html"
         try:
-            text = self._page_of_before(page.name)
+            text = self._page_of_before(page.name, set(runs))
             if not text:
                 from nnlab.findings.report import report  # matplotlib takes half a second
 
-                text = report(experiment, str(results), [job.fingerprint for job in self.jobs])
+                text = report(experiment, str(results), runs)
             for path in (page, folder / page.name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
@@ -183,11 +225,11 @@ class Study:
         else:
             self.page = page
 
-    def _page_of_before(self, name: str) -> str:
+    def _page_of_before(self, name: str, runs: set[str]) -> str:
         """Return the page about the same runs, if nothing was made since: drawing it takes seconds."""
         if self.todo:
             return ""
-        logbook, runs = Logbook(results_path(self.jobs[0].config.results_dir)), {job.fingerprint for job in self.jobs}
+        logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         for earlier in reversed(list(logbook)):
             path = logbook.path(earlier.sweep) / name
             if earlier.sweep != self.sweep and earlier.status == "FINISHED" and earlier.runs.keys() == runs:
@@ -241,11 +283,8 @@ class Study:
     def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
         """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
         for fingerprint in jobs.keys() - {job.fingerprint for job in self.todo} - tracker.logged():
-            try:
-                run = self.store.read(fingerprint)
-            except DamagedRunError as error:
-                self.damaged.append(str(error))
-            else:
+            run = self._readable(fingerprint)
+            if run:
                 self._log(tracker, run, jobs[fingerprint], tags)
 
     def _finish(self, tracker: Tracker) -> None:
@@ -253,8 +292,19 @@ class Study:
         self.views = tracker.share_views(self.swept)
         best = self._best()
         if best and not self.part and len(self.jobs) > 1:
-            tracker.log_model(self.store.read(best), self.store.path(best))
+            run = self._readable(best)
+            if run:
+                tracker.log_model(run, self.store.path(best))
         tracker.close()
+
+    def _readable(self, fingerprint: str) -> Run | None:
+        """Return a run, or None with a note if it cannot be read."""
+        try:
+            return self.store.read(fingerprint)
+        except DamagedRunError as error:
+            if str(error) not in self.damaged:
+                self.damaged.append(str(error))
+            return None
 
     def _start(self) -> Iterator[Run | Failure]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
@@ -306,7 +356,8 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     if not configs:
         return []
     study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
-    results = list(study.execute())
+    with study.heeding_stops():
+        results = list(study.execute())
     if study.offline:
         warnings.warn(
             f"MLflow did not answer: {study.offline}. All runs are on disk; `make sync` tells it later.", stacklevel=2
@@ -325,7 +376,15 @@ def run(config: RunConfig, *, tracking: bool = False) -> Run:
     return sweep([config], n_jobs=1, tracking=tracking)[0]
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, in one line: what the database said, where it began with one.
+
+    SQLAlchemy puts before that when it asked, and MLflow repeats it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        error = getattr(cause, "orig", None) or error
+        cause = cause.__cause__ or cause.__context__
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 

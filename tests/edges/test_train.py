@@ -1,4 +1,7 @@
+import contextlib
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from omegaconf import OmegaConf
 
 import nnlab
 from experiments.schema import register
+from experiments.train import sweep_name
 from nnlab.config import from_dict, overrides, resolve
 from nnlab.record.logbook import Logbook
 
@@ -40,15 +44,79 @@ def test_one_network_is_shown_training(train: Train) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("hydra.run.dir={}",), ("-m", "hydra.sweep.dir={}"), ("-m", "hydra.sweep.dir={}", "seed=1,2")]
+    "words",
+    [
+        ("hydra.run.dir={}",),
+        ("hydra.run.dir={}/new/er",),
+        ("hydra.run.dir={}", "tracking.uri=sqlite:////nowhere/mlflow.db"),
+        ("-m", "hydra.sweep.dir={}"),
+        ("-m", "hydra.sweep.dir={}/new/er", "seed=1,2"),
+        ("-m", "hydra.sweep.dir={}", "seed=1,2", "hydra/launcher=basic"),
+    ],
 )
 def test_a_refused_launch_leaves_what_was_there(words: tuple[str, ...], train: Train, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years")
-    result = train(*(word.format(mine) for word in words), "model.hidden_size=-1")
+    (mine / "empty").mkdir(parents=True)
+    (mine / ".hydra").mkdir()
+    for name in ("thesis.txt", "train.log", "multirun.yaml", ".hydra/config.yaml"):
+        (mine / name).write_text(f"years of {name}")
+    files = {path: path.read_text() if path.is_file() else "" for path in mine.rglob("*")}
+    wrong = "model.hidden_size=3" if "tracking.uri" in words[-1] else "model.hidden_size=-1"
+    result = train(*(word.format(mine) for word in words), wrong)
     assert result.status != 0
-    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    assert {path: path.read_text() if path.is_file() else "" for path in mine.rglob("*")} == files
+
+
+def test_a_refused_launch_leaves_an_empty_folder_and_no_new_one(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for words in (["hydra.run.dir={}/mine"], ["-m", "hydra.sweep.dir={}/mine"], ["hydra.run.dir={}/other"]):
+        assert train(*(word.format(tmp_path) for word in words), "seed=-1").status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=${nope}",), ("-m", "seed=1,2", "hydra.sweep.dir=${nope}")])
+def test_a_folder_that_cannot_be_resolved_is_refused_in_one_line(words: tuple[str, ...], train: Train) -> None:
+    result = train(*words, *FAST)
+    assert (result.status, result.results.exists()) == (1, False)
+    assert result.error.strip() == f"{words[-1].split('=')[0]} cannot be resolved: Interpolation key 'nope' not found"
+
+
+def test_a_working_folder_that_is_gone_is_said_in_one_line(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = train("seed=1", *FAST)
+    assert result.status == 1
+    assert result.error.startswith("the working folder is gone")
+    assert len(result.error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/r/hydra/sweeps/2026-11-25/13-38-36-123456", "2026-11-25T13-38-36-123456"),
+        ("mine", "mine"),
+        ("a/b", "aTb"),
+        ("/mine", "mine"),
+        ("/a/../mine", "mine"),
+    ],
+)
+def test_a_sweep_is_named_by_its_folder(folder: str, name: str) -> None:
+    assert sweep_name(folder) == name
+
+
+@pytest.mark.parametrize(
+    "folder", ["", ".", "/", "..", "../..", "experiment", "/experiment", ".hidden", "a/...", "my sweep/ä", "x" * 300]
+)
+def test_every_folder_gives_a_sweep_a_plain_name(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b c").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b c")
+    name = sweep_name(folder)
+    assert re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,110}", name)
+    assert name != "experiment"
+    assert name == sweep_name(folder) != sweep_name(f"{folder}/other")
 
 
 def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> None:
@@ -215,6 +283,26 @@ def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch
     again = train("-m", "seed=range(3)", "model.hidden_size=2,3", *FAST, "launcher.n_jobs=1")
     assert "1 done already" in again.output
     assert "6 of 6 runs" in again.output
+
+
+def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlab.study import execute
+
+    real = execute.train_stacks
+
+    def interrupted(*stacks: Any) -> Any:
+        for result in real(*stacks):
+            with contextlib.suppress(KeyboardInterrupt):  # as Python does in a callback of the garbage collection
+                signal.raise_signal(signal.SIGINT)
+            yield result
+
+    monkeypatch.setattr(execute, "train_stacks", interrupted)
+    result = train("-m", "seed=range(3)", *FAST, "launcher.n_jobs=1")
+    assert result.status == 130
+    assert "1 of 3 runs are kept" in result.output
+    (summary,) = Logbook(result.results)
+    assert summary.status == "KILLED"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,13 +492,21 @@ def test_one_failing_job_among_many_ends_the_others_and_the_status_says_so(
     assert len(list(sweep.glob("*/.hydra/config.yaml"))) == 3
 
 
-def test_batches_of_a_sweep_are_made_one_after_the_other(train: Train) -> None:
-    result = train("-m", "seed=range(5)", "hydra.sweeper.max_batch_size=2", *FAST)
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_sweep_in_batches_is_one_study(size: int, train: Train) -> None:
+    result = train("-m", "seed=range(3)", f"hydra.sweeper.max_batch_size={size}", *FAST)
     assert result.status == 0, result.error
-    assert [line for line in result.output.splitlines() if " of " in line and "runs in" in line][-1].startswith(
-        "1 of 1"
-    )
-    assert len(nnlab.load_runs("playground", str(result.results))) == 5
+    assert "3 of 3 runs" in result.output
+    (summary,) = Logbook(result.results)
+    assert (summary.status, summary.swept, len(summary.runs), summary.made) == ("FINISHED", ["seed"], 3, 3)
+
+
+@pytest.mark.parametrize("launcher", ["nnlab", "basic"])
+def test_all_batches_are_checked_before_the_first_is_made(launcher: str, train: Train) -> None:
+    result = train("-m", "seed=1,-1", "hydra.sweeper.max_batch_size=1", f"hydra/launcher={launcher}", *FAST)
+    assert result.status == 1
+    assert "got -1 (in 1 of 2 runs)" in result.error
+    assert not result.results.exists()
 
 
 def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,3 +537,37 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     assert "Traceback" not in said
     (summary,) = Logbook(tmp_path)
     assert summary.status == "KILLED"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "launcher"),
+    [("| true", "nnlab"), (">/dev/full 2>&1", "joblib"), (">&- 2>&- <&-", "nnlab")],
+)
+def test_output_that_nobody_can_read_stops_no_training(redirection: str, launcher: str, tmp_path: Path) -> None:
+    words = (
+        "-m",
+        "model.hidden_size=2,3",
+        f"hydra/launcher={launcher}",
+        *FAST,
+        "tracking.enabled=false",
+        f"results_dir={tmp_path / 'results'}",
+    )
+    command = shlex.join([sys.executable, "experiments/train.py", *words])
+    script = f"set -o pipefail; {command} {redirection}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert not any(word in done.stderr for word in ("Traceback", "Error", "Exception"))
+    assert len(nnlab.load_runs("playground", str(tmp_path / "results"))) == 2
+
+
+def test_ctrl_c_while_the_program_is_imported_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "experiments/train.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

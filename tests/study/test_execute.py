@@ -2,6 +2,7 @@ import dataclasses
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 import nnlab
 from nnlab.config import RunConfig
 from nnlab.record.history import Run
+from nnlab.record.logbook import Logbook
 from nnlab.study import workers
 from nnlab.study.execute import Study
 from nnlab.study.plan import plan_stacks, prepare
@@ -184,6 +186,54 @@ def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
     run = nnlab.run(RunConfig(training=SMALL, results_dir=str(tmp_path)))
     with pytest.raises(ValueError, match=r"X must have shape \(2, m\), examples as columns, got \(400, 2\)"):
         run.predict(np.zeros((400, 2)))
+
+
+def test_a_sweep_in_batches_of_one_is_told_of_as_one_sweep(tmp_path: Path) -> None:
+    for config in configs_in(tmp_path)[:3]:
+        list(Study.plan([config], n_jobs=1, tracking=False, sweep="search").execute())
+    (summary,) = Logbook(tmp_path)
+    assert (summary.sweep, summary.status, len(summary.runs), summary.made) == ("search", "FINISHED", 3, 3)
+
+
+def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("nnlab.findings.report.report", lambda experiment, results, runs: shown.extend(runs) or "page")
+    configs = configs_in(tmp_path, 2)
+    list(Study.plan(configs[:2], n_jobs=1, tracking=False, sweep="search").execute())
+    shown.clear()
+    list(Study.plan(configs[2:], n_jobs=1, tracking=False, sweep="search").execute())
+    assert shown == [job.fingerprint for job in prepare(configs)]
+
+
+def test_a_best_run_that_is_damaged_is_not_said_to_be_mlflows_silence(results: Path) -> None:
+    nnlab.sweep(configs_in(results, 1), n_jobs=1, tracking=True)
+    study = Study.plan(configs_in(results, 1), n_jobs=1)
+    best = study._best()
+    assert best
+    (study.store.path(best) / "history.parquet").write_bytes(b"")
+    list(study.execute())
+    assert study.offline == ""
+    assert [f"{best}/history.parquet is damaged" in text for text in study.damaged] == [True]
+
+
+def test_what_a_database_says_is_passed_on_and_not_when_it_was_asked(tmp_path: Path) -> None:
+    class OperationalError(Exception):  # SQLAlchemy's
+        orig = sqlite3.OperationalError("database is locked")
+
+    def tell() -> None:
+        error = OperationalError("(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) ...")
+        raise RuntimeError(str(error)) from error
+
+    study = Study.plan(configs_in(tmp_path, 1), n_jobs=1)
+    study._told(tell)
+    assert study.offline == "database is locked"
+
+
+def test_one_run_is_no_sweep(tmp_path: Path) -> None:
+    nnlab.run(configs_in(tmp_path)[0])
+    assert not list(Logbook(tmp_path))
 
 
 def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
