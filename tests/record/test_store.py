@@ -94,7 +94,7 @@ def test_reading_a_run_that_is_not_there(store: Store) -> None:
 
 
 DAMAGE = {
-    "run.json": [b"", b"{", b"{}", b"[]", b"null"],
+    "run.json": [b"", b"{", b"{}", b"[]", b"null", b"[" * 100_000],
     "history.parquet": [b"", b"PAR1", None],
     "parameters.npz": [b"", b"PK", None],
     "config.yaml": [b"seed: 1", b"{", None],
@@ -155,9 +155,43 @@ def test_an_edited_number_is_found(run: Run, store: Store) -> None:
     content = json.loads(path.read_text())
     content["metrics"]["cost/train"] = 0.001
     path.write_text(json.dumps(content))
-    assert [problem for _, problem in store.problems()] == ["run.json is not what was written"]
-    with pytest.raises(DamagedRunError, match=r"run\.json is damaged"):
+    assert ["run.json is damaged" in problem for _, problem in store.problems()] == [True]
+    for read in (store.read, store.metrics, lambda _: nnlab.load_runs("experiment", str(store.folder.parents[1]))):
+        with pytest.raises(DamagedRunError, match=r"run\.json is damaged .*not what was written"):
+            read(run.fingerprint)
+
+
+ODD = {
+    "files": [None, [*FILES], {}, dict.fromkeys((*FILES, "\0"), "0")],
+    "metrics": [None, [], {"cost/train": None}, {"cost/train": "much"}],
+    "verdict": [None, [], [1], [{}], {}],
+    "events": [None, [1], [{"name": "x"}]],
+    "references": [None, {}, {"nothing": 1}],
+    "config": [None, []],
+    "facts": [None],
+    "task": [None],
+    "fingerprint": [None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_what_is_json_but_no_run_is_damaged(key: str, value: Any, run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text()) | {key: value}
+    del content["digest"]  # as older versions wrote it
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedRunError, match="is damaged"):
         store.read(run.fingerprint)
+    assert list(store.problems())
+
+
+def test_what_an_older_version_wrote_is_read(run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text())
+    del content["digest"], content["warning"]
+    path.write_text(json.dumps(content))
+    assert store.read(run.fingerprint).verdict.findings == run.verdict.findings
+    assert list(store.problems()) == []
 
 
 @pytest.mark.parametrize("key", ["metrics", "fingerprint", "files"])
