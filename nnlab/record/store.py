@@ -182,9 +182,11 @@ class Store:
         return (self.path(fingerprint) / "run.json").is_file()
 
     def fingerprints(self) -> list[str]:
-        """Return the fingerprints of all complete runs, sorted."""
+        """Return the fingerprints of all complete runs, sorted, after putting back those that were set aside."""
         if not self.folder.is_dir():
             return []
+        with contextlib.suppress(OSError):  # where nothing can be written, they stay where they are
+            self._restore()
         return sorted(path.parent.name for path in self.folder.glob("[!.]*/run.json"))
 
     def write(self, run: Run, *, replace: bool = False) -> Path:
@@ -232,16 +234,22 @@ class Store:
     def read(self, fingerprint: str) -> Run:
         """Return one run as it was written.
 
-        Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written.
+        Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written, or the
+        folder holds another run than it is named after.
         """
         folder = self.path(fingerprint)
         if not folder.is_dir():
             raise FileNotFoundError(folder)
-        return read_run(folder)
+        run = read_run(folder)
+        _check_name(folder, run.fingerprint)
+        return run
 
     def metrics(self, fingerprint: str) -> dict[str, float]:
         """Return the final metrics of one run."""
-        return _numbers(read_facts(self.path(fingerprint))["metrics"])
+        folder = self.path(fingerprint)
+        facts = read_facts(folder)
+        _check_name(folder, facts["fingerprint"])
+        return _numbers(facts["metrics"])
 
     def problems(self) -> Iterator[tuple[Path, str]]:
         """Yield every run folder that is not what was written, with what is wrong, and what killed writers left."""
@@ -274,6 +282,12 @@ class Store:
 
     def __iter__(self) -> Iterator[Run]:
         return (self.read(fingerprint) for fingerprint in self.fingerprints())
+
+
+def _check_name(folder: Path, fingerprint: str) -> None:
+    """Raise DamagedRunError if a folder was copied or renamed: its run would count twice, or as another."""
+    if fingerprint != folder.name:
+        raise DamagedRunError(f"{folder} holds the run {fingerprint}: move it away")
 
 
 def _fingerprint(folder: Path) -> str:

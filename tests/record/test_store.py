@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,15 @@ def test_a_run_that_says_too_little_is_damaged(key: str, run: Run, store: Store)
     assert len(list(store.problems())) == 1
 
 
+def test_a_copied_folder_is_no_second_run(run: Run, store: Store) -> None:
+    folder = store.write(run)
+    shutil.copytree(folder, folder.with_name("0" * 16))
+    for read in (store.read, store.metrics):
+        with pytest.raises(DamagedRunError, match=f"{'0' * 16} holds the run {run.fingerprint}"):
+            read("0" * 16)
+    assert store.read(run.fingerprint).fingerprint == run.fingerprint
+
+
 def test_a_run_that_was_set_aside_for_none_comes_back(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that replaces a run is killed after the old one is away and before the new one has its name."""
     store.write(run)
@@ -219,10 +229,9 @@ def test_a_run_that_was_set_aside_for_none_comes_back(run: Run, store: Store, mo
         patch.setattr(Path, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             store.write(run, replace=True)
-    assert store.fingerprints() == []
+    assert run.fingerprint not in store
     assert ["puts it back" in problem for _, problem in store.problems()] == [True]
-    store.create()
-    assert store.fingerprints() == [run.fingerprint]
+    assert store.fingerprints() == [run.fingerprint]  # whoever plans finds it done
     assert list(store.problems()) == []
     assert store.read(run.fingerprint).history.equals(run.history)
 
