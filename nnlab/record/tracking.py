@@ -361,7 +361,8 @@ class SweepTracker(_Mirror):
                 DESCRIPTION: note,
             }
             run_id = _id(self.client.create_run(self.runs.experiment_id, tags=tags, run_name=failure["name"]))
-            self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
+            with contextlib.suppress(ConfigError):  # of another version of nnlab, with other keys
+                self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
             self.client.log_text(run_id, failure["traceback"], "traceback.txt")
             self.client.set_terminated(run_id, "FAILED")
 
