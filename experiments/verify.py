@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from nnlab.config import ConfigError, RunConfig, results_path
+from experiments import folder
+from nnlab.config import ConfigError, results_path
 
 __all__ = ["main"]
 
@@ -12,8 +13,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Say what is damaged; end with status 1 if anything is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
-    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    folder.add_option(parser)
     options = parser.parse_args(arguments)
+    folder.check(options.results_dir)
     from nnlab.record.logbook import Logbook
     from nnlab.study.sync import experiments_in, store_of
 
@@ -31,9 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     for experiment, store in stores.items():
         whole = set(store.fingerprints())
         problems = list(store.problems())
-        for folder, problem in problems:
-            print(f"{folder}: {problem}")
-        broken = {folder.name for folder, _ in problems}
+        for path, problem in problems:
+            print(f"{path}: {problem}")
+        broken = {path.name for path, _ in problems}
         print(f"{experiment}: {len(whole - broken)} runs are whole")
         damaged += sum(not name.startswith(".") for name in broken)
     said = []
@@ -46,4 +48,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    folder.run(main)
