@@ -121,9 +121,8 @@ class Logbook:
                 file.flush()
                 os.fsync(file.fileno())
             if only_first:
-                os.link(partial, folder / FILE)  # of two launches at once one is the first
-            else:
-                partial.rename(folder / FILE)
+                (folder / FILE).touch(exist_ok=False)  # of two launches at once one is the first
+            partial.rename(folder / FILE)
         except FileExistsError:
             return False
         finally:
