@@ -30,8 +30,8 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
     """Tell the store of every run of an experiment that it does not know; yield for each run whether this told it.
 
     `uri` is a tracking URI, None the database in the results folder. Doing it twice, or twice at once, tells nothing
-    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer, and
-    DamagedRunError at the end, when the others are told of, if runs cannot be read.
+    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer,
+    OSError if the disk is full, and DamagedRunError at the end, when the others are told of, if runs cannot be read.
     """
     if uri is not None and not uri.strip():
         raise ConfigError(f"uri must be the address of a tracking store, or None, got {uri!r}")
