@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from nnlab.config import ConfigError, RunConfig, results_path
+from experiments import folder
+from nnlab.config import ConfigError, results_path
 
 __all__ = ["main"]
 
@@ -12,8 +13,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Write reports/EXPERIMENT.html in the results folder and say where it is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", help="its name, as in conf/experiment")
-    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    folder.add_option(parser)
     options = parser.parse_args(arguments)
+    folder.check(options.results_dir)
     from nnlab.findings.report import report
 
     try:
@@ -30,4 +32,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    folder.run(main)

@@ -1,15 +1,18 @@
 """Open the recorded runs in the MLflow UI (`make ui`), on this machine only unless told."""
 
 import argparse
+import contextlib
 import errno
 import os
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 
-from nnlab.config import RunConfig, results_path
+from experiments import folder
+from nnlab.config import results_path
 from nnlab.record.ledger import known_experiments
-from nnlab.record.mlflow_store import SQLITE
+from nnlab.record.mlflow_store import SQLITE, bring_home
 from nnlab.record.views import link
 
 __all__ = ["command", "free_port", "main"]
@@ -21,15 +24,18 @@ HOST = "127.0.0.1"
 def main(arguments: list[str] | None = None) -> None:
     """Replace this process by MLflow's server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    folder.add_option(parser)
     parser.add_argument("--port", type=int, default=5000, help="first port to try (5000)")
     parser.add_argument("--host", default=HOST, help=f"address to listen on ({HOST}: this machine only)")
     options = parser.parse_args(arguments)
+    folder.check(options.results_dir)
     if not 1 <= options.port <= 65535:
         sys.exit(f"--port must be from 1 to 65535, got {options.port}")
     database = results_path(options.results_dir) / "mlflow.db"
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
+    with contextlib.suppress(sqlite3.Error):  # MLflow says itself what is wrong with its database
+        bring_home(database)
     port = free_port(options.port, options.host)
     address = f"http://{options.host}:{port}"
     print(f"The runs in {database} are at {address} until Ctrl-C:", flush=True)
@@ -69,4 +75,4 @@ def free_port(first: int, host: str = HOST) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    folder.run(main)

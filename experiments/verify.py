@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from nnlab.config import ConfigError, RunConfig, results_path
+from experiments import folder
+from nnlab.config import ConfigError, results_path
 
 __all__ = ["main"]
 
@@ -12,8 +13,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Say what is damaged; end with status 1 if anything is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
-    parser.add_argument("--results-dir", default=RunConfig.results_dir, help="where the runs are (results)")
+    folder.add_option(parser)
     options = parser.parse_args(arguments)
+    folder.check(options.results_dir)
     from nnlab.record.logbook import Logbook
     from nnlab.study.sync import experiments_in, store_of
 
@@ -24,19 +26,26 @@ def main(arguments: list[str] | None = None) -> None:
         stores = {experiment: store_of(experiment, options.results_dir) for experiment in experiments}
     except ConfigError as error:
         sys.exit(str(error))
-    damaged = 0
-    for path, problem in Logbook(results_path(options.results_dir)).problems():
+    books = list(Logbook(results_path(options.results_dir)).problems())
+    for path, problem in books:
         print(f"{path} {problem}")
+    damaged = 0
     for experiment, store in stores.items():
+        whole = set(store.fingerprints())
         problems = list(store.problems())
-        for folder, problem in problems:
-            print(f"{folder}: {problem}")
-        broken = {folder for folder, _ in problems}
-        print(f"{experiment}: {len(set(store.fingerprints()) - {folder.name for folder in broken})} runs are whole")
-        damaged += sum(not folder.name.startswith(".") for folder in broken)
+        for path, problem in problems:
+            print(f"{path}: {problem}")
+        broken = {path.name for path, _ in problems}
+        print(f"{experiment}: {len(whole - broken)} runs are whole")
+        damaged += sum(not name.startswith(".") for name in broken)
+    said = []
     if damaged:
-        sys.exit(f"{damaged} run folders are damaged: move them away, and the same sweeps make the runs anew.")
+        said.append(f"{damaged} run folders are damaged: move them away, and the same sweeps make the runs anew.")
+    if books:
+        said.append(f"{len(books)} summaries of sweeps are damaged: delete them, and nothing else is lost.")
+    if said:
+        sys.exit("\n".join(said))
 
 
 if __name__ == "__main__":
-    main()
+    folder.run(main)

@@ -40,7 +40,7 @@ class Ledger:
     def belongs_to(self, identity: str) -> bool:
         """Return whether the ledger is about the store's experiment of this identity."""
         path = self.folder / "experiment"
-        return path.is_file() and path.read_text(encoding="utf-8") == identity
+        return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == identity
 
     def start_anew(self, identity: str, known: dict[str, str]) -> None:
         """Forget everything; begin with the runs (fingerprint -> run id) that the store says it has."""
@@ -62,13 +62,13 @@ class Ledger:
     def claim(self, fingerprint: str) -> bool:
         """Return whether this process is the one to tell of a run; False if another does or it is told already."""
         partial = self._partial(fingerprint)
-        partial.write_text(CLAIM + this_process(), encoding="utf-8")
         try:
+            partial.write_text(CLAIM + this_process(), encoding="utf-8")
             os.link(partial, self.folder / fingerprint)  # with its content, or not at all
         except FileExistsError:
             return False
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
         return True
 
     def reclaim(self, fingerprint: str) -> None:
@@ -90,8 +90,11 @@ class Ledger:
 
     def _write(self, fingerprint: str, content: str) -> None:
         partial = self._partial(fingerprint)
-        partial.write_text(content, encoding="utf-8")
-        partial.rename(self.folder / fingerprint)
+        try:
+            partial.write_text(content, encoding="utf-8")
+            partial.rename(self.folder / fingerprint)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _partial(self, fingerprint: str) -> Path:
         return self.folder / f".{fingerprint}-{os.getpid()}"
@@ -111,8 +114,8 @@ class Ledger:
 def known_experiments(results: Path, uri: str) -> dict[str, str]:
     """Return the experiments that a store was told of from this results folder: their names and its ids, sorted."""
     found = (results / "tracking").glob(f"*{_suffix(uri)}/experiment")
-    told = {path.parent.name.removesuffix(_suffix(uri)): path.read_text(encoding="utf-8").split() for path in found}
-    return {name: identity[0] for name, identity in sorted(told.items()) if identity}
+    told = {path.parent.name.removesuffix(_suffix(uri)): path.read_bytes().split() for path in found}
+    return {name: identity[0].decode() for name, identity in sorted(told.items()) if identity and identity[0].isdigit()}
 
 
 def _suffix(uri: str) -> str:
@@ -125,6 +128,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8") or CLAIM + NOBODY
     except FileNotFoundError:  # settled or released in this moment
         return CLAIM
+    except UnicodeDecodeError:  # the disk lost what it said
+        return CLAIM + NOBODY
 
 
 def _is_abandoned(path: Path) -> bool:

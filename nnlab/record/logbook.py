@@ -18,11 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nnlab.config import ConfigError
 from nnlab.record.processes import is_gone, this_process
 
 __all__ = ["Logbook", "Summary"]
 
 FILE = "summary.json"
+TAKEN = ("experiment",)
+"""Names that mean something else in the ledger, which has a file for each sweep too."""
+STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
 
 
 @dataclass
@@ -79,7 +83,12 @@ class Logbook:
         self.folder = results / "sweeps"
 
     def path(self, sweep: str) -> Path:
-        """Return the folder of a sweep."""
+        """Return the folder of a sweep. Raises ConfigError if its name cannot be that of one folder in `sweeps`."""
+        if not sweep or sweep.startswith(".") or "/" in sweep or "\0" in sweep or sweep in TAKEN:
+            raise ConfigError(
+                f"a sweep must have the name of a folder that does not begin with a dot, and is not one of "
+                f"{', '.join(TAKEN)}, got {sweep!r}"
+            )
         return self.folder / sweep
 
     def open(self, summary: Summary) -> Summary:
@@ -87,39 +96,38 @@ class Logbook:
 
         Where another launch has the name already, as with one hydra.sweep.dir for two, this one gets a number.
         """
-        names = (summary.sweep + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
-        summary.sweep = next(name for name in names if self._is_free(name, summary))
-        earlier = _read(self.path(summary.sweep) / FILE)
-        if earlier:
-            summary = dataclasses.replace(
-                summary,
-                runs={**earlier.runs, **summary.runs},
-                swept=[*earlier.swept, *(key for key in summary.swept if key not in earlier.swept)],
-                done=earlier.done + summary.done,
-                made=earlier.made,
-                failures=earlier.failures,
-                started=earlier.started,
-            )
-        self.write(summary)
+        name, numbers = summary.sweep, itertools.count(2)
+        while not self._write(summary, only_first=True):
+            earlier = _read(self.path(summary.sweep) / FILE)
+            if earlier and (earlier.process, earlier.experiment) == (summary.process, summary.experiment):
+                summary = _continued(earlier, summary)
+                self.write(summary)
+                break
+            summary.sweep = f"{name}-{next(numbers)}"
         return summary
-
-    def _is_free(self, name: str, summary: Summary) -> bool:
-        path = self.path(name) / FILE
-        earlier = _read(path)
-        if earlier is None:
-            return not path.exists()
-        return (earlier.process, earlier.experiment) == (summary.process, summary.experiment)
 
     def write(self, summary: Summary) -> None:
         """Write a summary, whole or not at all."""
+        self._write(summary, only_first=False)
+
+    def _write(self, summary: Summary, *, only_first: bool) -> bool:
+        """Write a summary, whole or not at all; with `only_first` not if there is one, and return whether it was."""
         folder = self.path(summary.sweep)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{FILE}-{os.getpid()}"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(folder / FILE)
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            if only_first:
+                (folder / FILE).touch(exist_ok=False)  # of two launches at once one is the first
+            partial.rename(folder / FILE)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
 
     def __iter__(self) -> Iterator[Summary]:
         """Yield all summaries that can be read, the oldest first."""
@@ -152,13 +160,66 @@ class Logbook:
 
 
 def _read(path: Path) -> Summary | None:
-    """Return a summary, None if it is not there or not whole; what a later version adds is passed over."""
+    """Return a summary, None if it is not there, not whole, or not one of this folder.
+
+    What a later version adds is passed over.
+    """
     names = {field.name for field in dataclasses.fields(Summary)}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Summary(**{name: value for name, value in content.items() if name in names})
-    except (OSError, ValueError, TypeError, AttributeError):
+        summary = Summary(**{name: value for name, value in content.items() if name in names})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+    return summary if summary.sweep == path.parent.name and _is_sound(summary) else None
+
+
+def _continued(earlier: Summary, batch: Summary) -> Summary:
+    """Return the summary of a sweep when another batch of it begins."""
+    return dataclasses.replace(
+        batch,
+        runs={**earlier.runs, **batch.runs},
+        swept=[*earlier.swept, *(key for key in batch.swept if key not in earlier.swept)],
+        done=earlier.done + batch.done,
+        made=earlier.made,
+        failures=earlier.failures,
+        started=earlier.started,
+    )
+
+
+def _is_sound(summary: Summary) -> bool:
+    """Return whether a summary holds what its readers count on: JSON may hold anything."""
+    kinds = {field.name: field.type for field in dataclasses.fields(Summary)}
+    return (
+        all(type(getattr(summary, name)) is kind for name, kind in kinds.items() if kind in (str, int))
+        and _are_texts(summary.swept, list)
+        and _are_texts(summary.runs, dict)
+        and _are_texts(summary.versions, dict)
+        and isinstance(summary.failures, list)
+        and all(_is_failure(failure) for failure in summary.failures)
+        and summary.status in STATUSES
+        and _is_moment(summary.started)
+        and (_is_moment(summary.ended) or (summary.ended == "" and summary.status == "RUNNING"))
+    )
+
+
+def _are_texts(values: object, kind: type[list[str]] | type[dict[str, str]]) -> bool:
+    if not isinstance(values, kind):
+        return False
+    return all(isinstance(text, str) for text in (values.values() if isinstance(values, dict) else values))
+
+
+def _is_failure(failure: object) -> bool:
+    if not isinstance(failure, dict) or not isinstance(failure.get("config"), dict):
+        return False
+    texts = [failure.get(name) for name in ("name", "fingerprint", "command", "traceback")]
+    return all(isinstance(text, str) for text in texts) and bool(failure["traceback"].strip())
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _now() -> str:

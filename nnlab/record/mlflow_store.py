@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from nnlab.config import ConfigError, RunConfig, results_path
 from nnlab.record.processes import is_running
@@ -14,6 +16,7 @@ from nnlab.record.processes import is_running
 __all__ = [
     "SQLITE",
     "UnreachableError",
+    "bring_home",
     "check_store",
     "connect",
     "create_sqlite",
@@ -23,6 +26,13 @@ __all__ = [
 ]
 
 SQLITE = "sqlite:///"
+ADDRESSES = (
+    *(("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location")),
+    *(("model_versions", "source"), ("model_versions", "storage_location")),
+)
+"""Where MLflow keeps addresses of artifacts: tables and columns."""
+
+logger = logging.getLogger(__name__)
 
 
 def import_mlflow() -> Any:
@@ -93,16 +103,49 @@ class UnreachableError(ConfigError):
 
 def connect(config: RunConfig) -> Any:
     """Return a client of MLflow's for the store of a config; make the database if it is our own and not there yet."""
+    database = results_path(config.results_dir) / "mlflow.db"
     if config.tracking.uri is None:
-        create_sqlite(results_path(config.results_dir) / "mlflow.db")
-    return import_mlflow().MlflowClient(store_uri(config))
+        create_sqlite(database)
+    client = import_mlflow().MlflowClient(store_uri(config))
+    if config.tracking.uri is None:
+        bring_home(database)
+    return client
+
+
+def bring_home(database: Path) -> None:
+    """Let the entries of a results folder's own database point to the artifacts in this folder.
+
+    MLflow keeps absolute addresses. After the folder was copied or moved, it would go on writing into the one it came
+    from. MLflow has no command for that; the addresses are all that is changed, in one transaction.
+    """
+    here = (database.parent / "artifacts").as_uri()
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as tables, tables:
+        rows = tables.execute("SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
+        ends = [(place, f"/{quote(name)}") for name, place in rows.fetchall()]
+        roots = {place.removesuffix(end) for place, end in ends if place.endswith(f"/artifacts{end}")}
+        for old in sorted(root for root in roots if not _is_folder(root, here)):
+            for table, column in ADDRESSES:
+                tables.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                    (here, len(old) + 1, len(old) + 1, f"{old}/"),
+                )
+            logger.warning("%s was carried here: its entries now point to %s, no longer to %s", database, here, old)
+
+
+def _is_folder(one: str, other: str) -> bool:
+    """Return whether two addresses are of one folder, whatever it is called: a link, or another mount of it."""
+    paths = [Path(url2pathname(urlsplit(place).path)) for place in (one, other)]
+    try:
+        return one == other or paths[0].samefile(paths[1])
+    except OSError:  # not there
+        return False
 
 
 @contextlib.contextmanager
 def told_plainly(uri: str) -> Iterator[None]:
     """Turn whatever a driver, a proxy or a database raises into one line about `tracking.uri`.
 
-    Raises UnreachableError for a server, ConfigError for a database.
+    Raises UnreachableError for a server, ConfigError for a database, OSError if it is the disk that fails.
     """
     try:
         yield
@@ -110,6 +153,10 @@ def told_plainly(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        if uri.startswith(SQLITE) and isinstance(error, OSError):
+            raise
+        if uri.startswith(SQLITE) and "disk" in first_line:  # SQLite's own words: `database or disk is full`
+            raise OSError(f"{uri.removeprefix(SQLITE)} cannot be written: {first_line}") from error
         kind = UnreachableError if uri.startswith(("http://", "https://")) else ConfigError
         raise kind(f"tracking.uri must name a store that answers, got {uri!r}: {first_line}") from error
 
@@ -124,13 +171,15 @@ def create_sqlite(path: Path) -> None:
         if number.isdigit() and not is_running(int(number)):
             left_over.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    import_mlflow().MlflowClient(f"{SQLITE}{partial}").search_experiments()
-    with contextlib.closing(sqlite3.connect(partial)) as database:
-        # A commit then costs one write instead of three, and the UI reads while a sweep writes. It stays with the file.
-        database.execute("PRAGMA journal_mode=WAL")
     try:
+        import_mlflow().MlflowClient(f"{SQLITE}{partial}").search_experiments()
+        with contextlib.closing(sqlite3.connect(partial)) as database:
+            # A commit then costs one write instead of three, and the UI reads while a sweep writes. It stays with the
+            # file.
+            database.execute("PRAGMA journal_mode=WAL")
         os.link(partial, path)
     except FileExistsError:
         pass  # another process was first; its database is as good
     finally:
-        partial.unlink()
+        for left in path.parent.glob(f"{partial.name}*"):  # and SQLite's own files beside it, where it failed
+            left.unlink(missing_ok=True)

@@ -41,7 +41,12 @@ PROFILES = "profiles.parquet"
 REPLACED, INCOMPLETE, PARTIAL = ".replaced-", ".incomplete-", ".partial-"
 """How the folders begin that were set aside, and those that somebody is writing."""
 FORMAT = 2
-KEYS = ("fingerprint", "task", "config", "metrics", "verdict", "events", "references", "files", "facts")
+KEYS = {
+    **dict.fromkeys(("fingerprint", "task"), str),
+    **dict.fromkeys(("config", "metrics", "references", "files", "facts"), dict),
+    **dict.fromkeys(("verdict", "events"), list),
+}
+"""What run.json tells, and as what."""
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
@@ -56,19 +61,53 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         written = facts["format"]
-        missing = [name for name in KEYS if name not in facts] if written == FORMAT else []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if written == FORMAT:
+            _check(facts)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from None
     if written != FORMAT:
         raise DamagedRunError(
             f"{folder} was written by another version of nnlab (format {written}, this one reads {FORMAT}): "
             "move it away"
         )
-    missing += [name for name in FILES if name not in facts.get("files", ()) and name != path.name]
-    if missing:
-        raise _damaged(path, ValueError(f"it says nothing of {', '.join(missing)}"))
     assert isinstance(facts, dict)
     return facts
+
+
+def _check(facts: dict[str, Any]) -> None:
+    """Raise ValueError or TypeError unless run.json is what was written, as far as it tells of itself."""
+    silent = [name for name in KEYS if name not in facts]
+    if silent:
+        raise ValueError(f"it says nothing of {', '.join(silent)}")
+    if "digest" in facts and facts["digest"] != _digest(facts):  # older ones have none
+        raise ValueError("it is not what was written")
+    for name, kind in KEYS.items():
+        if not isinstance(facts[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    silent = [name for name in FILES if name not in facts["files"] and name != "run.json"]
+    if silent:
+        raise ValueError(f"it says nothing of {', '.join(silent)}")
+    if not facts["verdict"]:
+        raise ValueError("its verdict is empty")
+    _verdict(facts)
+    _references(facts)
+    _numbers(facts["metrics"])
+
+
+def _verdict(facts: dict[str, Any]) -> Verdict:
+    return Verdict(
+        tuple(Finding(**finding) for finding in facts["verdict"]),
+        tuple(Event(**event) for event in facts["events"]),
+        facts.get("warning", ""),
+    )
+
+
+def _references(facts: dict[str, Any]) -> References:
+    return References(**_numbers(facts["references"]))
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def read_run(folder: Path) -> Run:
@@ -85,12 +124,8 @@ def read_run(folder: Path) -> Run:
         profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
         parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
         standardization={name: numbers[name] for name in _STANDARDIZATION},
-        verdict=Verdict(
-            tuple(Finding(**finding) for finding in facts["verdict"]),
-            tuple(Event(**event) for event in facts["events"]),
-            facts["warning"],
-        ),
-        references=References(**{name: float(value) for name, value in facts["references"].items()}),
+        verdict=_verdict(facts),
+        references=_references(facts),
         fingerprint=facts["fingerprint"],
         facts=facts["facts"],
     )
@@ -147,9 +182,11 @@ class Store:
         return (self.path(fingerprint) / "run.json").is_file()
 
     def fingerprints(self) -> list[str]:
-        """Return the fingerprints of all complete runs, sorted."""
+        """Return the fingerprints of all complete runs, sorted, after putting back those that were set aside."""
         if not self.folder.is_dir():
             return []
+        with contextlib.suppress(OSError):  # where nothing can be written, they stay where they are
+            self._restore()
         return sorted(path.parent.name for path in self.folder.glob("[!.]*/run.json"))
 
     def write(self, run: Run, *, replace: bool = False) -> Path:
@@ -197,17 +234,22 @@ class Store:
     def read(self, fingerprint: str) -> Run:
         """Return one run as it was written.
 
-        Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written.
+        Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written, or the
+        folder holds another run than it is named after.
         """
         folder = self.path(fingerprint)
         if not folder.is_dir():
             raise FileNotFoundError(folder)
-        return read_run(folder)
+        run = read_run(folder)
+        _check_name(folder, run.fingerprint)
+        return run
 
     def metrics(self, fingerprint: str) -> dict[str, float]:
         """Return the final metrics of one run."""
-        facts = read_facts(self.path(fingerprint))
-        return {name: float(value) for name, value in facts["metrics"].items()}
+        folder = self.path(fingerprint)
+        facts = read_facts(folder)
+        _check_name(folder, facts["fingerprint"])
+        return _numbers(facts["metrics"])
 
     def problems(self) -> Iterator[tuple[Path, str]]:
         """Yield every run folder that is not what was written, with what is wrong, and what killed writers left."""
@@ -242,20 +284,25 @@ class Store:
         return (self.read(fingerprint) for fingerprint in self.fingerprints())
 
 
+def _check_name(folder: Path, fingerprint: str) -> None:
+    """Raise DamagedRunError if a folder was copied or renamed: its run would count twice, or as another."""
+    if fingerprint != folder.name:
+        raise DamagedRunError(f"{folder} holds the run {fingerprint}: move it away")
+
+
 def _fingerprint(folder: Path) -> str:
     """Return the fingerprint of a run that was set aside."""
     return folder.name.removeprefix(REPLACED).rpartition("-")[0]
 
 
 def _changed(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if facts.get("digest", _digest(facts)) != _digest(facts):  # older ones have none
-        yield "run.json", "is not what was written"
+    """Yield every file that is not what was written, with what is wrong."""
     for name, checksum in facts["files"].items():
         try:
             if _checksum(folder / name) != checksum:
                 yield name, "is not what was written"
-        except OSError as error:
-            yield name, f"cannot be read: {error.strerror}"
+        except (OSError, ValueError) as error:  # a name that no file can have
+            yield name, f"cannot be read: {getattr(error, 'strerror', error)}"
 
 
 def _digest(facts: dict[str, Any]) -> str:

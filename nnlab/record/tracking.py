@@ -192,18 +192,18 @@ class Tracker(_Mirror):
         *,
         anew: bool = False,
         figures: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> bool:
         """Mirror one run from its folder: params, data set, curves, final metrics, artifacts, tags; and figures of it.
 
-        Does nothing if the store knows the run, or another process is telling it. With `anew` it takes the place of
-        the one that the store knows, which MLflow keeps among the deleted ones.
+        Return whether it was told: not if the store knows the run, or another process is telling it. With `anew` it
+        takes the place of the one that the store knows, which MLflow keeps among the deleted ones.
         """
         known = self.ledger.run_id(run.fingerprint) if anew else None
         if known:
             self.ledger.reclaim(run.fingerprint)
             self.client.delete_run(known)
         elif not self.ledger.claim(run.fingerprint):
-            return
+            return False
         with self._released(run.fingerprint):
             end = int(time.time() * 1000)
             start = end - int(1000 * run.facts["seconds"])
@@ -217,6 +217,7 @@ class Tracker(_Mirror):
                 self.client.log_figure(_id(created), figure, f"figures/{title}.png")
             self.client.set_terminated(_id(created), "FINISHED", end)
         self.ledger.settle(run.fingerprint, _id(created))
+        return True
 
     def log_model(self, run: Run, folder: Path) -> None:
         """Put a run's network into MLflow's registry, under the experiment's name, unless it is there already.
@@ -360,7 +361,8 @@ class SweepTracker(_Mirror):
                 DESCRIPTION: note,
             }
             run_id = _id(self.client.create_run(self.runs.experiment_id, tags=tags, run_name=failure["name"]))
-            self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
+            with contextlib.suppress(ConfigError):  # of another version of nnlab, with other keys
+                self.client.log_batch(run_id, params=_params(from_dict(failure["config"])))
             self.client.log_text(run_id, failure["traceback"], "traceback.txt")
             self.client.set_terminated(run_id, "FAILED")
 

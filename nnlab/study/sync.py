@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nnlab.config import ConfigError, RunConfig, results_path
+from nnlab.config import SWEEPS, ConfigError, RunConfig, results_path
 from nnlab.record.history import Run
 from nnlab.record.logbook import Logbook
 from nnlab.record.mlflow_store import check_store, store_uri, told_plainly
@@ -15,17 +15,23 @@ __all__ = ["experiments_in", "store_of", "sync"]
 
 
 def experiments_in(results_dir: str) -> list[str]:
-    """Return the names of the experiments that have run folders."""
+    """Return the names of the experiments that have run folders.
+
+    What no experiment can be called is somebody else's: .Trash, or MLflow's experiment of sweeps.
+    """
     folder = results_path(results_dir) / "runs"
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    names = (path.name for path in folder.iterdir() if path.is_dir())
+    return sorted(name for name in names if not name.startswith(".") and name != SWEEPS)
 
 
 def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | None = None) -> Iterator[bool]:
-    """Tell the store of every run of an experiment that it does not know; yield for each run whether it was told.
+    """Tell the store of every run of an experiment that it does not know; yield for each run whether this told it.
 
     `uri` is a tracking URI, None the database in the results folder. Doing it twice, or twice at once, tells nothing
-    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer, and
-    DamagedRunError at the end, when the others are told of, if runs cannot be read.
+    twice; cut off, it goes on where it was. Raises ConfigError if there are no runs or the store does not answer,
+    OSError if the disk is full, and DamagedRunError at the end, when the others are told of, if runs cannot be read.
     """
     if uri is not None and not uri.strip():
         raise ConfigError(f"uri must be the address of a tracking store, or None, got {uri!r}")
@@ -61,11 +67,8 @@ def _tell(experiment: str, results_dir: str, uri: str | None, store: Store, runs
         tracker = Tracker(config)
         logged = tracker.logged()
         for run in runs:
-            new = run.fingerprint not in logged
-            if new:
-                folder = store.path(run.fingerprint)
-                tracker.log(run, run_name(run.config, swept), folder, swept, {"sweep": "synced"})
-            yield new
+            folder, name = store.path(run.fingerprint), run_name(run.config, swept)
+            yield run.fingerprint not in logged and tracker.log(run, name, folder, swept, {"sweep": "synced"})
         logbook = Logbook(results_path(results_dir))
         logbook.close_abandoned()
         SweepTracker(config, tracker, logbook).catch_up()

@@ -1,10 +1,15 @@
+import runpy
+import shutil
 import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nnlab
-from experiments import film, report, ui
+from experiments import film, folder, report, sync, ui, verify
+from nnlab.record.mlflow_store import import_mlflow
 
 
 def test_the_ui_listens_on_this_machine_only(tmp_path: Path) -> None:
@@ -76,3 +81,57 @@ def test_a_film_of_what_cannot_be_filmed_is_refused(word: str, message: str, tmp
     with pytest.raises(SystemExit, match=message):
         film.main([word, f"results_dir={tmp_path}"])
     assert list(tmp_path.iterdir()) == []
+
+
+ABOUT_A_FOLDER = {"sync": sync, "verify": verify, "report": report, "ui": ui}
+NAMED = {"report": ["small"]}
+
+
+@pytest.mark.parametrize("name", ABOUT_A_FOLDER)
+@pytest.mark.parametrize("given", ["~nouser/x", "x" * 300, "\0", __file__])
+def test_a_folder_that_cannot_be_is_one_line(name: str, given: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        ABOUT_A_FOLDER[name].main([*NAMED.get(name, []), "--results-dir", given])
+    assert str(stop.value).startswith("--results-dir must be a folder, got ")
+    assert "\n" not in str(stop.value)
+
+
+@pytest.mark.parametrize("name", ABOUT_A_FOLDER)
+def test_ctrl_c_is_no_traceback(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "check", stopped)
+    monkeypatch.setattr(sys, "argv", [name, *NAMED.get(name, []), "--results-dir", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(ui.__file__.replace("ui.py", f"{name}.py"), run_name="__main__")
+    assert stop.value.code == 130
+
+
+def test_an_experiment_may_be_called_as_an_option_is(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracking = nnlab.TrackingConfig(experiment="-x")
+    config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(results), tracking=tracking)
+    nnlab.sweep([config], n_jobs=1)
+    for script in (verify, sync, report):
+        script.main(["--results-dir", str(results), "--", "-x"])
+    assert capsys.readouterr().out.splitlines() == [
+        "-x: 1 runs are whole",
+        "-x: 1 of 1 runs were new to MLflow",
+        str(results / "reports" / "-x.html"),
+    ]
+
+
+def test_the_ui_shows_the_artifacts_of_the_folder_it_was_given(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(results))
+    nnlab.sweep([config], n_jobs=1, tracking=True)
+    shutil.copytree(results, tmp_path / "copy")
+    started: list[Any] = []
+    monkeypatch.setattr(ui.os, "execv", lambda *words: started.append(words))
+    monkeypatch.setattr(ui.os, "environ", {})
+    ui.main(["--results-dir", str(tmp_path / "copy")])
+    assert len(started) == 1
+    client = import_mlflow().MlflowClient(f"sqlite:///{tmp_path / 'copy' / 'mlflow.db'}")
+    place = client.get_experiment_by_name("playground").artifact_location
+    assert place == (tmp_path / "copy" / "artifacts" / "playground").as_uri()

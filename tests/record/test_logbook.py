@@ -1,6 +1,7 @@
 """Every sweep leaves a summary, on disk and in MLflow, however it ended."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ from nnlab.record.store import DamagedRunError
 from nnlab.study import workers
 from nnlab.study.execute import Study
 from nnlab.study.sync import sync
+
+FAILURE = {"name": "seed 1", "fingerprint": "f", "config": {}, "command": "x", "traceback": "RuntimeError: planted"}
 
 
 @pytest.fixture
@@ -139,7 +142,7 @@ def test_batches_of_one_search_share_one_summary(configs: list[RunConfig], resul
 
 
 def test_a_summary_survives_the_disk(tmp_path: Path) -> None:
-    summary = Summary("now", "small", command="x 'y z'", failures=[{"name": "ü"}])
+    summary = Summary("now", "small", command="x 'y z'", failures=[FAILURE | {"name": "ü"}])
     summary.close("FAILED")
     Logbook(tmp_path).write(summary)
     assert list(Logbook(tmp_path)) == [summary]
@@ -179,7 +182,7 @@ def test_a_process_that_fails_to_tell_does_not_keep_the_claim(
     assert not entries(results, "small", "attributes.status = 'RUNNING'")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"sweep": "a"}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"sweep": "a"}', "[" * 100_000])
 def test_a_damaged_summary_costs_nothing_but_itself(
     content: str, configs: list[RunConfig], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,10 +191,55 @@ def test_a_damaged_summary_costs_nothing_but_itself(
     broken.write_text(content)
     nnlab.sweep(configs, n_jobs=1)
     assert [summary.status for summary in Logbook(results)] == ["FINISHED"]
-    verify(["--results-dir", str(results)])
+    with pytest.raises(SystemExit, match="1 summaries of sweeps are damaged"):
+        verify(["--results-dir", str(results)])
     said = capsys.readouterr().out
     assert f"{broken} is damaged" in said
     assert "3 runs are whole" in said
+
+
+ODD = {
+    "sweep": [None, "other", "../one"],
+    "started": [5, "", "yesterday", "2026-11-25T04:39:53"],
+    "ended": [None, 5, "", "later"],
+    "runs": [None, [1], {"f": 1}],
+    "versions": [[], {"python": None}],
+    "swept": [None, "seed", [1]],
+    "done": [None, "3", 1.5, True],
+    "failures": [None, {}, [1], [{}], [FAILURE | {"traceback": " "}], [FAILURE | {"config": None}]],
+    "status": ["", "DONE", 1],
+    "question": [None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_what_is_json_but_no_summary_is_damaged(key: str, value: Any, tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path)
+    for name in ("one", "two"):
+        summary = Summary(name, "small")
+        summary.close("FINISHED")
+        logbook.write(summary)
+    path = logbook.path("one") / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert [summary.sweep for summary in logbook] == ["two"]
+    assert [found for found, _ in logbook.problems()] == [path]
+
+
+def test_a_failure_of_another_version_is_told_without_its_params(configs: list[RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1)
+    summary = Summary("one", "small", failures=[FAILURE | {"config": {"nosuch": 1}}])
+    summary.close("FAILED")
+    Logbook(results).write(summary)
+    list(sync("small", str(results)))
+    (failed,) = entries(results, "small", "attributes.status = 'FAILED'")
+    assert failed.data.params == {}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/", ".hidden", "experiment", "a\0b"])
+def test_a_sweep_has_a_folder_of_its_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(nnlab.ConfigError, match="a sweep must have the name of a folder"):
+        Logbook(tmp_path).open(Summary(name, "small"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_later_version_adds_to_a_summary_is_passed_over(tmp_path: Path) -> None:
@@ -209,6 +257,31 @@ def test_two_launches_of_one_name_are_two_sweeps(tmp_path: Path) -> None:
     again = logbook.open(Summary("out", "one"))  # another batch of the first
     assert (other.sweep, other.made) == ("out-2", 0)
     assert (again.sweep, again.made) == ("out", 2)
+
+
+def test_of_two_launches_at_once_one_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins when the first has seen that the name is free, and has not written yet."""
+    real, names = Path.mkdir, []
+
+    def meanwhile(self: Path, *words: Any, **more: Any) -> None:
+        monkeypatch.setattr(Path, "mkdir", real)
+        names.append(Logbook(tmp_path).open(Summary("out", "two")).sweep)
+        real(self, *words, **more)
+
+    monkeypatch.setattr(Path, "mkdir", meanwhile)
+    names.append(Logbook(tmp_path).open(Summary("out", "one")).sweep)
+    assert names == ["out", "out-2"]
+    assert [(summary.sweep, summary.experiment) for summary in Logbook(tmp_path)] == [("out", "two"), ("out-2", "one")]
+
+
+def test_a_full_disk_leaves_no_half_of_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        Logbook(tmp_path).open(Summary("one", "small"))
+    assert list((tmp_path / "sweeps" / "one").iterdir()) == []
 
 
 def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> None:

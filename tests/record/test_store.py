@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_reading_a_run_that_is_not_there(store: Store) -> None:
 
 
 DAMAGE = {
-    "run.json": [b"", b"{", b"{}", b"[]", b"null"],
+    "run.json": [b"", b"{", b"{}", b"[]", b"null", b"[" * 100_000],
     "history.parquet": [b"", b"PAR1", None],
     "parameters.npz": [b"", b"PK", None],
     "config.yaml": [b"seed: 1", b"{", None],
@@ -155,9 +156,43 @@ def test_an_edited_number_is_found(run: Run, store: Store) -> None:
     content = json.loads(path.read_text())
     content["metrics"]["cost/train"] = 0.001
     path.write_text(json.dumps(content))
-    assert [problem for _, problem in store.problems()] == ["run.json is not what was written"]
-    with pytest.raises(DamagedRunError, match=r"run\.json is damaged"):
+    assert ["run.json is damaged" in problem for _, problem in store.problems()] == [True]
+    for read in (store.read, store.metrics, lambda _: nnlab.load_runs("experiment", str(store.folder.parents[1]))):
+        with pytest.raises(DamagedRunError, match=r"run\.json is damaged .*not what was written"):
+            read(run.fingerprint)
+
+
+ODD = {
+    "files": [None, [*FILES], {}, dict.fromkeys((*FILES, "\0"), "0")],
+    "metrics": [None, [], {"cost/train": None}, {"cost/train": "much"}],
+    "verdict": [None, [], [1], [{}], {}],
+    "events": [None, [1], [{"name": "x"}]],
+    "references": [None, {}, {"nothing": 1}],
+    "config": [None, []],
+    "facts": [None],
+    "task": [None],
+    "fingerprint": [None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_what_is_json_but_no_run_is_damaged(key: str, value: Any, run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text()) | {key: value}
+    del content["digest"]  # as older versions wrote it
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedRunError, match="is damaged"):
         store.read(run.fingerprint)
+    assert list(store.problems())
+
+
+def test_what_an_older_version_wrote_is_read(run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text())
+    del content["digest"], content["warning"]
+    path.write_text(json.dumps(content))
+    assert store.read(run.fingerprint).verdict.findings == run.verdict.findings
+    assert list(store.problems()) == []
 
 
 @pytest.mark.parametrize("key", ["metrics", "fingerprint", "files"])
@@ -169,6 +204,15 @@ def test_a_run_that_says_too_little_is_damaged(key: str, run: Run, store: Store)
     with pytest.raises(DamagedRunError, match=key):
         read_facts(path.parent)
     assert len(list(store.problems())) == 1
+
+
+def test_a_copied_folder_is_no_second_run(run: Run, store: Store) -> None:
+    folder = store.write(run)
+    shutil.copytree(folder, folder.with_name("0" * 16))
+    for read in (store.read, store.metrics):
+        with pytest.raises(DamagedRunError, match=f"{'0' * 16} holds the run {run.fingerprint}"):
+            read("0" * 16)
+    assert store.read(run.fingerprint).fingerprint == run.fingerprint
 
 
 def test_a_run_that_was_set_aside_for_none_comes_back(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,10 +229,9 @@ def test_a_run_that_was_set_aside_for_none_comes_back(run: Run, store: Store, mo
         patch.setattr(Path, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             store.write(run, replace=True)
-    assert store.fingerprints() == []
+    assert run.fingerprint not in store
     assert ["puts it back" in problem for _, problem in store.problems()] == [True]
-    store.create()
-    assert store.fingerprints() == [run.fingerprint]
+    assert store.fingerprints() == [run.fingerprint]  # whoever plans finds it done
     assert list(store.problems()) == []
     assert store.read(run.fingerprint).history.equals(run.history)
 

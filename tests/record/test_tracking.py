@@ -1,17 +1,21 @@
 import dataclasses
+import errno
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nnlab
-from nnlab.record.ledger import known_experiments
-from nnlab.record.mlflow_store import import_mlflow
+from nnlab.record import mlflow_store
+from nnlab.record.ledger import Ledger, known_experiments
+from nnlab.record.mlflow_store import create_sqlite, import_mlflow, told_plainly
 from nnlab.record.tracking import Tracker
 from nnlab.study.execute import Study
 
@@ -282,3 +286,92 @@ def test_the_best_run_of_a_sweep_is_a_model_that_mlflow_serves(configs: list[nnl
         import_mlflow().set_tracking_uri(None)
     files = [path for path in (results / "artifacts").rglob("*") if path.is_file()]
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
+
+
+def test_a_results_folder_that_was_copied_keeps_its_artifacts_to_itself(
+    configs: list[nnlab.RunConfig], results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
+    before = sorted(results.rglob("*"))
+    copy = tmp_path / "a copy" / "results"
+    shutil.copytree(results, copy)
+    results.rename(tmp_path / "away")  # as on another machine
+    there = [dataclasses.replace(config, results_dir=str(copy)) for config in configs[:3]]
+    nnlab.sweep(there, n_jobs=1, tracking=True)
+    nnlab.sweep(there, n_jobs=1, tracking=True)
+    assert not results.exists()
+    assert len(recorded(copy)) == 3
+    for entry in recorded(copy):
+        (file,) = copy.glob(f"artifacts/small/{entry.info.run_id}/artifacts/run.json")
+        assert entry.info.artifact_uri == file.parent.as_uri()
+    places = [version.source for version in client(copy).search_model_versions()]
+    assert places
+    assert all(place.startswith((copy / "artifacts").as_uri()) for place in places)
+    assert [record.getMessage().startswith(f"{copy / 'mlflow.db'} was carried") for record in caplog.records] == [True]
+    (tmp_path / "away").rename(results)
+    assert sorted(results.rglob("*")) == before
+
+
+def test_one_results_folder_under_two_names_stays_where_it_is(
+    configs: list[nnlab.RunConfig], results: Path, tmp_path: Path
+) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    (tmp_path / "link").symlink_to(results)
+    linked = [dataclasses.replace(config, results_dir=str(tmp_path / "link")) for config in configs[:2]]
+    nnlab.sweep(linked, n_jobs=1, tracking=True)
+    assert len(recorded(results)) == 2
+    assert all(str(results) in entry.info.artifact_uri for entry in recorded(results))
+
+
+def test_a_ledger_whose_bytes_are_damaged_starts_anew(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
+    for path in (results / "tracking").glob("small-*/[!.]*"):
+        path.write_bytes(b"\xff\xfe")
+    assert "small" not in known_experiments(results, f"sqlite:///{results / 'mlflow.db'}")
+    nnlab.sweep(configs[:3], n_jobs=1, tracking=True)
+    assert len(recorded(results)) == 3
+
+
+def test_an_entry_of_the_ledger_that_is_damaged_is_put_in_order(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "small", "http://127.0.0.1:1")
+    ledger.settle("f", "a run")
+    (ledger.folder / "f").write_bytes(b"\xff\xfe")
+    assert (ledger.settled(), ledger.abandoned(), ledger.run_id("f")) == (set(), ["f"], None)
+
+
+def test_a_full_disk_leaves_no_half_of_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path, "small", "http://127.0.0.1:1")
+
+    def full(self: Path, *_: Any, **__: Any) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    for tell in (ledger.claim, ledger.reclaim):
+        with pytest.raises(OSError, match="No space"):
+            tell("f")
+        assert list(ledger.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.OperationalError("database or disk is full"), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_database_that_the_disk_has_no_room_for_leaves_nothing(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(mlflow_store.sqlite3, "connect", full)
+    monkeypatch.setattr(mlflow_store, "import_mlflow", lambda: SimpleNamespace(MlflowClient=touched))
+    path = tmp_path / "mlflow.db"
+    with pytest.raises(OSError, match=r"disk is full|No space"), told_plainly(f"sqlite:///{path}"):
+        create_sqlite(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def touched(uri: str) -> Any:
+    """What MLflow has made of a database when the disk is full."""
+    for end in ("", "-journal"):
+        Path(uri.removeprefix("sqlite:///") + end).touch()
+    return SimpleNamespace(search_experiments=list)

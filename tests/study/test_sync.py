@@ -1,8 +1,10 @@
 """What was made without MLflow is told later: everything, and everything once."""
 
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from experiments.sync import main as sync_script
 from nnlab.record.ledger import Ledger
 from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.tracking import Tracker
-from nnlab.study.sync import sync
+from nnlab.study.sync import experiments_in, sync
 
 
 def configs_in(results: Path, uri: str | None = None) -> list[nnlab.RunConfig]:
@@ -46,10 +48,10 @@ def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
 ) -> None:
     real, calls = Tracker.log, iter(range(100))
 
-    def failing(*words: Any, **options: Any) -> None:
+    def failing(*words: Any, **options: Any) -> bool:
         if next(calls) >= 2:
             raise OSError("no space left on device")
-        real(*words, **options)
+        return real(*words, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tracker, "log", failing)
@@ -97,10 +99,40 @@ def test_two_syncs_at_once_tell_nothing_twice(results: Path) -> None:
     nnlab.sweep(configs_in(results), n_jobs=1)
     command = [sys.executable, "experiments/sync.py", "small", "--results-dir", str(results)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    new = 0
     for process in both:
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
+        new += int(re.findall(r"(\d+) of 6 runs were new", output)[0])
+    assert new == 6  # a run counts where it was told
     assert_every_run_once(f"sqlite:///{results / 'mlflow.db'}")
+
+
+def test_what_another_sync_told_meanwhile_is_not_counted(results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:2], n_jobs=1)
+    first, second = (sync("small", str(results)) for _ in range(2))
+    assert next(first)
+    assert not next(second)  # both have asked what is known; the second tells of the other run
+    assert [next(second), next(first)] == [True, False]
+    first.close()
+    second.close()
+
+
+def test_a_damaged_run_keeps_no_experiment_from_being_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        tracking = nnlab.TrackingConfig(experiment=name)
+        nnlab.sweep([replace(each, tracking=tracking) for each in configs_in(results)[:2]], n_jobs=1)
+    folder = next((results / "runs" / "a").iterdir())
+    shutil.copytree(folder, folder.with_name("copied"))
+    with pytest.raises(SystemExit, match=r"copied holds the run \w+: move it away$"):
+        sync_script(["--results-dir", str(results)])
+    assert capsys.readouterr().out == "a: 2 of 2 runs were new to MLflow\nb: 2 of 2 runs were new to MLflow\n"
+
+
+def test_what_is_no_experiment_is_passed_over(tmp_path: Path) -> None:
+    for name in ("small", ".Trash-0", "sweeps"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert experiments_in(str(tmp_path)) == ["small"]
 
 
 def test_the_script_says_how_many_were_new(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,12 +202,12 @@ def test_a_server_that_dies_in_the_middle_is_one_line(
     calls = 0
     real = Tracker.log
 
-    def dies(self: Tracker, *words: Any, **more: Any) -> None:
+    def dies(self: Tracker, *words: Any, **more: Any) -> bool:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise import_mlflow().exceptions.MlflowException("API request failed")
-        real(self, *words, **more)
+        return real(self, *words, **more)
 
     monkeypatch.setattr(Tracker, "log", dies)
     with pytest.raises(SystemExit, match=r"^tracking\.uri must name a store that answers.*API request failed$"):
