@@ -69,12 +69,12 @@ def _say(*words: str, sep: str = " ") -> None:
 
 def _sync_words(study: Study) -> str:
     config = study.jobs[0].config
-    words = [study.store.folder.name]
+    words = []
     if config.results_dir != RunConfig.results_dir:
         words += ["--results-dir", config.results_dir]
     if config.tracking.uri:
         words += ["--uri", config.tracking.uri]
-    return shlex.join(words)
+    return shlex.join([*words, "--", study.store.folder.name])  # which may begin with a dash
 
 
 def _kept(study: Study) -> int:
