@@ -135,7 +135,7 @@ def test_what_to_type_after_an_outage_can_be_typed(
     results = tmp_path / "o f"
     away = "tracking.uri=http://127.0.0.1:1"
     result = train("seed=1", away, "tracking.experiment=my exp", *FAST, results=results)
-    assert f"""make sync ARGS="'my exp' --results-dir '{results}' --uri http://127.0.0.1:1\"""" in result.output
+    assert f"""make sync ARGS="--results-dir '{results}' --uri http://127.0.0.1:1 -- 'my exp'\"""" in result.output
 
 
 def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
@@ -514,7 +514,7 @@ def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: 
     result = train("-m", "seed=1,2", "tracking.uri=http://127.0.0.1:9", *FAST)
     assert result.status == 0, result.error
     assert "2 of 2 runs" in result.output
-    assert f'make sync ARGS="playground --results-dir {result.results} --uri http://127.0.0.1:9"' in result.output
+    assert f'make sync ARGS="--results-dir {result.results} --uri http://127.0.0.1:9 -- playground"' in result.output
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
