@@ -1,5 +1,6 @@
 """One BLAS thread, the same hypothesis examples in every test run, and fixtures: the command line, a browser."""
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -133,3 +134,23 @@ def page(browser: "Browser", errors: list[str]) -> "Iterator[Page]":
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve runs that MLflow was told of: three widths, two activations, two seeds."""
+    import nnlab
+
+    folder = tmp_path_factory.mktemp("results")
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size, activation=activation))
+            for size in (1, 2, 3)
+            for activation in ("tanh", "relu")
+            for seed in range(2)
+        ],
+        n_jobs=1,
+        tracking=True,
+    )
+    return folder

@@ -103,11 +103,12 @@ def references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> 
 def _standardized(X: Array, X_test: Array) -> tuple[Array, Array]:
     """Return both in units of the deviations of X from its means; features that do not vary become 0."""
     exponent = np.frexp(np.abs(X).max(axis=1, keepdims=True))[1]
-    X, X_test = np.ldexp(X, -exponent), np.ldexp(X_test, -exponent)  # exact, and no square overflows
-    mean, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
-    varies = deviation > np.finfo(X.dtype).eps
-    scale = np.where(varies, deviation, np.inf)
-    return (X - mean) / scale, (X_test - mean) / scale
+    with np.errstate(over="ignore"):  # test data may be larger by any factor
+        X, X_test = np.ldexp(X, -exponent), np.ldexp(X_test, -exponent)  # exact, and no square of X overflows
+        mean, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
+        varies = deviation > np.finfo(X.dtype).eps
+        scale = np.where(varies, deviation, 1.0)
+        return np.where(varies, (X - mean) / scale, 0.0), np.where(varies, (X_test - mean) / scale, 0.0)
 
 
 def _affine_model(X: Array, T: Array, cost: Cost) -> tuple[Array, float]:

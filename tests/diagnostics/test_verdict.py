@@ -289,6 +289,14 @@ def test_what_affine_models_can_does_not_depend_on_the_units_of_the_inputs(unit:
     np.testing.assert_allclose(other, plain, rtol=1e-9)
 
 
+def test_test_data_may_be_larger_than_training_data_by_any_factor() -> None:
+    """In the units of a training feature of 1e-320 a test value of 1e70 has no float."""
+    X, Y = np.array([[1e-320, 0.0, 1e-320, 0.0], [0.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 1.0, 0.0]])
+    found = references(X, Y, np.array([[1e70, -1e70], [1e70, 1.0]]), np.array([[1.0, 0.0]]), COSTS["binary"])
+    assert found.affine < 1e-3
+    assert (found.score_train, found.score_test) == (1.0, 1.0)
+
+
 def test_the_reference_is_the_optimum_and_not_on_the_way_there() -> None:
     """Collinear but for a thousandth, where descent is slow."""
     from sklearn.linear_model import LogisticRegression
