@@ -52,7 +52,7 @@ notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab $(ARGS) notebooks
 
 test: .venv/installed ## run the tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv/installed ## check style, types and the walls between rooms
 	@$(BIN)/ruff check .
