@@ -51,9 +51,7 @@ def restore() -> None:
 
 def _folder(config: DictConfig, mode: str) -> Path:
     before = HydraConfig.instance().cfg
-    if (
-        mode == "run"
-    ):  # for interpolations such as ${hydra:job.name}, which Hydra resolves for a run and not for a sweep
+    if mode == "run":  # Hydra resolves ${hydra:job.name} and its like for a run, not for a sweep
         HydraConfig.instance().set_config(config)
     try:
         return Path(str(config.hydra[mode].dir)).absolute()

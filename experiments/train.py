@@ -138,20 +138,21 @@ def sweep_name(sweep_dir: str) -> str:
     The folder may be called anything, its record may not: what is no plain name, too long or taken is made one, with a
     digest of the folder's place.
     """
+    from nnlab.record.logbook import TAKEN
+
     path = Path(sweep_dir)
     if ".." in path.parts or not path.name:
         path = path.resolve()
     name = "T".join([part for part in path.parts if part != path.anchor][-2:])
     safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name).lstrip(".")[:LONGEST_SWEEP]
-    if safe == name and safe not in TAKEN:
+    if safe and safe == name and safe not in TAKEN:
         return name
     return f"{safe or 'sweep'}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"
 
 
 LONGEST_SWEEP = 100
 """Characters of a sweep's name: files are named by it with more behind, and names of files end at 255."""
-TAKEN = ("", "experiment")
-"""Names that the ledger of what MLflow was told of has for itself."""
+
 task.batch = batch  # type: ignore[attr-defined]
 task.check = check  # type: ignore[attr-defined]
 CONF = Path(__file__).resolve().parents[1] / "conf"

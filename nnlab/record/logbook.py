@@ -21,7 +21,7 @@ from typing import Any
 from nnlab.config import ConfigError
 from nnlab.record.processes import is_gone, this_process
 
-__all__ = ["Logbook", "Summary"]
+__all__ = ["TAKEN", "Logbook", "Summary"]
 
 FILE = "summary.json"
 TAKEN = ("experiment",)

@@ -166,8 +166,9 @@ def _memory() -> int:
 
 
 def _needed(config: RunConfig, data: Dataset) -> int:
-    """Return the bytes that one network and what a checkpoint sees of it take: Z, A, dZ and the inputs of its batches,
-    three times its parameters.
+    """Return the bytes of one network and of what a checkpoint sees of it.
+
+    These are Z, A, dZ and the inputs on all examples, and the parameters three times.
     """
     sizes = layer_sizes(config, data)
     numbers = 4 * sum(sizes) * data.X.shape[1] + 3 * parameter_count(sizes)
