@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shutil
@@ -184,6 +185,38 @@ def test_what_is_json_but_no_run_is_damaged(key: str, value: Any, run: Run, stor
     with pytest.raises(DamagedRunError, match="is damaged"):
         store.read(run.fingerprint)
     assert list(store.problems())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"task": "binary"', '"task": "Binary"'),
+        lambda text: text.replace('"\n}\n', '",\n "task": "multiclass"\n}\n'),
+        lambda text: text.replace('"digest": "', '"digest": "0'),
+        lambda text: text + "\n ",
+    ],
+    ids=["a word", "a key once more, behind the checksum", "the checksum", "a line more"],
+)
+def test_run_json_is_read_as_it_was_written_or_not_at_all(edit: Any, run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    text = path.read_text()
+    assert store.read(run.fingerprint).task == "binary"
+    path.write_text(edit(text))
+    assert path.read_text() != text
+    with pytest.raises(DamagedRunError, match="not what was written"):
+        store.read(run.fingerprint)
+
+
+def test_a_checksum_of_what_is_said_is_as_good_as_one_of_the_text(run: Run, store: Store) -> None:
+    path = store.write(run) / "run.json"
+    content = json.loads(path.read_text())
+    del content["digest"]
+    content["digest"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(content, indent=1) + "\n")  # as earlier versions wrote it
+    assert store.read(run.fingerprint).metrics == run.metrics
+    path.write_text(json.dumps(content | {"task": "multiclass"}, indent=1) + "\n")
+    with pytest.raises(DamagedRunError, match="not what was written"):
+        store.read(run.fingerprint)
 
 
 def test_what_an_older_version_wrote_is_read(run: Run, store: Store) -> None:
