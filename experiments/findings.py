@@ -22,7 +22,8 @@ import pandas as pd
 from experiments.train import question
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import load_runs
-from nnlab.findings.statistics import Interval, aggregate, compare, share_interval
+from nnlab.findings.intervals import Interval, share_interval
+from nnlab.findings.statistics import aggregate, compare
 from nnlab.record.logbook import Logbook
 from nnlab.record.store import read_facts
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nnlab.config import SWEEPS, ConfigError, RunConfig, TrackingConfig, results_path
-from nnlab.findings.statistics import IncompleteError, aggregate, holes, refuse_holes, varied
+from nnlab.findings.settings import IncompleteError, holes, refuse_holes, varied
+from nnlab.findings.statistics import aggregate
 from nnlab.record.mlflow_store import SQLITE, check_store, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.store import DamagedRunError, read_facts
 
@@ -318,7 +319,7 @@ def summary_table(
 ) -> pd.DataFrame:
     """Return one metric over seeds, `0.641 [0.630, 0.652]`, by the other swept values.
 
-    In brackets the 95 % interval of the statistic, by default the interquartile mean (`statistics.interval`), which for
+    In brackets the 95 % interval of the statistic, by default the interquartile mean (`intervals.interval`), which for
     fewer than six runs is their range; of a single run there is none. The key with the most values runs across, the
     others down. With `allow_incomplete`, settings that lack seeds say how many they have; without it they raise
     IncompleteError. `-`: these runs have no such metric.

@@ -18,7 +18,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from nnlab.findings.statistics import aggregate, interval_name, varied
+from nnlab.findings.intervals import interval_name
+from nnlab.findings.settings import varied
+from nnlab.findings.statistics import aggregate
 
 __all__ = [
     "COLOURS",

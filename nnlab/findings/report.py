@@ -19,6 +19,7 @@ from PIL import Image
 
 from nnlab.config import RunConfig, flatten, results_path
 from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
+from nnlab.findings.intervals import interval_name
 from nnlab.findings.plots import (
     COLOURS,
     VERDICTS,
@@ -31,7 +32,7 @@ from nnlab.findings.plots import (
     pooled,
     verdict_map,
 )
-from nnlab.findings.statistics import constant, interval_name
+from nnlab.findings.settings import constant
 from nnlab.record.logbook import Logbook, Summary
 
 __all__ = ["panel_keys", "report"]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nnlab.config import RunConfig
 from nnlab.findings.analysis import holes, load_runs, summary_table, verdict_table
-from nnlab.findings.statistics import interval_name
+from nnlab.findings.intervals import interval_name
 from nnlab.record.history import Run
 from nnlab.record.store import DamagedRunError
 from nnlab.study.execute import Study, repeat_command

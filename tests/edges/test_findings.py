@@ -42,7 +42,8 @@ from experiments.learning_rate.plot import findings as findings_of_learning_rate
 from experiments.real_data.plot import findings as findings_of_real_data
 from experiments.train import CONF, question
 from experiments.vanishing_gradients.plot import log_ratios, one_length
-from nnlab.findings.statistics import aggregate, compare, share_interval
+from nnlab.findings.intervals import share_interval
+from nnlab.findings.statistics import aggregate, compare
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from nnlab.findings.statistics import STATISTICS, interval, performance_profile
+from nnlab.findings.intervals import STATISTICS, interval
+from nnlab.findings.statistics import performance_profile
 
 __all__ = ["DISTRIBUTIONS", "Design", "coverage", "share_coverage"]
 

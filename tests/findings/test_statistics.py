@@ -8,18 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated import Design, coverage, share_coverage
 
-from nnlab.findings.statistics import (
-    STATISTICS,
-    IncompleteError,
-    aggregate,
-    compare,
-    holes,
-    interval,
-    interval_name,
-    performance_profile,
-    share_interval,
-    varied,
-)
+from nnlab.findings.intervals import STATISTICS, interval, interval_name, share_interval
+from nnlab.findings.settings import IncompleteError, holes, varied
+from nnlab.findings.statistics import aggregate, compare, performance_profile
 
 
 def frame(costs: dict[tuple[str, float], list[float]]) -> pd.DataFrame:
