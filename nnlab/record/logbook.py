@@ -8,9 +8,11 @@ killed; the next sweep into the same results says so.
 """
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,7 +99,7 @@ class Logbook:
         Where another launch has the name already, as with one hydra.sweep.dir for two, this one gets a number.
         """
         name, numbers = summary.sweep, itertools.count(2)
-        while not self._write(summary, only_first=True):
+        while not self._begin(summary):
             earlier = _read(self.path(summary.sweep) / FILE)
             if earlier and (earlier.process, earlier.experiment) == (summary.process, summary.experiment):
                 summary = _continued(earlier, summary)
@@ -106,28 +108,35 @@ class Logbook:
             summary.sweep = f"{name}-{next(numbers)}"
         return summary
 
+    def _begin(self, summary: Summary) -> bool:
+        """Write a summary in a folder of its own; return False if that is somebody's.
+
+        The folder gets its name when it is whole: of two launches at once one is the first, and one that is killed
+        in between leaves no half summary.
+        """
+        folder, begun = self.path(summary.sweep), self.folder / f".{FILE}-{os.getpid()}"
+        begun.mkdir(parents=True, exist_ok=True)
+        try:
+            _save(summary, begun / FILE)
+            begun.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            return False
+        finally:
+            shutil.rmtree(begun, ignore_errors=True)
+        return True
+
     def write(self, summary: Summary) -> None:
         """Write a summary, whole or not at all."""
-        self._write(summary, only_first=False)
-
-    def _write(self, summary: Summary, *, only_first: bool) -> bool:
-        """Write a summary, whole or not at all; with `only_first` not if there is one, and return whether it was."""
         folder = self.path(summary.sweep)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{FILE}-{os.getpid()}"
         try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            if only_first:
-                (folder / FILE).touch(exist_ok=False)  # of two launches at once one is the first
+            _save(summary, partial)
             partial.rename(folder / FILE)
-        except FileExistsError:
-            return False
         finally:
             partial.unlink(missing_ok=True)
-        return True
 
     def __iter__(self) -> Iterator[Summary]:
         """Yield all summaries that can be read, the oldest first."""
@@ -135,7 +144,7 @@ class Logbook:
         return iter(sorted((summary for summary in found if summary), key=lambda one: (one.started, one.sweep)))
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*/{FILE}"))
+        return sorted(self.folder.glob(f"[!.]*/{FILE}"))
 
     def problems(self) -> Iterator[tuple[Path, str]]:
         """Yield every summary that cannot be read."""
@@ -157,6 +166,13 @@ class Logbook:
             if is_gone(summary.process, time.time() - path.stat().st_mtime):
                 summary.close("KILLED")
                 self.write(summary)
+
+
+def _save(summary: Summary, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> Summary | None:

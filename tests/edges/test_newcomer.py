@@ -31,7 +31,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """A shell that knows nothing of the environment this test runs in."""
-    strange = ("VIRTUAL_ENV", "PYTHON", "MAKE", "MFLAGS", "PYTEST", "MLFLOW", "COVERAGE")
+    strange = ("VIRTUAL_ENV", "PYTHON", "MAKE", "MFLAGS", "ARGS", "EXPERIMENT", "PYTEST", "MLFLOW", "COVERAGE")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 

@@ -281,7 +281,20 @@ def test_a_full_disk_leaves_no_half_of_a_summary(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         Logbook(tmp_path).open(Summary("one", "small"))
-    assert list((tmp_path / "sweeps" / "one").iterdir()) == []
+    assert list((tmp_path / "sweeps").iterdir()) == []
+
+
+def test_a_launch_that_is_killed_while_it_begins_leaves_no_half_summary(tmp_path: Path) -> None:
+    """The last thing the process did was to write the summary: nobody cleans up."""
+    code = (
+        "import os; from pathlib import Path; from nnlab.record.logbook import Logbook, Summary; "
+        f"os.fsync = lambda _: os._exit(9); Logbook(Path({str(tmp_path)!r})).open(Summary('one', 'small'))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    logbook = Logbook(tmp_path)
+    assert list((tmp_path / "sweeps").rglob("summary.json"))
+    assert (list(logbook), list(logbook.problems())) == ([], [])
+    assert logbook.open(Summary("one", "small")).sweep == "one"
 
 
 def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> None:
