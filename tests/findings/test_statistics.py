@@ -394,10 +394,16 @@ def test_what_the_runs_have_not_is_refused_by_name() -> None:
         interval([[1.0, 2.0], [1.0, 2.0, 3.0]], crossed=True)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
-def test_a_share_is_between_none_and_all(share: float) -> None:
-    with pytest.raises(ValueError, match=f"share must be between 0 and 1, got {share}"):
+@pytest.mark.parametrize("share", [-0.1, 1.1, [0.5, 2]])
+def test_a_share_is_between_none_and_all(share: float | list[float]) -> None:
+    with pytest.raises(ValueError, match="share must be between 0 and 1, got "):
         share_interval(share, 5)
+
+
+def test_shares_have_any_shape_and_nan_stays_nan() -> None:
+    found = share_interval([[0.3, np.nan, 1.0]], 7)
+    for part, one, last in zip(found, share_interval(0.3, 7), share_interval(1.0, 7), strict=True):
+        np.testing.assert_array_equal(part, [[one, np.nan, last]])
 
 
 def test_a_share_is_of_a_run_at_least_and_at_a_level() -> None:
