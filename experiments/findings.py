@@ -8,12 +8,14 @@ With --check it writes nothing and compares what it finds with what is written.
 
 import argparse
 import importlib
+import itertools
 import json
 import math
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -237,6 +239,20 @@ def sweep(name: str, results_dir: str, words: Sequence[str] = ()) -> pd.DataFram
     return runs[runs["fingerprint"].isin(last.runs)].reset_index(drop=True)
 
 
+def sweeps_ahead(names: Sequence[str], results_dir: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each name with its `sweep`, and make the next one while somebody looks at it.
+
+    Not for what runs cost, in seconds: others are at work on the same machine.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(sweep, names[0], results_dir)
+        for name, after in itertools.zip_longest(names, names[1:]):
+            runs = following.result()
+            if after:
+                following = thread.submit(sweep, after, results_dir)
+            yield name, runs
+
+
 def find(name: str, runs: pd.DataFrame) -> dict[str, Any]:
     """Return what an experiment found, and what its runs cost: the seconds that each trained, whenever it was made."""
     found: list[Finding] = importlib.import_module(f"experiments.{name}.plot").findings(runs)
@@ -293,8 +309,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"README.md must have the lines {BEGIN} and {END}, got none in {', '.join(unmarked)}")
     started = time.perf_counter()
     wrong: list[str] = []
-    for name in options.names or experiments():
-        runs = sweep(name, options.results_dir)
+    names = options.names or experiments()
+    one_by_one = ((name, sweep(name, options.results_dir)) for name in names)
+    for name, runs in sweeps_ahead(names, options.results_dir) if options.check else one_by_one:
         content = find(name, runs)
         found = table([Finding(**one) for one in content["findings"]])
         print(f"{name}: {content['runs']} runs, {content['seconds']:.0f} s of one core\n{found}\n")

@@ -137,11 +137,12 @@ def page(browser: "Browser", errors: list[str]) -> "Iterator[Page]":
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """Twelve runs that MLflow was told of: three widths, two activations, two seeds."""
     import nnlab
 
     folder = tmp_path_factory.mktemp("results")
+    shutil.copy(empty_database, folder)
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
     nnlab.sweep(
         [

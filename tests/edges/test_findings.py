@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ from nnlab.seeding import stream
 COURSE = {"course_flower", "course_hidden_size", "course_initialization"}
 """Presets that reproduce published numbers: tests/test_course.py compares them."""
 FEW = {"symmetry": ["data.seed=1,2"], "real_data": ["seed=range(4)", "data.seed=range(4)"]}
-"""What makes an experiment small enough to be made here: fewer seeds. Iterations are cut in all of them."""
+"""What makes an experiment small enough to be made here: fewer seeds. All have fewer iterations and checkpoints."""
 
 
 def generated(path: Path) -> str:
@@ -101,7 +102,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pd.DataFr
 
     def runs(name: str) -> pd.DataFrame:
         if name not in made:
-            words = FEW.get(name, ["seed=range(3)"])
+            words = [*FEW.get(name, ["seed=range(3)"]), "diagnostics.checkpoints=5"]
             made[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1"])
         return made[name]
 
@@ -242,6 +243,22 @@ def test_a_number_that_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
 
     changed["findings"].pop()
     assert differences("hidden_size", changed) == ["hidden_size: other findings are written than are found now"]
+
+
+def test_the_next_sweep_is_made_while_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = {name: threading.Event() for name in "abc"}
+
+    def sweep(name: str, _: str) -> pd.DataFrame:
+        begun[name].set()
+        return pd.DataFrame({"of": [name]})
+
+    monkeypatch.setattr(findings, "sweep", sweep)
+    given = findings.sweeps_ahead(list("abc"), "results")
+    for name, following in ("ab", "bc", "c "):
+        of, runs = next(given)
+        assert of == name == runs["of"].item()
+        assert following == " " or begun[following].wait(10)
+    assert list(given) == []
 
 
 def test_findings_agree_within_their_intervals_and_digits() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from experiments.schema import register
 from experiments.train import sweep_name
 from nnlab.config import from_dict, overrides, resolve
 from nnlab.record.logbook import Logbook
+from nnlab.study.execute import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
@@ -209,20 +211,39 @@ def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_preset_is_legal(preset: Path, train: Train) -> None:
+def test_every_preset_is_legal(preset: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All jobs of it are composed, checked and planned, as many as its grid has; none is trained."""
+    planned = []
+
+    def conduct(study: Study) -> None:
+        planned.append(study)
+        sys.exit(0)
+
+    monkeypatch.setattr("nnlab.study.console.conduct", conduct)
     option = f"{preset.parent.name}={preset.stem}"
     words = {
         "data=file": ["data.path=missing.csv", "data.target=y"],
         "tracking=server": ["tracking.enabled=false"],
         "launcher=dask": ["launcher.backend=processes", "launcher.address=null"],  # there is no cluster here
     }.get(option, [])
-    if preset.parent.name == "experiment":
-        words = [*FAST, "model.hidden_size=2", "seed=3", "data.seed=3"]
-    result = train(option, *words, *FAST[:1])
+    result = train(option, *words)
     if option == "data=file":
         assert "missing.csv" in result.error
-    else:
-        assert result.status == 0, result.error
+        return
+    assert result.status == 0, result.error
+    (study,) = planned
+    assert len(study.jobs) == grid_size(preset)
+
+
+def grid_size(preset: Path) -> int:
+    """Return how many combinations a preset asks for."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    grid = yaml.safe_load(preset.read_text()).get("hydra", {}).get("sweeper", {})
+    side_by_side = grid.get("paired", [])[1:]
+    words = [f"{key}={values}" for key, values in grid.get("params", {}).items() if key not in side_by_side]
+    overrides = OverridesParser.create().parse_overrides(words)
+    return prod(len(list(override.sweep_string_iterator())) for override in overrides)
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
@@ -231,14 +252,7 @@ def test_an_experiment_has_one_name(preset: Path) -> None:
 
 
 def test_the_default_sweep_is_420_runs() -> None:
-    from math import prod
-
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    params = yaml.safe_load((ROOT / "conf" / "experiment" / "initialization.yaml").read_text())["hydra"]["sweeper"]
-    words = [f"{key}={value}" for key, value in params["params"].items()]
-    overrides = OverridesParser.create().parse_overrides(words)
-    assert prod(len(list(override.sweep_string_iterator())) for override in overrides) == 420
+    assert grid_size(ROOT / "conf" / "experiment" / "initialization.yaml") == 420
 
 
 def test_the_command_line_wins_over_a_preset(train: Train) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 from servers import mlflow_server, own_port
 
 import nnlab
-from nnlab.record.mlflow_store import create_sqlite, import_mlflow
+from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.store import Store
 from nnlab.study.sync import sync
 
@@ -111,8 +112,7 @@ class Proxy:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
-    database = folder / "mlflow.db"
-    database.write_bytes(empty_database.read_bytes())
+    database = shutil.copy(empty_database, folder / "mlflow.db")
     with mlflow_server(f"sqlite:///{database}", folder / "artifacts") as uri:
         yield uri
 
@@ -212,11 +212,10 @@ def test_two_syncs_at_once_add_nothing(server: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_and_started_again_during_a_sweep(tmp_path: Path, empty_database: Path) -> None:
-    database = tmp_path / "mlflow.db"
-    database.write_bytes(empty_database.read_bytes())
+    database = shutil.copy(empty_database, tmp_path / "mlflow.db")
     store, results = f"sqlite:///{database}", tmp_path / "results"
     with mlflow_server(store, tmp_path / "artifacts") as uri:
-        words = ["-m", "seed=range(40)", "training.iterations=3000", f"results_dir={results}", f"tracking.uri={uri}"]
+        words = ["-m", "seed=range(16)", "training.iterations=3000", f"results_dir={results}", f"tracking.uri={uri}"]
         command = [sys.executable, "experiments/train.py", *words]
         sweep = subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK, stdout=subprocess.PIPE, text=True)
         while not list(results.glob("runs/playground/[!.]*/run.json")):
@@ -229,7 +228,7 @@ def test_a_server_that_is_killed_and_started_again_during_a_sweep(tmp_path: Path
         list(sync("playground", str(results), again))
         list(sync("playground", str(results), again))
         assert_whole(again, "playground", results)
-    assert len(Store(results, "playground").fingerprints()) == 40
+    assert len(Store(results, "playground").fingerprints()) == 16
 
 
 @contextlib.contextmanager
@@ -266,9 +265,9 @@ def recorded(database: Path) -> list[str]:
     return [entry.data.tags["fingerprint"] for entry in entries if entry.info.status == "FINISHED"]
 
 
-def test_a_disk_that_is_full_while_runs_are_stored(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_while_runs_are_stored(tmp_path: Path, empty_database: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        create_sqlite(disk / "mlflow.db")
+        shutil.copy(empty_database, disk / "mlflow.db")
         assert typed("seed=0,1", f"results_dir={disk}").returncode == 0
         filler = fill(disk, leave=60_000)
         full = typed("seed=range(12)", f"results_dir={disk}")
@@ -287,11 +286,11 @@ def test_a_disk_that_is_full_while_runs_are_stored(tmp_path: Path) -> None:
         assert len(store.fingerprints()) == 12
 
 
-def test_a_disk_that_is_full_while_runs_are_logged(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_while_runs_are_logged(tmp_path: Path, empty_database: Path) -> None:
     """The runs are on one disk, MLflow's database on another, which is full."""
     with small_disk(tmp_path / "disk") as disk:
         database, results = disk / "mlflow.db", tmp_path / "results"
-        create_sqlite(database)
+        shutil.copy(empty_database, database)
         words = (f"results_dir={results}", f"tracking.uri=sqlite:///{database}")
         assert typed("seed=0,1", *words).returncode == 0
         filler = fill(disk, leave=100_000)

@@ -41,7 +41,7 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
     if programs is None:
         assert not os.environ.get("CI"), ".ci/run installs PostgreSQL"
         pytest.skip("PostgreSQL is not installed")
-    iterations = 8000
+    iterations = 3000
     with (
         postgresql(programs, tmp_path / "postgresql") as store,
         mlflow_server(store, tmp_path / "artifacts") as uri,
