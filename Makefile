@@ -1,8 +1,6 @@
 # Every target makes .venv when it is missing or older than the lock.
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles what it imports; to compile all that is installed takes nearly as long as installing it.
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 EXPERIMENT ?= initialization
 ARGS ?=
 
@@ -18,7 +16,7 @@ setup: .venv/installed ## make .venv with the pinned versions
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "nnlab needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP) -c requirements.lock -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
 sweep: .venv/installed ## train and record a sweep (EXPERIMENT=initialization, ARGS="model.hidden_size=2,4")
@@ -50,7 +48,7 @@ film: .venv/installed ## make a film of one network while it learns (ARGS="model
 
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \
-	  $(PIP) -c requirements.lock -e '.[notebook]'
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[notebook]'
 	@$(BIN)/python -m jupyterlab $(ARGS) notebooks
 
 test: .venv/installed ## run the tests
@@ -74,7 +72,7 @@ atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
 	@$(BIN)/python -m experiments.atlas
 
 audit: .venv/installed ## ask the public list of known vulnerabilities about all dependencies (needs the internet)
-	@$(PIP) pip-audit
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 torture: .venv/installed ## kill sweeps at a hundred random moments and count what is lost
@@ -84,7 +82,7 @@ fuzz: .venv/installed ## give the readers 10,000 wrong configs and 10,000 wrong 
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 lock: .venv/installed ## renew the pinned versions
-	@$(PIP) uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@{ head -n 1 requirements.lock; $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --fork-strategy fewest \
 	  --no-annotate --no-header --extra dev --extra notebook --extra cluster pyproject.toml; } > .venv/lock && mv .venv/lock requirements.lock
 
