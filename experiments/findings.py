@@ -11,6 +11,7 @@ import importlib
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ import pandas as pd
 from experiments.train import question
 from nnlab.config import RunConfig, results_path
 from nnlab.findings.analysis import load_runs
-from nnlab.findings.intervals import Interval, share_interval
+from nnlab.findings.intervals import Interval, interval_name, share_interval
 from nnlab.findings.statistics import aggregate, compare
 from nnlab.record.logbook import Logbook
 from nnlab.record.store import read_facts
@@ -198,7 +199,8 @@ def agree(old: Finding, new: Finding) -> bool:
 
     - what it is, of how many, and what was expected of it (which is computed and not measured: to a relative 1e-6);
     - a value with an interval lies in the other's interval, or a margin outside, and each end of its interval has moved
-      by no more than half of the smaller width and a margin;
+      by no more than half of the smaller width and a margin; of a range, which ends in single runs, one end may have
+      moved further;
     - a count differs by no more than one in twenty, rounded up; one that was as expected still is;
     - a value without interval differs by no more than a margin, which rounding errors, far below it, always do.
     """
@@ -214,7 +216,14 @@ def agree(old: Finding, new: Finding) -> bool:
         return math.isnan(old.low) == math.isnan(new.low) and _near(old.value, new.value, margin)
     within = all(one.low - margin <= other.value <= one.high + margin for one, other in ((old, new), (new, old)))
     moved = 0.5 * min(old.high - old.low, new.high - new.low) + margin
-    return within and _near(old.low, new.low, moved) and _near(old.high, new.high, moved)
+    ends = _near(old.low, new.low, moved), _near(old.high, new.high, moved)
+    return within and (any if _is_range(old.n) else all)(ends)
+
+
+def _is_range(n: str) -> bool:
+    """Return whether the interval of so many seeds is no more than the range of their runs."""
+    seeds = re.search(r"(\d+) seeds", n)
+    return seeds is not None and interval_name(int(seeds[1])) == "range"
 
 
 def _near(one: float, other: float, reach: float) -> bool:
