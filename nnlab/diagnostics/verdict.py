@@ -158,7 +158,7 @@ def _overfitted(case: Case) -> str:
 def _diverged(case: Case) -> Finding | None:
     finite = np.isfinite(case.cost)
     limit = THRESHOLDS["diverged: final cost over initial cost"]
-    if finite.all() and case.cost[-1] <= limit * case.cost[0]:
+    if finite.all() and case.cost[-1] / limit <= case.cost[0]:  # the product could overflow
         return None
     if finite.all():
         evidence = f"the cost went from {case.cost[0]:.4g} to {case.cost[-1]:.4g}, more than {limit:g} times as much"

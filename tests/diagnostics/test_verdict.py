@@ -250,6 +250,8 @@ REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6, score_tr
 def test_a_spike_that_recovers_is_no_divergence() -> None:
     assert judge([0, 1, 2], curves([0.7, 90.0, 0.1]), [4], "tanh", REFERENCES).name == "healthy"
     assert judge([0, 1, 2], curves([0.7, 0.5, 9.0]), [4], "tanh", REFERENCES).name == "diverged"
+    assert judge([0, 1], curves([1e308, 1.5e308]), [4], "tanh", REFERENCES).name != "diverged"
+    assert judge([0, 1], curves([1e307, 1.5e308]), [4], "tanh", REFERENCES).name == "diverged"
 
 
 def test_the_iteration_of_divergence_is_the_first_that_is_not_finite() -> None:
