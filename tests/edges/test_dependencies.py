@@ -1,14 +1,21 @@
-"""What is installed is what is locked, and all that is imported is declared."""
+"""What is installed is what is locked, all that is imported is declared, and nothing else lies in the project."""
 
 import ast
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+TOP = {
+    *(".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md"),
+    *("conf", "docs", "experiments", "hydra_plugins", "nnlab", "notebooks", "tests"),
+    *("pyproject.toml", "requirements.lock"),
+}
 PEERS = {"jax", "torch"}
 """Imported by the benchmarks where they are installed, and by nothing else."""
 
@@ -29,6 +36,14 @@ def test_what_is_installed_is_what_is_locked() -> None:
         except PackageNotFoundError:  # belongs to an extra that is not installed
             continue
     assert not different
+
+
+def test_nothing_lies_at_the_top_that_a_sweep_has_left_there() -> None:
+    """A sweep whose hydra.sweep.dir is empty writes where it is typed, and a careless commit takes it in."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"git does not say what belongs to the project: {done.stderr}")
+    assert {line.split("/")[0] for line in done.stdout.splitlines()} == TOP
 
 
 def test_the_lock_names_versions_and_no_hosts() -> None:
