@@ -175,7 +175,7 @@ class Store:
 
     @contextlib.contextmanager
     def _swapping(self) -> Iterator[None]:
-        """Let one process at a time put runs in the place of others."""
+        """Let one writer at a time put a run in its place: between two renames the place of a replaced one is empty."""
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -217,23 +217,18 @@ class Store:
             for path in partial.iterdir():
                 _sync(path)
             _sync(partial)
-            if final.is_dir():
-                with self._swapping():
-                    self._set_aside(run.fingerprint, replace)
+            with self._swapping():
+                if replace or run.fingerprint not in self:  # else another process wrote the same run first
+                    self._set_aside(run.fingerprint)
                     partial.rename(final)
-            else:
-                partial.rename(final)
-        except OSError:
-            if run.fingerprint not in self:  # else another process wrote the same run first
-                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         _sync(self.folder)
         return final
 
-    def _set_aside(self, fingerprint: str, replace: bool) -> None:
+    def _set_aside(self, fingerprint: str) -> None:
         final = self.path(fingerprint)
-        if (replace or fingerprint not in self) and any(final.iterdir()):
+        if final.is_dir() and any(final.iterdir()):
             prefix = f"{REPLACED if fingerprint in self else INCOMPLETE}{fingerprint}-"
             final.rename(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
 

@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import json
 import os
@@ -280,6 +281,42 @@ def test_runs_replaced_by_several_at_once_are_there_in_the_end(run: Run, store: 
         list(pool.map(lambda _: store.write(run, replace=True), range(12)))
     assert store.fingerprints() == [run.fingerprint]
     assert all("can be deleted" in problem for _, problem in store.problems())
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_no_run_comes_to_its_place_but_behind_the_lock(
+    there: bool, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        store.write(run)
+    real, locked = Path.rename, []
+
+    def rename(self: Path, target: Any) -> Path:
+        with (store.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked.append(False)
+            except BlockingIOError:
+                locked.append(True)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    store.write(run, replace=True)
+    assert locked == ([True, True] if there else [True])
+
+
+def test_a_run_that_was_to_be_replaced_and_could_not_be_written_is_an_error(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.write(run)
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write(run, replace=True)
+    assert store.fingerprints() == [run.fingerprint]
+    assert list(store.problems()) == []
 
 
 def test_the_script_refuses_names_that_have_no_runs(run: Run, store: Store) -> None:
