@@ -1,16 +1,19 @@
 """Train and record networks: one, or a sweep with -m. The only Hydra application of nnlab."""
 
+import gc
 import os
 import signal
 import sys
 
+if __name__ == "__main__":
+    # What is imported and composed stays: to look through it for cycles as often as Python does is a tenth of a start.
+    gc.set_threshold(10_000, 20, 50)
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Until the rest is imported, nothing is made of which there were something to say.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import atexit
 import difflib
-import gc
 import hashlib
 import io
 import itertools
@@ -187,6 +190,8 @@ def check_words(words: Sequence[str]) -> None:
             sys.exit(f"every word must be KEY=VALUE or GROUP=PRESET, got {word}")
         if re.search(r"\d{1000}", word):  # Python refuses to read them from 4,300 digits on
             sys.exit(f"{key} must be a number of fewer than 1000 digits, got one of more")
+        if key in ("hydra.run.dir", "hydra.sweep.dir") and "=" in word and not name.strip("'\""):
+            sys.exit(f"{key} must name a folder, . for this one, got {word}")
         if key.startswith("model.layers."):
             sys.exit(f"model.layers must be set as a whole, such as model.layers=[4,3], got {word}")
         presets = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group in groups else []

@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-__all__ = ["Composed", "compose", "to_yaml"]
+__all__ = ["Composed", "Yaml", "compose"]
 
 
 class _Base:
@@ -33,15 +33,6 @@ class _Base:
         self.interpolated = "${" in OmegaConf.to_yaml(task)
         self.container: Any = None if self.interpolated else OmegaConf.to_container(task)
         self._scratch = copy.deepcopy(config)
-
-    def hydra_yaml(self, own: dict[str, Any]) -> str:
-        """Return Hydra's part as YAML with some sections of a job's own; the others are written out only once."""
-        sections = {**self._hydra_sections, **{name: _section(name, content) for name, content in own.items()}}
-        return "hydra:\n" + "".join(sections.values())
-
-    @functools.cached_property
-    def _hydra_sections(self) -> dict[str, str]:
-        return {name: _section(name, content) for name, content in self.hydra.items()}
 
     @functools.cached_property
     def hydra(self) -> dict[str, Any]:
@@ -125,14 +116,37 @@ def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[s
     return jobs
 
 
-def to_yaml(content: Any) -> str:
-    """Return plain values as YAML, keys in their order."""
+class Yaml:
+    """Writes plain values as YAML, keys in their order. What was written before is taken from there: the files of the
+    jobs of a sweep differ in a few lines."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, str] = {}
+
+    def __call__(self, content: Any) -> str:
+        """Return the YAML of dicts, lists, texts and numbers."""
+        if isinstance(content, dict) and content:
+            return "".join(self._entry(key, value) for key, value in content.items())
+        return _dump(content)
+
+    def _entry(self, key: str, value: Any) -> str:
+        known = repr((key, value))
+        if known not in self._entries:
+            if len(self._entries) > 1000:  # a few megabytes
+                self._entries.clear()
+            self._entries[known] = self._written(key, value)
+        return self._entries[known]
+
+    def _written(self, key: str, value: Any) -> str:
+        if not isinstance(value, dict) or not value:
+            return _dump({key: value})
+        name = self._written(key, {}).removesuffix(" {}\n")
+        return f"{name}\n{textwrap.indent(self(value), '  ')}"
+
+
+def _dump(content: Any) -> str:
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=False))
-
-
-def _section(name: str, content: Any) -> str:
-    return textwrap.indent(to_yaml({name: content}), "  ")
 
 
 def _refers(override: Override) -> bool:

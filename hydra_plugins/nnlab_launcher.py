@@ -21,7 +21,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_plugins.nnlab_composition import Composed, compose, to_yaml
+from hydra_plugins.nnlab_composition import Composed, Yaml, compose
 
 __all__ = ["NnlabLauncher", "NnlabSweeper"]
 
@@ -87,6 +87,7 @@ class NnlabLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.composed: list[Composed] | None = None
+        self.yaml = Yaml()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
@@ -144,9 +145,9 @@ class NnlabLauncher(Launcher):
         output = folder / hydra["output_subdir"]
         output.mkdir(parents=True, exist_ok=True)
         texts = {
-            "config": to_yaml(job.task),
-            "hydra": job.base.hydra_yaml(own),
-            "overrides": to_yaml(job.task_lines),
+            "config": self.yaml(job.task),
+            "hydra": self.yaml({"hydra": {**hydra, **own}}),
+            "overrides": self.yaml(job.task_lines),
         }
         for name, text in texts.items():
             (output / f"{name}.yaml").write_text(text, encoding="utf-8")

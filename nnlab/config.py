@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -267,17 +268,21 @@ def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterato
             yield from _unknown_keys(f"{prefix}{key}.", getattr(known, key), value)
 
 
+def _leaves(prefix: str, part: Any) -> Iterator[str]:
+    for one in dataclasses.fields(part):
+        value = getattr(part, one.name)
+        if dataclasses.is_dataclass(value):
+            yield from _leaves(f"{prefix}{one.name}.", value)
+        else:
+            yield prefix + one.name
+
+
+_LEAVES = {key: attrgetter(key) for key in _leaves("", RunConfig())}
+
+
 def flatten(config: RunConfig) -> dict[str, Any]:
     """Return `{"seed": 3, ..., "model.hidden_size": 4, ...}`."""
-
-    def leaves(prefix: str, part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        for key, value in part.items():
-            if isinstance(value, dict):
-                yield from leaves(f"{prefix}{key}.", value)
-            else:
-                yield prefix + key, value
-
-    return dict(leaves("", dataclasses.asdict(config)))
+    return {key: value_of(config) for key, value_of in _LEAVES.items()}
 
 
 _NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")

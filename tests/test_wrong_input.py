@@ -79,6 +79,8 @@ WRONG_VALUES = {
     "~": "KEY=VALUE",
     "model.layers.0=3": "model.layers",
     "tracking.experiment=Default": "tracking.experiment",
+    "hydra.run.dir=": "hydra.run.dir must name a folder",
+    "hydra.sweep.dir=''": "hydra.sweep.dir must name a folder",
 }
 
 

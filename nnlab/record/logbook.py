@@ -2,6 +2,7 @@
 
     sweeps/<sweep>/
         summary.json    command, runs, failures with their tracebacks, how it ended
+        tables.txt      what the terminal showed at the end, and <experiment>.html the report; of sweeps that ended
 
 The summary is written when a sweep begins and again when it ends. One that says RUNNING and whose process is gone was
 killed; the next sweep into the same results says so.

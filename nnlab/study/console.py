@@ -6,11 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
-
 from nnlab.config import RunConfig
-from nnlab.findings.analysis import holes, load_runs, summary_table, verdict_table
-from nnlab.findings.intervals import interval_name
 from nnlab.record.history import Run
 from nnlab.record.store import DamagedRunError
 from nnlab.study.execute import Study, repeat_command
@@ -43,18 +39,17 @@ def conduct(study: Study) -> int:
         _say("When that is mended, type the same command again: it makes the others.")
         return NO_DISK
     kept = _kept(study)
-    if kept:
-        try:
-            _say(_one_run(study) if len(study.jobs) == 1 else _table(study))
-        except DamagedRunError as error:  # of an earlier sweep, or another version
-            _say(f"\nThere is no table, since a run cannot be read: {error}")
+    shown = study.tables if len(study.jobs) > 1 else _one_run(study) if kept else ""
+    if shown:
+        _say(f"\n{shown}")
     if study.offline:
         _say(f"\nMLflow did not answer: {study.offline}")
         _say(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
     if study.damaged:
         _say("\nMLflow was not told of what cannot be read:", *study.damaged, sep="\n  ")
     if study.unreported:
-        _say(f"\nThe report could not be written: {study.unreported}")
+        what = "The report" if study.tables else "The tables and the report"
+        _say(f"\n{what} could not be written: {study.unreported}")
     if failures:
         _say(_failed(failures))
     _say(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
@@ -117,35 +112,15 @@ def _bar(total: int):  # type: ignore[no-untyped-def]  # tqdm has no types
     return tqdm(total=total, unit="run", mininterval=0.2 if sys.stderr.isatty() else 15.0, disable=total < 2)
 
 
-def _table(study: Study) -> str:
-    runs = load_runs(study.store.folder.name, str(study.store.folder.parents[1]))
-    runs = runs[runs["fingerprint"].isin([job.fingerprint for job in study.jobs])]
-    seeds = runs["seed"].nunique()
-    blocks = [
-        f"\nverdicts (with counts where seeds differ)\n{_wide(verdict_table(runs, study.swept, allow_incomplete=True))}"
-    ]
-    for metric in ("accuracy/test", "r2/test", "cost/train"):
-        if metric in runs:
-            spread = f", interquartile mean over {seeds} seeds [{interval_name(seeds)}]" if seeds > 1 else ""
-            blocks.append(
-                f"\n{metric}{spread}\n{_wide(summary_table(runs, study.swept, metric, allow_incomplete=True))}"
-            )
-    missing = holes(runs, study.swept)
-    if missing:
-        blocks.append(f"\nnot every setting has every seed; missing: {'; '.join(missing)}")
-    return "\n".join(blocks)
-
-
-def _wide(table: pd.DataFrame) -> str:
-    return table.to_string(max_rows=60, max_colwidth=40)
-
-
 _ROWS = 12
 
 
 def _one_run(study: Study) -> str:
     """Return the training of a single network: a dozen of its checkpoints."""
-    run: Run = study.store.read(study.jobs[0].fingerprint)
+    try:
+        run: Run = study.store.read(study.jobs[0].fingerprint)
+    except DamagedRunError as error:  # it was made earlier
+        return f"There is no table, since a run cannot be read: {error}"
     shown = [
         *("cost/train", "accuracy/train", "accuracy/test", "r2/train", "r2/test"),
         *("signal/ratio", "symmetry/distinct_units"),
@@ -156,7 +131,7 @@ def _one_run(study: Study) -> str:
     step = max(1, -(-(len(table) - 1) // (_ROWS - 1)))
     table = table.iloc[sorted({*range(0, len(table), step), len(table) - 1})]
     shown_table = table.rename_axis(columns=None).to_string(float_format="{:.4g}".format)
-    return f"\n{study.jobs[0].name}\n{shown_table}\n\n{run.verdict.text}"
+    return f"{study.jobs[0].name}\n{shown_table}\n\n{run.verdict.text}"
 
 
 def _next(study: Study) -> str:

@@ -33,6 +33,10 @@ LOGGING_SECONDS = 0.04
 """About what one run costs the writer with MLflow on SQLite (`make bench`)."""
 
 
+TABLES = "tables.txt"
+"""The tables that end a sweep, among its files."""
+
+
 class StudyError(RuntimeError):
     """Some runs of a study raised. The others are kept."""
 
@@ -44,10 +48,10 @@ class Study:
     Runs that are on disk already are not made again, unless `launcher.force` says so: a run folder is named by its
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
     conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
-    to answer. `views` are what MLflow's UI shows of the runs, with the paths, and `page` the report about them, known
-    once they are made; `offline` says why MLflow has not heard of all of them, where it has not, `unreported` why there
-    is no page, `damaged` what MLflow was not told since the run cannot be read, and `stopped` that somebody wants the
-    study to end.
+    to answer. Known once they are made: `views`, what MLflow's UI shows of the runs, with the paths; `tables` of
+    verdicts and final metrics as text; `page`, the report about them; `offline`, why MLflow has not heard of all of
+    them; `unreported`, why there are no tables or no page; `damaged`, what MLflow was not told since the run cannot be
+    read. `stopped` says that somebody wants the study to end.
     """
 
     jobs: list[Job]
@@ -63,6 +67,7 @@ class Study:
     todo: list[Job] = field(default_factory=list)
     views: dict[str, str] = field(default_factory=dict)
     offline: str = ""
+    tables: str = ""
     page: Path | None = None
     unreported: str = ""
     damaged: list[str] = field(default_factory=list)
@@ -166,7 +171,7 @@ class Study:
                 summary.close(status)
                 logbook.write(summary)
                 if whole and len(self.jobs) > 1:  # a sweeper that tries one by one would wait for a page each time
-                    self._report(logbook.path(self.sweep), list(summary.runs))
+                    self._report(summary, logbook)
             if tracker and sweeps and not self.offline:
                 if summary:
                     self._told(sweeps.log, summary)
@@ -202,39 +207,44 @@ class Study:
         if self.stopped:
             raise KeyboardInterrupt
 
-    def _report(self, folder: Path, runs: list[str]) -> None:
-        """Write the page about the runs of a sweep, where people look for it and among the files of the sweep.
+    def _report(self, summary: Summary, logbook: Logbook) -> None:
+        """Make the tables and the page about a sweep, where people look for them and among the files of the sweep.
 
-        They may be more than those of this study: it may be one batch of a sweeper that searches.
+        Its runs may be more than those of this study: it may be one batch of a sweeper that searches.
         """
         if not self.store.fingerprints():
             return
-        experiment, results = self.store.folder.name, results_path(self.jobs[0].config.results_dir)
-        page = results / "reports" / f"{experiment}.html"
+        experiment, results = summary.experiment, results_path(self.jobs[0].config.results_dir)
+        folder, page = logbook.path(summary.sweep), results / "reports" / f"{experiment}.html"
+        before = self._sweep_of_before(summary, logbook)
+        runs = list(summary.runs)
         try:
-            text = self._page_of_before(page.name, set(runs))
+            self.tables = _text_of(before, TABLES)
+            if not self.tables:
+                from nnlab.findings.overview import overview  # scipy.stats takes half a second
+
+                self.tables = overview(experiment, str(results), summary.swept, runs)
+            _write(self.tables, folder / TABLES)
+            text = _text_of(before, page.name)
             if not text:
-                from nnlab.findings.report import report  # matplotlib takes half a second
+                from nnlab.findings.report import report  # and so does matplotlib
 
                 text = report(experiment, str(results), runs)
-            for path in (page, folder / page.name):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+            _write(text, page, folder / page.name)
         except Exception as error:  # a page that cannot be made must not make a sweep fail whose runs are all kept
             self.unreported = _first_line(error)
         else:
             self.page = page
 
-    def _page_of_before(self, name: str, runs: set[str]) -> str:
-        """Return the page about the same runs, if nothing was made since: drawing it takes seconds."""
-        if self.todo:
-            return ""
-        logbook = Logbook(results_path(self.jobs[0].config.results_dir))
+    def _sweep_of_before(self, summary: Summary, logbook: Logbook) -> Path | None:
+        """Return the folder of an earlier sweep of the same runs, if nothing was made since: drawing takes seconds."""
+        if self.todo or None in self.objectives():
+            return None
         for earlier in reversed(list(logbook)):
-            path = logbook.path(earlier.sweep) / name
-            if earlier.sweep != self.sweep and earlier.status == "FINISHED" and earlier.runs.keys() == runs:
-                return path.read_text(encoding="utf-8") if path.is_file() else ""
-        return ""
+            same = earlier.runs.keys() == summary.runs.keys()
+            if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
+                return logbook.path(earlier.sweep)
+        return None
 
     @property
     def _force(self) -> bool:
@@ -374,6 +384,17 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:
     """Train one network: a sweep of one."""
     return sweep([config], n_jobs=1, tracking=tracking)[0]
+
+
+def _text_of(folder: Path | None, name: str) -> str:
+    path = folder / name if folder else None
+    return path.read_text(encoding="utf-8") if path and path.is_file() else ""
+
+
+def _write(text: str, *paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _first_line(error: BaseException) -> str:

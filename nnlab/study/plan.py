@@ -1,7 +1,6 @@
 """From the configs of a sweep to stacks: checked, fingerprinted, grouped, sized."""
 
 import dataclasses
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -177,13 +176,12 @@ def _needed(config: RunConfig, data: Dataset) -> int:
 
 def _stack_key(config: RunConfig) -> str:
     """Equal for configs that can be trained together: only seed, initialization and learning rate may differ."""
-    alike = {part: dataclasses.asdict(getattr(config, part)) for part in ("data", "model", "training", "diagnostics")}
-    del alike["training"]["learning_rate"]
-    return json.dumps(alike, sort_keys=True)
+    training = dataclasses.replace(config.training, learning_rate=0.0)
+    return repr((config.data, config.model, training, config.diagnostics))
 
 
 def _data_key(config: RunConfig) -> str:
-    return json.dumps(dataclasses.asdict(config.data), sort_keys=True)
+    return repr(config.data)
 
 
 def _check_against_data(config: RunConfig, data: Dataset) -> None:

@@ -8,16 +8,20 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import Train
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import DictConfig
 from servers import dask_scheduler, dask_worker
 
 import nnlab
+from hydra_plugins.nnlab_composition import Yaml
 from nnlab.record.logbook import Logbook
 from nnlab.record.store import Store
 
@@ -102,3 +106,23 @@ def test_a_sweeper_that_searches_is_given_costs_and_told_of_as_one_sweep(
     assert (summary.status, len(summary.runs), summary.made) == ("FINISHED", 7, 7)
     (folder,) = (result.results / "hydra" / "sweeps").glob("*/*")
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [str(number) for number in range(9)]
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "hydra/env", "yes", "1"]), plain), max_size=4))
+def test_files_that_share_lines_say_what_each_is_to_say(contents: list[dict[str, Any]]) -> None:
+    write = Yaml()
+    for content in [*contents, *contents]:
+        assert repr(yaml.safe_load(write(content))) == repr(content)
+
+
+def test_the_lines_that_are_kept_are_bounded() -> None:
+    write = Yaml()
+    for number in range(5000):
+        assert write({"job": {"num": number, "name": "train"}}) == f"job:\n  num: {number}\n  name: train\n"
+    assert len(write._entries) <= 1001

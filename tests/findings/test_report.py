@@ -9,6 +9,7 @@ import pytest
 
 import nnlab
 from nnlab.findings.report import panel_keys, report
+from nnlab.study.execute import Study
 
 
 def test_the_report_is_one_page_that_needs_nothing(recorded: Path) -> None:
@@ -58,8 +59,6 @@ def test_the_report_lists_runs_that_failed_until_they_are_made(tmp_path: Path, m
 
 
 def test_a_sweep_leaves_its_report_and_says_what_was_asked(tmp_path: Path) -> None:
-    from nnlab.study.execute import Study
-
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(2)
@@ -69,12 +68,13 @@ def test_a_sweep_leaves_its_report_and_says_what_was_asked(tmp_path: Path) -> No
     assert study.page == tmp_path / "reports" / "playground.html"
     page = study.page.read_text(encoding="utf-8")
     assert "Does &lt;it&gt; learn?" in page
-    assert (tmp_path / "sweeps" / study.sweep / "playground.html").read_text(encoding="utf-8") == page
+    folder = tmp_path / "sweeps" / study.sweep
+    assert (folder / "playground.html").read_text(encoding="utf-8") == page
+    assert (folder / "tables.txt").read_text(encoding="utf-8") == study.tables
+    assert study.tables.startswith("verdicts")
 
 
 def test_a_report_that_cannot_be_written_does_not_make_the_sweep_fail(tmp_path: Path) -> None:
-    from nnlab.study.execute import Study
-
     (tmp_path / "reports").write_text("in the way")
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
@@ -87,8 +87,6 @@ def test_a_report_that_cannot_be_written_does_not_make_the_sweep_fail(tmp_path: 
 
 
 def test_runs_of_a_sweep_that_was_cut_off_are_named(tmp_path: Path) -> None:
-    from nnlab.study.execute import Study
-
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(3)
@@ -113,13 +111,29 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
     assert "3 runs, 3 seeds" in second
     with monkeypatch.context() as patch:
         patch.setattr("nnlab.findings.report.report", lambda *_: pytest.fail("drawn again"))
+        patch.setattr("nnlab.findings.overview.overview", lambda *_: pytest.fail("computed again"))
         nnlab.sweep(configs[:2], n_jobs=1)
         assert page.read_text() == first
-        nnlab.sweep(configs, n_jobs=1)
+        study = Study.plan(configs, n_jobs=1, tracking=False)
+        list(study.execute())
         assert page.read_text() == second
+        assert "3 seeds" in study.tables
     assert "1 more are recorded" in report(
         "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)]
     )
+
+
+def test_what_was_said_of_runs_is_not_repeated_once_one_of_them_is_damaged(tmp_path: Path) -> None:
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=10), results_dir=str(tmp_path))
+        for seed in range(2)
+    ]
+    folder = tmp_path / "runs" / "playground" / nnlab.sweep(configs, n_jobs=1)[0].fingerprint
+    (folder / "run.json").write_text("{}")
+    study = Study.plan(configs, n_jobs=1, tracking=False)
+    list(study.execute())
+    assert (study.tables, study.page) == ("", None)
+    assert "run.json is damaged" in study.unreported
 
 
 @pytest.mark.filterwarnings("ignore:overflow")

@@ -122,7 +122,7 @@ def test_a_damaged_run_keeps_no_experiment_from_being_told(results: Path, capsys
     for name in ("a", "b"):
         tracking = nnlab.TrackingConfig(experiment=name)
         nnlab.sweep([replace(each, tracking=tracking) for each in configs_in(results)[:2]], n_jobs=1)
-    folder = next((results / "runs" / "a").iterdir())
+    folder = next((results / "runs" / "a").glob("[!.]*"))
     shutil.copytree(folder, folder.with_name("copied"))
     with pytest.raises(SystemExit, match=r"copied holds the run \w+: move it away$"):
         sync_script(["--results-dir", str(results)])
