@@ -8,6 +8,7 @@ The summary is written when a sweep begins and again when it ends. One that says
 killed; the next sweep into the same results says so.
 """
 
+import contextlib
 import dataclasses
 import errno
 import itertools
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import ConfigError
-from nnlab.record.processes import is_gone, this_process
+from nnlab.record.processes import STRANGER_SECONDS, is_gone, this_process
 
 __all__ = ["TAKEN", "Logbook", "Summary"]
 
@@ -159,7 +160,11 @@ class Logbook:
         return asked[-1] if asked else ""
 
     def close_abandoned(self) -> None:
-        """Close what killed processes left open."""
+        """Close what killed processes left open, and remove what they had not written to its end."""
+        for left in [*self.folder.glob(f".{FILE}-*"), *self.folder.glob(f"[!.]*/.{FILE}-*")]:
+            with contextlib.suppress(OSError):  # another process removes it too, or has written it to its end
+                if time.time() - left.stat().st_mtime > STRANGER_SECONDS:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
         for path in self._paths():
             summary = _read(path)
             if not summary or summary.status != "RUNNING":

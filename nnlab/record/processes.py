@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["is_gone", "is_running", "this_process"]
+__all__ = ["STRANGER_SECONDS", "is_gone", "is_running", "this_process"]
 
 STRANGER_SECONDS = 3600
 """How long a process on another machine, which cannot be looked at, is taken to be running."""

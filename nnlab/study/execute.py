@@ -51,7 +51,7 @@ class Study:
     to answer. Known once they are made: `views`, what MLflow's UI shows of the runs, with the paths; `tables` of
     verdicts and final metrics as text; `page`, the report about them; `offline`, why MLflow has not heard of all of
     them; `unreported`, why there are no tables or no page; `damaged`, what MLflow was not told since the run cannot be
-    read. `stopped` says that somebody wants the study to end.
+    read. `stopped` says that somebody wants the study to end, `opening` that it cannot yet.
     """
 
     jobs: list[Job]
@@ -72,6 +72,7 @@ class Study:
     unreported: str = ""
     damaged: list[str] = field(default_factory=list)
     stopped: bool = False
+    opening: bool = False
 
     @classmethod
     def plan(
@@ -143,13 +144,16 @@ class Study:
             training = self._start()
         logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         sweeps = self._open_sweeps(tracker, logbook)
+        by_fingerprint = {job.fingerprint: job for job in self.jobs}
+        status, whole = "KILLED", False
+        self.opening = True  # a sweep that has begun on record is closed, whenever it is stopped
         if summary:
             summary = logbook.open(summary)
             self.sweep = summary.sweep
         tags = {"sweep": self.sweep, **git}
-        by_fingerprint = {job.fingerprint: job for job in self.jobs}
-        status, whole = "KILLED", False
         try:
+            self.opening = False
+            self._heed()
             if tracker:
                 self._told(self._catch_up, tracker, by_fingerprint, tags)
             for result in training:
@@ -187,7 +191,8 @@ class Study:
 
         def stop(*_: object) -> None:
             self.stopped = True
-            raise KeyboardInterrupt
+            if not self.opening:
+                raise KeyboardInterrupt
 
         here = threading.current_thread() is threading.main_thread()
         numbers = [
@@ -241,7 +246,7 @@ class Study:
         if self.todo or None in self.objectives():
             return None
         for earlier in reversed(list(logbook)):
-            same = earlier.runs.keys() == summary.runs.keys()
+            same = (earlier.experiment, earlier.runs.keys()) == (summary.experiment, summary.runs.keys())
             if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
                 return logbook.path(earlier.sweep)
         return None

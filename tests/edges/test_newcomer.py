@@ -99,7 +99,7 @@ def test_the_library_of_the_readme_runs(clone: Path, environment: dict[str, str]
     code = re.findall(r"```python\n(.*?)```", (clone / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     for block in code:
         done = subprocess.run(
-            [".venv/bin/python", "-c", block], cwd=clone, env=environment, capture_output=True, text=True, timeout=120
+            [".venv/bin/python", "-c", block], cwd=clone, env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
 

@@ -105,7 +105,7 @@ def test_a_killed_sweep_is_closed_by_the_next(configs: list[RunConfig], results:
         f"configs = [from_dict(each) for each in {[dataclasses.asdict(config) for config in configs]!r}]\n"
         "nnlab.sweep(configs, n_jobs=1, tracking=True)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (summary,) = Logbook(results)
     assert summary.status == "RUNNING"
@@ -122,6 +122,27 @@ def test_a_sweep_that_is_left_is_recorded_as_stopped(configs: list[RunConfig], r
     assert (summary.status, summary.made) == ("KILLED", 1)
     (entry,) = entries(results, "sweeps")
     assert entry.info.status == "KILLED"
+
+
+def test_a_sweep_that_is_stopped_as_it_begins_is_recorded_as_stopped(
+    configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, handler = Logbook._begin, signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def begin(self: Logbook, summary: Summary) -> bool:
+        done = real(self, summary)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(Logbook, "_begin", begin)
+    study = Study.plan(configs, n_jobs=1, tracking=False)
+    try:
+        with study.heeding_stops(), pytest.raises(KeyboardInterrupt):
+            list(study.execute())
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    (summary,) = Logbook(results)
+    assert (summary.status, summary.made) == ("KILLED", 0)
 
 
 def test_what_was_swept_offline_is_told_by_sync(configs: list[RunConfig], results: Path) -> None:
@@ -295,6 +316,22 @@ def test_a_launch_that_is_killed_while_it_begins_leaves_no_half_summary(tmp_path
     assert list((tmp_path / "sweeps").rglob("summary.json"))
     assert (list(logbook), list(logbook.problems())) == ([], [])
     assert logbook.open(Summary("one", "small")).sweep == "one"
+
+
+def test_what_killed_processes_had_not_written_to_its_end_goes_after_an_hour(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path)
+    logbook.write(Summary("one", "small"))
+    begun, half = logbook.folder / ".summary.json-1", logbook.folder / "one" / ".summary.json-1"
+    begun.mkdir()
+    (begun / "summary.json").write_text("{")
+    half.write_text("{")
+    logbook.close_abandoned()
+    assert begun.exists()
+    assert half.exists()
+    for left in (begun, half):
+        os.utime(left, (0, 0))
+    logbook.close_abandoned()
+    assert sorted(path.name for path in logbook.folder.rglob("*")) == ["one", "summary.json"]
 
 
 def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_two_syncs_at_once_add_nothing(server: str, tmp_path: Path) -> None:
     for _ in range(2):
         both = [subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
         for process in both:
-            _, error = process.communicate(timeout=120)
+            _, error = process.communicate(timeout=300)
             assert process.returncode == 0, error
         assert_whole(server, "two syncs", tmp_path)
 
@@ -223,7 +223,7 @@ def test_a_server_that_is_killed_and_started_again_during_a_sweep(tmp_path: Path
             time.sleep(0.02)
     # The server is gone, in the middle of whatever it did.
     with mlflow_server(store, tmp_path / "artifacts") as again:
-        output, _ = sweep.communicate(timeout=120)
+        output, _ = sweep.communicate(timeout=300)
         assert sweep.returncode == 0, output
         list(sync("playground", str(results), again))
         list(sync("playground", str(results), again))
@@ -256,7 +256,7 @@ def fill(folder: Path, leave: int) -> Path:
 
 def typed(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "experiments/train.py", "-m", "training.iterations=20", "launcher.n_jobs=1", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def recorded(database: Path) -> list[str]:

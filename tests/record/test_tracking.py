@@ -263,7 +263,7 @@ def test_two_sweeps_at_once_tell_every_run_once(configs: list[nnlab.RunConfig], 
     )
     both = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
     assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
 

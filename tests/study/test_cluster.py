@@ -61,7 +61,7 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
         wait_for_runs(results / "runs" / "cluster", 3, study)
         with dask_worker(address, tmp_path, "second"):
             first.kill()
-            study.join(timeout=120)
+            study.join(timeout=300)
         assert finished, "the study did not end"
         client = import_mlflow().MlflowClient(uri)
         entries = client.search_runs([client.get_experiment_by_name("cluster").experiment_id])

@@ -101,7 +101,7 @@ def test_two_syncs_at_once_tell_nothing_twice(results: Path) -> None:
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     new = 0
     for process in both:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
         new += int(re.findall(r"(\d+) of 6 runs were new", output)[0])
     assert new == 6  # a run counts where it was told
