@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder.check(options.results_dir)
     from nnlab.findings.report import report
+    from nnlab.record.files import write_whole
 
     try:
         page = report(options.experiment, options.results_dir)
@@ -24,8 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(error))
     path = results_path(options.results_dir) / "reports" / f"{options.experiment}.html"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        write_whole(path, page)
     except OSError as error:
         sys.exit(f"{path} cannot be written: {error.strerror}")
     print(path)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from hypothesis import settings  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 threadpool_limits(limits=1, user_api="blas")  # for that case: the variables are read only when BLAS is loaded
+
+# A script that starts the tests in its background, and nohup, let them ignore Ctrl-C; those that are about it send one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("nnlab", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("nnlab")

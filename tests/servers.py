@@ -18,8 +18,9 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 
 def own_port(offset: int) -> int:
     """A free port in a range of this test process: two that start at once must not choose the same."""
+    suite = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0")[:4], 16) % 15
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return free_port(15000 + 200 * worker + offset)
+    return free_port(15000 + 1000 * suite + 200 * worker + offset)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from nnlab.config import SWEEPS, ConfigError, RunConfig, TrackingConfig, results
 from nnlab.findings.settings import IncompleteError, holes, refuse_holes, varied
 from nnlab.findings.statistics import aggregate
 from nnlab.record.mlflow_store import SQLITE, check_store, connect, import_mlflow, store_uri, told_plainly
-from nnlab.record.store import DamagedRunError, read_facts
+from nnlab.record.store import DamagedRunError, Store
 
 __all__ = ["IncompleteError", "holes", "load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
 
@@ -60,20 +60,16 @@ def _in_folders(experiment: str, results_dir: str) -> Iterator[dict[str, Any]]:
     everything = results_path(results_dir) / "runs"
     if not isinstance(experiment, str) or Path(experiment).name != experiment or experiment in ("", ".."):
         raise ConfigError(f"experiment must be a name, not a path, got {experiment!r}")
-    folder = everything / experiment
-    paths = list(folder.glob("[!.]*/run.json"))
-    if not paths:
+    store = Store(results_path(results_dir), experiment)
+    fingerprints = store.fingerprints()
+    if not fingerprints:
         known = [path.name for path in everything.glob("*")] if everything.is_dir() else []
         raise _nothing_recorded(experiment, known)
-    for path in paths:
-        facts = read_facts(path.parent)
-        if facts["fingerprint"] != path.parent.name:
-            raise DamagedRunError(
-                f"{path.parent} holds run {facts['fingerprint']}: a copy would count twice, move it away"
-            )
+    for fingerprint in fingerprints:
+        facts = store.facts(fingerprint)
         yield {
             **{name: facts[name] for name in ("fingerprint", "task", "config")},
-            "folder": str(path.parent),
+            "folder": str(store.path(fingerprint)),
             "verdict": facts["verdict"][0]["name"],
             "metrics": _numbers(facts["metrics"]),
         }

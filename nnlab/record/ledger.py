@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnlab.record.files import partial_path
 from nnlab.record.processes import is_gone, this_process
 
 __all__ = ["Ledger", "known_experiments"]
@@ -61,7 +62,7 @@ class Ledger:
 
     def claim(self, fingerprint: str) -> bool:
         """Return whether this process is the one to tell of a run; False if another does or it is told already."""
-        partial = self._partial(fingerprint)
+        partial = partial_path(self.folder / fingerprint)
         try:
             partial.write_text(CLAIM + this_process(), encoding="utf-8")
             os.link(partial, self.folder / fingerprint)  # with its content, or not at all
@@ -71,9 +72,13 @@ class Ledger:
             partial.unlink(missing_ok=True)
         return True
 
-    def reclaim(self, fingerprint: str) -> None:
-        """Claim a run that the store knows, to tell of it anew."""
-        self._write(fingerprint, CLAIM + this_process())
+    def reclaim(self, fingerprint: str, known: str) -> bool:
+        """Claim a run that the store knows by an id, to tell of it anew; False if another process was first."""
+        with self.locked():
+            if self.run_id(fingerprint) != known:
+                return False
+            self._write(fingerprint, CLAIM + this_process())
+        return True
 
     def abandon(self, fingerprint: str) -> None:
         """Note that telling failed half way: what the store has of it must be put in order first."""
@@ -89,15 +94,12 @@ class Ledger:
         return None if content.startswith(CLAIM) else content
 
     def _write(self, fingerprint: str, content: str) -> None:
-        partial = self._partial(fingerprint)
+        partial = partial_path(self.folder / fingerprint)
         try:
             partial.write_text(content, encoding="utf-8")
             partial.rename(self.folder / fingerprint)
         finally:
             partial.unlink(missing_ok=True)
-
-    def _partial(self, fingerprint: str) -> Path:
-        return self.folder / f".{fingerprint}-{os.getpid()}"
 
     def release(self, fingerprint: str) -> None:
         """Give a claim back."""

@@ -13,7 +13,6 @@ import dataclasses
 import errno
 import itertools
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import ConfigError
-from nnlab.record.processes import STRANGER_SECONDS, is_gone, this_process
+from nnlab.record.files import is_left_over, partial_path, write_whole
+from nnlab.record.processes import is_gone, this_process
 
 __all__ = ["TAKEN", "Logbook", "Summary"]
 
@@ -116,10 +116,10 @@ class Logbook:
         The folder gets its name when it is whole: of two launches at once one is the first, and one that is killed
         in between leaves no half summary.
         """
-        folder, begun = self.path(summary.sweep), self.folder / f".{FILE}-{os.getpid()}"
-        begun.mkdir(parents=True, exist_ok=True)
+        folder, begun = self.path(summary.sweep), partial_path(self.folder / FILE)
+        begun.mkdir(parents=True)
         try:
-            _save(summary, begun / FILE)
+            write_whole(begun / FILE, _text(summary))
             begun.rename(folder)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
@@ -131,14 +131,7 @@ class Logbook:
 
     def write(self, summary: Summary) -> None:
         """Write a summary, whole or not at all."""
-        folder = self.path(summary.sweep)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{FILE}-{os.getpid()}"
-        try:
-            _save(summary, partial)
-            partial.rename(folder / FILE)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self.path(summary.sweep) / FILE, _text(summary))
 
     def __iter__(self) -> Iterator[Summary]:
         """Yield all summaries that can be read, the oldest first."""
@@ -163,22 +156,22 @@ class Logbook:
         """Close what killed processes left open, and remove what they had not written to its end."""
         for left in [*self.folder.glob(f".{FILE}-*"), *self.folder.glob(f"[!.]*/.{FILE}-*")]:
             with contextlib.suppress(OSError):  # another process removes it too, or has written it to its end
-                if time.time() - left.stat().st_mtime > STRANGER_SECONDS:
+                if is_left_over(left):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
         for path in self._paths():
             summary = _read(path)
             if not summary or summary.status != "RUNNING":
                 continue
-            if is_gone(summary.process, time.time() - path.stat().st_mtime):
-                summary.close("KILLED")
-                self.write(summary)
+            if not is_gone(summary.process, time.time() - path.stat().st_mtime):
+                continue
+            last = _read(path)  # it may have ended by itself between the first look and its process's end
+            if last and last.status == "RUNNING":
+                last.close("KILLED")
+                self.write(last)
 
 
-def _save(summary: Summary, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(dataclasses.asdict(summary), indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _text(summary: Summary) -> str:
+    return json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
 
 
 def _read(path: Path) -> Summary | None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from nnlab.config import ConfigError, RunConfig, results_path
-from nnlab.record.processes import is_running
+from nnlab.record.files import is_left_over, partial_path
 
 __all__ = [
     "SQLITE",
@@ -166,11 +167,13 @@ def create_sqlite(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in path.parent.glob(f".{path.name}.*"):
-        number = left_over.name.removeprefix(f".{path.name}.").split("-")[0]
-        if number.isdigit() and not is_running(int(number)):
-            left_over.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    for left in path.parent.glob(f".{path.name}-*"):
+        with contextlib.suppress(OSError):  # another process removes it too
+            if is_left_over(left):
+                shutil.rmtree(left)
+    folder = partial_path(path)  # SQLite has files of its own beside the database
+    folder.mkdir()
+    partial = folder / path.name
     try:
         import_mlflow().MlflowClient(f"{SQLITE}{partial}").search_experiments()
         with contextlib.closing(sqlite3.connect(partial)) as database:
@@ -181,5 +184,4 @@ def create_sqlite(path: Path) -> None:
     except FileExistsError:
         pass  # another process was first; its database is as good
     finally:
-        for left in path.parent.glob(f"{partial.name}*"):  # and SQLite's own files beside it, where it failed
-            left.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["STRANGER_SECONDS", "is_gone", "is_running", "this_process"]
+__all__ = ["is_gone", "is_running", "this_process"]
 
 STRANGER_SECONDS = 3600
 """How long a process on another machine, which cannot be looked at, is taken to be running."""
@@ -28,18 +28,23 @@ def is_gone(name: str, age: float) -> bool:
 
 def _birth(pid: int) -> str:
     """Return when a process was started, in the kernel's clock ticks."""
+    return _stat(pid)[19] if _stat(pid) else "-"
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing where it has no such file."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        return "-"
+        return []
 
 
 def is_running(pid: int) -> bool:
-    """Return whether this machine has a process of that number."""
+    """Return whether this machine has a process of that number, other than one that ended and nobody asked for."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return _stat(pid)[:1] not in (["Z"], ["X"])

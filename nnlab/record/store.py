@@ -19,9 +19,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,7 @@ KEYS = {
 """What run.json tells, and as what."""
 SIGNATURE = ',\n "digest": "'
 """What stands between the text of run.json and the checksum of that text."""
+T = TypeVar("T")
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where libyaml is there
 _STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
@@ -238,19 +239,46 @@ class Store:
         Raises FileNotFoundError if it is not there, DamagedRunError if its files are not what was written, or the
         folder holds another run than it is named after.
         """
-        folder = self.path(fingerprint)
-        if not folder.is_dir():
-            raise FileNotFoundError(folder)
-        run = read_run(folder)
-        _check_name(folder, run.fingerprint)
-        return run
+
+        def read(folder: Path) -> Run:
+            run = read_run(folder)
+            _check_name(folder, run.fingerprint)
+            return run
+
+        return self._looked_at(fingerprint, read)
+
+    def facts(self, fingerprint: str) -> dict[str, Any]:
+        """Return what run.json says of one run. Raises what `read` does, but looks at no other file."""
+
+        def read(folder: Path) -> dict[str, Any]:
+            facts = read_facts(folder)
+            _check_name(folder, facts["fingerprint"])
+            return facts
+
+        return self._looked_at(fingerprint, read)
 
     def metrics(self, fingerprint: str) -> dict[str, float]:
-        """Return the final metrics of one run."""
+        """Return the final metrics of one run. Raises what `facts` does."""
+        return _numbers(self.facts(fingerprint)["metrics"])
+
+    def _looked_at(self, fingerprint: str, look: Callable[[Path], T]) -> T:
+        """Return what a reader makes of a folder. One that fails looks again while nobody can replace the run: between
+        two of its files it may have become another."""
         folder = self.path(fingerprint)
-        facts = read_facts(folder)
-        _check_name(folder, facts["fingerprint"])
-        return _numbers(facts["metrics"])
+        try:
+            return look(folder)
+        except (DamagedRunError, FileNotFoundError):
+            with self._still():
+                if not folder.is_dir():
+                    raise FileNotFoundError(f"{folder} is not there") from None
+                return look(folder)
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        with contextlib.ExitStack() as lock:
+            with contextlib.suppress(OSError):  # where nothing can be written, nothing is replaced
+                lock.enter_context(self._swapping())
+            yield
 
     def problems(self) -> Iterator[tuple[Path, str]]:
         """Yield every run folder that is not what was written, with what is wrong, and what killed writers left."""
@@ -261,14 +289,10 @@ class Store:
                 if why := self._why_hidden(folder):
                     yield folder, why
                 continue
-            try:
-                facts = read_facts(folder)
-            except DamagedRunError as error:
-                yield folder, str(error)
-                continue
-            if facts["fingerprint"] != folder.name:
-                yield folder, f"holds the run {facts['fingerprint']}"
-            yield from ((folder, f"{name} {problem}") for name, problem in _changed(folder, facts))
+            if found := list(_why_damaged(folder)):
+                with self._still():  # it may just have been replaced
+                    found = list(_why_damaged(folder)) if folder.is_dir() else []
+            yield from ((folder, problem) for problem in found)
 
     def _why_hidden(self, folder: Path) -> str:
         """Return why a folder is there that no reader sees; nothing if somebody is writing it."""
@@ -283,6 +307,17 @@ class Store:
 
     def __iter__(self) -> Iterator[Run]:
         return (self.read(fingerprint) for fingerprint in self.fingerprints())
+
+
+def _why_damaged(folder: Path) -> Iterator[str]:
+    try:
+        facts = read_facts(folder)
+    except DamagedRunError as error:
+        yield str(error)
+        return
+    if facts["fingerprint"] != folder.name:
+        yield f"holds the run {facts['fingerprint']}"
+    yield from (f"{name} {problem}" for name, problem in _changed(folder, facts))
 
 
 def _check_name(folder: Path, fingerprint: str) -> None:

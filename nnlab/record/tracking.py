@@ -199,12 +199,11 @@ class Tracker(_Mirror):
         takes the place of the one that the store knows, which MLflow keeps among the deleted ones.
         """
         known = self.ledger.run_id(run.fingerprint) if anew else None
-        if known:
-            self.ledger.reclaim(run.fingerprint)
-            self.client.delete_run(known)
-        elif not self.ledger.claim(run.fingerprint):
+        if not (self.ledger.reclaim(run.fingerprint, known) if known else self.ledger.claim(run.fingerprint)):
             return False
         with self._released(run.fingerprint):
+            if known:
+                self.client.delete_run(known)
             end = int(time.time() * 1000)
             start = end - int(1000 * run.facts["seconds"])
             created = self.client.create_run(
@@ -226,10 +225,17 @@ class Tracker(_Mirror):
         none.
         """
         run_id = self.ledger.run_id(run.fingerprint)
-        if run_id is None:
-            return
+        if run_id is not None:
+            with self.ledger.locked():  # two sweeps may end at once
+                self._log_model(run, folder, run_id)
+
+    def _log_model(self, run: Run, folder: Path, run_id: str) -> None:
         entry = self.client.get_run(run_id)
         if MODEL_TAG in entry.data.tags or entry.info.lifecycle_stage != "active":
+            return
+        # There is one without the tag if the process that registered it was killed in between.
+        for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
+            self.client.set_tag(run_id, MODEL_TAG, f"{version.name} version {version.version}")
             return
         with tempfile.TemporaryDirectory() as name:
             save_model(run, folder, Path(name) / "model")
@@ -309,9 +315,7 @@ class SweepTracker(_Mirror):
     def log(self, summary: Summary) -> None:
         """Tell of one sweep; tell more, if the store knows an earlier batch of it."""
         known = self.ledger.run_id(summary.sweep)
-        if known:
-            self.ledger.reclaim(summary.sweep)
-        elif not self.ledger.claim(summary.sweep):
+        if not (self.ledger.reclaim(summary.sweep, known) if known else self.ledger.claim(summary.sweep)):
             return
         with self._released(summary.sweep):
             self._log_failures(summary)
@@ -346,8 +350,11 @@ class SweepTracker(_Mirror):
         """Make an entry with status FAILED for each run that raised; a run that is made later gets one of its own."""
         if not summary.failures:
             return
-        told = self.runs.search(f"tags.sweep = '{summary.sweep}' and attributes.status = 'FAILED'")
-        names = {entry.data.tags.get("fingerprint") for entry in told}
+        told = self.runs.search(f"tags.sweep = '{summary.sweep}' and tags.verdict = 'failed'")
+        for entry in told:
+            if entry.info.status == "RUNNING":  # whoever told of it was killed
+                self.client.set_terminated(_id(entry), "KILLED")
+        names = {entry.data.tags.get("fingerprint") for entry in told if entry.info.status == "FAILED"}
         for failure in summary.failures:
             if failure["fingerprint"] in names:
                 continue

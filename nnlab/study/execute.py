@@ -12,6 +12,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.config import ConfigError, RunConfig, overrides, results_path
+from nnlab.record.files import write_whole
 from nnlab.record.history import Run
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
@@ -132,16 +134,21 @@ class Study:
         A tracking store that stops answering does not stop the study: `offline` then says why, and everything is on
         disk. A store that cannot be opened raises ConfigError before anything is kept, unless it is a server.
         """
+        with contextlib.ExitStack() as workers:
+            yield from self._execute(workers)
+
+    def _execute(self, workers: contextlib.ExitStack) -> Iterator[Run | Failure]:
         git = _git()
         summary = None if self.part or self.alone else self._summary(git)
         own_store = self.jobs[0].config.tracking.uri is None
         if own_store:
             self.store.create()
-            training = self._start()  # while the database is opened, which takes seconds and has been checked
+            # While the database is opened, which takes seconds and has been checked.
+            training = workers.enter_context(self._start())
         tracker = self._open_tracker()
         if not own_store:
             self.store.create()
-            training = self._start()
+            training = workers.enter_context(self._start())
         logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         sweeps = self._open_sweeps(tracker, logbook)
         by_fingerprint = {job.fingerprint: job for job in self.jobs}
@@ -229,13 +236,14 @@ class Study:
                 from nnlab.findings.overview import overview  # scipy.stats takes half a second
 
                 self.tables = overview(experiment, str(results), summary.swept, runs)
-            _write(self.tables, folder / TABLES)
+            write_whole(folder / TABLES, self.tables)
             text = _text_of(before, page.name)
             if not text:
                 from nnlab.findings.report import report  # and so does matplotlib
 
                 text = report(experiment, str(results), runs)
-            _write(text, page, folder / page.name)
+            for path in (folder / page.name, page):
+                write_whole(path, text)
         except Exception as error:  # a page that cannot be made must not make a sweep fail whose runs are all kept
             self.unreported = _first_line(error)
         else:
@@ -316,12 +324,12 @@ class Study:
         """Return a run, or None with a note if it cannot be read."""
         try:
             return self.store.read(fingerprint)
-        except DamagedRunError as error:
+        except (DamagedRunError, FileNotFoundError) as error:  # or somebody has deleted it
             if str(error) not in self.damaged:
                 self.damaged.append(str(error))
             return None
 
-    def _start(self) -> Iterator[Run | Failure]:
+    def _start(self) -> AbstractContextManager[Iterator[Run | Failure]]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
 
     def _best(self) -> str | None:
@@ -342,7 +350,7 @@ class Study:
             return None
         try:
             return self.store.metrics(fingerprint)["cost/test"]
-        except DamagedRunError:
+        except (DamagedRunError, FileNotFoundError):
             return None
 
     def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
@@ -394,12 +402,6 @@ def run(config: RunConfig, *, tracking: bool = False) -> Run:
 def _text_of(folder: Path | None, name: str) -> str:
     path = folder / name if folder else None
     return path.read_text(encoding="utf-8") if path and path.is_file() else ""
-
-
-def _write(text: str, *paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
 
 def _first_line(error: BaseException) -> str:

@@ -41,7 +41,7 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
     for fingerprint in store.fingerprints():
         try:
             runs.append(store.read(fingerprint))
-        except DamagedRunError as error:
+        except (DamagedRunError, FileNotFoundError) as error:  # or somebody has just deleted it
             damaged.append(str(error))
     if runs:
         yield from _tell(experiment, results_dir, uri, store, runs)

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,11 @@ __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
 """How many times workers may be lost before the runs that they were training count as failed."""
-QUEUED = 3
-"""Stacks under way for each worker: one in training, the others so that no worker waits for the writer."""
+QUEUED = 2
+"""Stacks under way for each worker: one in training, the other so that no worker waits for the writer.
+
+With more, loky would keep some back; its thread trips over those, with a traceback, where a pool is ended early.
+"""
 PATIENCE = 15
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
@@ -50,21 +53,28 @@ def cores(launcher: LauncherConfig) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def train_stacks(stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig) -> Iterator[Run | Failure]:
-    """Start to train; return the results as stacks finish, whichever comes first.
+@contextlib.contextmanager
+def train_stacks(
+    stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig
+) -> Iterator[Generator[Run | Failure, None, None]]:
+    """Start to train; give the results as stacks finish, whichever comes first. No worker trains on after the context.
 
     At most `QUEUED` stacks for each worker are under way. Were all of them, then wherever training outruns the writer
     its memory would fill with results that it has not kept yet.
     """
-    if not stacks:
-        return iter(())
-    if launcher.backend == "dask":
-        return _on_cluster(stacks, launcher)
     n_jobs = min(n_jobs, len(stacks))
-    return _Processes(stacks, n_jobs).results() if n_jobs > 1 else _here(stacks)
+    if stacks and launcher.backend == "dask":
+        with contextlib.closing(_on_cluster(stacks, launcher)) as results:
+            yield results
+    elif n_jobs > 1:
+        with contextlib.closing(_Processes(stacks, n_jobs)) as processes:  # they work before a result is asked for
+            yield processes.results()
+    else:
+        with contextlib.closing(_here(stacks)) as results:
+            yield results
 
 
-def _here(stacks: Sequence[Stack]) -> Iterator[Run | Failure]:
+def _here(stacks: Sequence[Stack]) -> Generator[Run | Failure, None, None]:
     for stack in stacks:
         yield from _attempt(stack)
 
@@ -86,7 +96,7 @@ class _Processes:
                 task = self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])
             self.under_way[task] = self.waiting.popleft()
 
-    def results(self) -> Iterator[Run | Failure]:
+    def results(self) -> Generator[Run | Failure, None, None]:
         """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -109,8 +119,12 @@ class _Processes:
                     retries -= 1
                 yield from results
         finally:
-            self.pool.shutdown(wait=False, kill_workers=True)
-            self.folder.cleanup()
+            self.close()
+
+    def close(self) -> None:
+        """End the workers, whatever they are at."""
+        self.pool.shutdown(wait=False, kill_workers=True)
+        self.folder.cleanup()
 
     def _failures(self, text: str) -> list[Run | Failure]:
         text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
@@ -175,7 +189,7 @@ def _follow(parent: int, folder: str) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Iterator[Run | Failure]:
+def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Generator[Run | Failure, None, None]:
     """Let Dask distribute the stacks. It gives those of a lost worker to another, and new workers their share."""
     from distributed import as_completed
     from distributed.scheduler import KilledWorker

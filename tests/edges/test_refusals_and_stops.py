@@ -1,12 +1,14 @@
 """A launch that is refused or stopped leaves what was there, and says so in a line or two."""
 
 import contextlib
+import itertools
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from conftest import Train
 
 import nnlab
+from nnlab.record.history import Run
 from nnlab.record.logbook import Logbook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,14 +73,20 @@ def test_a_working_folder_that_is_gone_is_said_in_one_line(
     assert len(result.error.splitlines()) == 1
 
 
+def raising(error: BaseException) -> Iterator[Any]:
+    raise error
+    yield
+
+
 def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnlab.study import execute
 
     real = execute.train_stacks
 
+    @contextlib.contextmanager
     def interrupted(*stacks: Any) -> Any:
-        yield next(iter(real(*stacks)))
-        raise KeyboardInterrupt
+        with real(*stacks) as results:
+            yield itertools.chain([next(results)], raising(KeyboardInterrupt()))
 
     monkeypatch.setattr(execute, "train_stacks", interrupted)
     result = train("-m", "seed=range(3)", "model.hidden_size=2,3", *FAST, "launcher.n_jobs=1")
@@ -95,11 +104,15 @@ def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkey
 
     real = execute.train_stacks
 
+    @contextlib.contextmanager
     def interrupted(*stacks: Any) -> Any:
-        for result in real(*stacks):
+        def dropped(result: Run) -> Run:
             with contextlib.suppress(KeyboardInterrupt):  # as Python does in a callback of the garbage collection
                 signal.raise_signal(signal.SIGINT)
-            yield result
+            return result
+
+        with real(*stacks) as results:
+            yield map(dropped, results)
 
     monkeypatch.setattr(execute, "train_stacks", interrupted)
     result = train("-m", "seed=range(3)", *FAST, "launcher.n_jobs=1")
@@ -119,9 +132,8 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     sweep = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-    for _ in range(600):
-        if any(summary.status == "RUNNING" for summary in Logbook(tmp_path)):
-            break
+    while not any(summary.status == "RUNNING" for summary in Logbook(tmp_path)):
+        assert sweep.poll() is None
         time.sleep(0.05)
     os.killpg(sweep.pid, stop) if stop is signal.SIGINT else sweep.send_signal(stop)
     said = sweep.communicate(timeout=300)[0]

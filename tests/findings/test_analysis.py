@@ -87,7 +87,7 @@ def test_a_copy_of_a_run_is_not_counted_twice(recorded: Path, tmp_path: Path) ->
     shutil.copytree(recorded / "runs", tmp_path / "runs")
     one = next((tmp_path / "runs" / "playground").glob("[!.]*"))
     shutil.copytree(one, one.with_name(f"{one.name} (copy)"))
-    with pytest.raises(DamagedRunError, match=rf"\(copy\) holds run {one.name}: a copy would count twice"):
+    with pytest.raises(DamagedRunError, match=rf"\(copy\) holds the run {one.name}: move it away"):
         nnlab.load_runs("playground", str(tmp_path))
 
 

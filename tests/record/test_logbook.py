@@ -15,6 +15,7 @@ import pytest
 import nnlab
 from experiments.verify import main as verify
 from nnlab.config import RunConfig
+from nnlab.record.ledger import Ledger
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.store import DamagedRunError
@@ -313,7 +314,7 @@ def test_a_launch_that_is_killed_while_it_begins_leaves_no_half_summary(tmp_path
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     logbook = Logbook(tmp_path)
-    assert list((tmp_path / "sweeps").rglob("summary.json"))
+    assert list((tmp_path / "sweeps").rglob(".summary.json-*"))
     assert (list(logbook), list(logbook.problems())) == ([], [])
     assert logbook.open(Summary("one", "small")).sweep == "one"
 
@@ -339,6 +340,44 @@ def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> 
     logbook.write(Summary("2026-11-25T13-39-51", "small", started="2026-11-25T04:39:53+00:00"))
     logbook.write(Summary("2026-11-25T04-40-00", "small", started="2026-11-25T04:40:00+00:00"))
     assert [summary.sweep for summary in logbook] == ["2026-11-25T13-39-51", "2026-11-25T04-40-00"]
+
+
+def test_a_sweep_that_ends_while_it_is_looked_at_is_not_called_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary, logbook = Summary("one", "small"), Logbook(tmp_path)
+    logbook.write(summary)
+
+    def gone(*_: object) -> bool:
+        summary.made = 3
+        summary.close("FINISHED")
+        logbook.write(summary)
+        return True
+
+    monkeypatch.setattr("nnlab.record.logbook.is_gone", gone)
+    logbook.close_abandoned()
+    assert [(one.status, one.made) for one in logbook] == [("FINISHED", 3)]
+
+
+def test_an_entry_of_a_run_that_raised_that_was_cut_off_is_ended(
+    configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    break_seed_1(monkeypatch)
+    with pytest.raises(nnlab.StudyError):
+        nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
+    (summary,) = Logbook(results)
+    uri = f"sqlite:///{results / 'mlflow.db'}"
+    client = import_mlflow().MlflowClient(uri)
+    (failed,) = entries(results, "small", "attributes.status = 'FAILED'")
+    # As if the process had been killed in between.
+    client.update_run(failed.info.run_id, "RUNNING")
+    for entry in entries(results, "sweeps"):
+        client.delete_run(entry.info.run_id)
+    Ledger(results, "sweeps", uri).abandon(summary.sweep)
+    list(sync("small", str(results)))
+    found = entries(results, "small", "tags.verdict = 'failed'")
+    assert sorted(entry.info.status for entry in found) == ["FAILED", "KILLED"]
 
 
 def test_processes_that_close_the_same_sweep_do_not_stop_each_other(tmp_path: Path) -> None:

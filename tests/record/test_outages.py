@@ -125,6 +125,12 @@ def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield proxy
 
 
+def mend(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the fault, and the impatience too: a busy machine may take its time over an answer."""
+    proxy.fault = lambda _: ""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+
+
 def configs_in(results: Path, uri: str, experiment: str) -> list[nnlab.RunConfig]:
     return [
         nnlab.RunConfig(
@@ -168,14 +174,14 @@ def assert_whole(server: str, experiment: str, results: Path) -> None:
     ],
 )
 def test_a_server_that_fails_from_some_request_on_costs_nothing_but_a_sync(
-    fault: str, first: int, proxy: Proxy, server: str, tmp_path: Path
+    fault: str, first: int, proxy: Proxy, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = f"{fault} {first}"
     proxy.fault = lambda number: fault if number >= first else ""
     with pytest.warns(UserWarning, match="MLflow did not answer"):
         runs = nnlab.sweep(configs_in(tmp_path, proxy.uri, experiment), n_jobs=1, tracking=True)
     assert len(runs) == 3
-    proxy.fault = lambda _: ""
+    mend(proxy, monkeypatch)
     list(sync(experiment, str(tmp_path), proxy.uri))
     assert_whole(server, experiment, tmp_path)
     assert not any(sync(experiment, str(tmp_path), proxy.uri))
@@ -184,7 +190,9 @@ def test_a_server_that_fails_from_some_request_on_costs_nothing_but_a_sync(
 
 @pytest.mark.filterwarnings("ignore:MLflow did not answer:UserWarning")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_proxy_that_fails_now_and_then(seed: int, proxy: Proxy, server: str, tmp_path: Path) -> None:
+def test_a_proxy_that_fails_now_and_then(
+    seed: int, proxy: Proxy, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Requests are lost at random, also while syncing: it is repeated until it has nothing more to tell.
 
     MLflow's client repeats a request whose answer was cut off, so that the server makes some entries twice.
@@ -195,7 +203,7 @@ def test_a_proxy_that_fails_now_and_then(seed: int, proxy: Proxy, server: str, t
     for _ in range(6):
         with contextlib.suppress(Exception):
             list(sync(experiment, str(tmp_path), proxy.uri))
-    proxy.fault = lambda _: ""
+    mend(proxy, monkeypatch)
     list(sync(experiment, str(tmp_path), proxy.uri))
     assert_whole(server, experiment, tmp_path)
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import nnlab
 from experiments.verify import main as verify
+from nnlab.record import store as store_module
 from nnlab.record.history import Run
 from nnlab.record.store import FILES, DamagedRunError, Store, read_facts
 
@@ -281,6 +283,48 @@ def test_runs_replaced_by_several_at_once_are_there_in_the_end(run: Run, store: 
         list(pool.map(lambda _: store.write(run, replace=True), range(12)))
     assert store.fingerprints() == [run.fingerprint]
     assert all("can be deleted" in problem for _, problem in store.problems())
+
+
+def test_a_run_that_is_replaced_while_it_is_read_is_not_called_damaged(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After run.json and before the other files it becomes one with another config.yaml."""
+    store.write(run)
+    forced = replace(run, config=replace(run.config, launcher=nnlab.LauncherConfig(force=True)))
+    real, others = store_module.read_facts, [forced]
+
+    def meanwhile(folder: Path) -> dict[str, Any]:
+        facts = real(folder)
+        if others:
+            store.write(others.pop(), replace=True)
+        return facts
+
+    monkeypatch.setattr(store_module, "read_facts", meanwhile)
+    assert store.read(run.fingerprint).config.launcher.force
+    others.append(run)
+    assert [problem for folder, problem in store.problems() if not folder.name.startswith(".")] == []
+    assert not others
+
+
+def test_a_reader_waits_for_the_run_that_takes_the_place_of_another(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(run)
+    real = Path.rename
+    with ThreadPoolExecutor(2) as pool:
+        reading = []
+
+        def rename(self: Path, target: Any) -> Path:
+            if self.name.startswith(".partial-"):
+                reading.append(pool.submit(store.read, run.fingerprint))
+                reading.append(pool.submit(store.metrics, run.fingerprint))
+                time.sleep(0.2)  # they look at the empty place
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        store.write(run, replace=True)
+        assert reading[0].result().fingerprint == run.fingerprint
+        assert reading[1].result() == run.metrics
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -1,10 +1,13 @@
+import contextlib
 import dataclasses
 import errno
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +21,7 @@ from nnlab.record.ledger import Ledger, known_experiments
 from nnlab.record.mlflow_store import create_sqlite, import_mlflow, told_plainly
 from nnlab.record.tracking import Tracker
 from nnlab.study.execute import Study
+from nnlab.study.sync import sync
 
 
 @pytest.fixture
@@ -268,6 +272,63 @@ def test_two_sweeps_at_once_tell_every_run_once(configs: list[nnlab.RunConfig], 
     assert len(fingerprints(results)) == len(set(fingerprints(results))) == 4
 
 
+def test_a_replacement_that_could_not_be_told_is_told_by_sync(
+    configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store deletes the earlier entry, and its answer is lost; this process lives on."""
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    kind = import_mlflow().MlflowClient
+    real = kind.delete_run
+
+    def lost(self: Any, run_id: str) -> None:
+        real(self, run_id)
+        raise ConnectionError("cut")
+
+    forced = [dataclasses.replace(config, launcher=nnlab.LauncherConfig(force=True)) for config in configs]
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "delete_run", lost)
+        with pytest.warns(UserWarning, match="cut"):
+            nnlab.sweep(forced, n_jobs=1, tracking=True)
+    assert len(recorded(results)) == 3
+    assert sum(sync("small", str(results))) == 1
+    assert len(recorded(results)) == 4
+
+
+def test_of_two_processes_one_tells_of_a_run_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "small", "http://localhost")
+    ledger.settle("f", "first")
+    assert [ledger.reclaim("f", "first"), ledger.reclaim("f", "first")] == [True, False]
+
+
+def test_a_model_whose_writer_was_killed_is_not_registered_again(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    (version,) = client(results).search_model_versions("name = 'small'")
+    client(results).delete_tag(version.run_id, "registered_model")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    assert len(client(results).search_model_versions("name = 'small'")) == 1
+    assert client(results).get_run(version.run_id).data.tags["registered_model"] == "small version 1"
+
+
+def test_threads_that_make_one_database_make_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(create_sqlite, [path, path]))
+    assert [one.name for one in tmp_path.iterdir()] == ["mlflow.db"]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_only_databases_that_nobody_makes_any_more_are_removed(tmp_path: Path, empty_database: Path) -> None:
+    left, made = tmp_path / ".mlflow.db-1-abc", tmp_path / ".mlflow.db-12-def"
+    for folder in (left, made):
+        folder.mkdir()
+        shutil.copy(empty_database, folder / "mlflow.db")
+    os.utime(left, (0, 0))
+    create_sqlite(tmp_path / "mlflow.db")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [made.name, "mlflow.db"]
+
+
 def test_the_best_run_of_a_sweep_is_a_model_that_mlflow_serves(configs: list[nnlab.RunConfig], results: Path) -> None:
     runs = nnlab.sweep(configs, n_jobs=1, tracking=True)
     nnlab.sweep(configs, n_jobs=1, tracking=True)  # nothing new: no second version
@@ -341,16 +402,18 @@ def test_an_entry_of_the_ledger_that_is_damaged_is_put_in_order(tmp_path: Path) 
 
 def test_a_full_disk_leaves_no_half_of_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(tmp_path, "small", "http://127.0.0.1:1")
+    ledger.settle("f", "first")
 
     def full(self: Path, *_: Any, **__: Any) -> None:
         self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    for tell in (ledger.claim, ledger.reclaim):
+    for tell in (lambda: ledger.claim("f"), lambda: ledger.reclaim("f", "first")):
         with pytest.raises(OSError, match="No space"):
-            tell("f")
-        assert list(ledger.folder.iterdir()) == []
+            tell()
+        assert {path.name for path in ledger.folder.iterdir()} - {".lock"} == {"f"}
+    assert ledger.run_id("f") == "first"
 
 
 @pytest.mark.parametrize(

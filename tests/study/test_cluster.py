@@ -59,8 +59,8 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
         study = threading.Thread(target=lambda: finished.append(nnlab.sweep(configs, tracking=True)))
         study.start()
         wait_for_runs(results / "runs" / "cluster", 3, study)
+        first.kill()
         with dask_worker(address, tmp_path, "second"):
-            first.kill()
             study.join(timeout=300)
         assert finished, "the study did not end"
         client = import_mlflow().MlflowClient(uri)

@@ -271,11 +271,31 @@ def test_workers_that_are_killed_again_and_again_are_given_up(tmp_path: Path, mo
     monkeypatch.setattr(workers, "RETRIES", 0)
     jobs = prepare(configs_in(tmp_path, training=nnlab.TrainingConfig(iterations=50_000)))
     others = worker_numbers()
-    results = workers.train_stacks(plan_stacks(jobs, 2), 2, nnlab.RunConfig().launcher)
-    kill_a_worker(others)
-    failures = [result for result in results if isinstance(result, workers.Failure)]
+    with workers.train_stacks(plan_stacks(jobs, 2), 2, nnlab.RunConfig().launcher) as results:
+        kill_a_worker(others)
+        failures = [result for result in results if isinstance(result, workers.Failure)]
     assert sorted(failure.job.index for failure in failures) == list(range(len(jobs)))
     assert all("a worker process was killed" in failure.text for failure in failures)
+
+
+def test_workers_end_with_a_study_that_ends_before_its_first_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others, started = worker_numbers(), set[int]()
+
+    def full(_: Study) -> None:
+        started.update(worker_numbers() - others)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Study, "_open_tracker", full)
+    configs = configs_in(tmp_path, training=nnlab.TrainingConfig(iterations=1_000_000))
+    with pytest.raises(OSError, match="No space"):
+        list(Study.plan(configs, n_jobs=2).execute())
+    assert started
+    deadline = time.monotonic() + 60
+    while any(_is_alive(str(number)) for number in started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
