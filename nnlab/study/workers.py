@@ -25,11 +25,10 @@ __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
 """How many times workers may be lost before the runs that they were training count as failed."""
-QUEUED = 2
-"""Stacks under way for each worker: one in training, the other so that no worker waits for the writer.
-
-With more, loky would keep some back; its thread trips over those, with a traceback, where a pool is ended early.
-"""
+QUEUED = 3
+"""Stacks under way for each worker: one in training, the others so that no worker waits for the writer."""
+WANTED = "wanted"
+"""A file in the folder of results: without it, workers end."""
 PATIENCE = 15
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
@@ -86,7 +85,9 @@ class _Processes:
         self.n_jobs = n_jobs
         self.waiting = deque(stacks)
         self.under_way: dict[Any, Stack] = {}
-        self.folder = tempfile.TemporaryDirectory(prefix="nnlab-")
+        self.folder = tempfile.TemporaryDirectory(prefix="nnlab-", ignore_cleanup_errors=True)
+        self.wanted = Path(self.folder.name) / WANTED
+        self.wanted.touch()
         self.pool = _pool(n_jobs, self.folder.name)
         self._fill()
 
@@ -123,7 +124,11 @@ class _Processes:
 
     def close(self) -> None:
         """End the workers, whatever they are at."""
-        self.pool.shutdown(wait=False, kill_workers=True)
+        self.wanted.unlink(missing_ok=True)
+        # Told to kill workers that have something to do, loky trips over what it has not passed on to them yet, with a
+        # traceback from its thread. They end by themselves, since they are not wanted any more.
+        if not self.under_way:
+            self.pool.shutdown(wait=False, kill_workers=True)
         self.folder.cleanup()
 
     def _failures(self, text: str) -> list[Run | Failure]:
@@ -177,12 +182,12 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _follow(parent: int, folder: str) -> None:
-    """Leave Ctrl-C, which a terminal sends to all, to the parent, who ends the workers; end with it if it is killed."""
+    """Leave Ctrl-C, which a terminal sends to all, to the parent; end with it, or when it does not want results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        while os.getppid() == parent and (Path(folder) / WANTED).exists():
+            time.sleep(0.3)
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
