@@ -28,7 +28,8 @@ def is_gone(name: str, age: float) -> bool:
 
 def _birth(pid: int) -> str:
     """Return when a process was started, in the kernel's clock ticks."""
-    return _stat(pid)[19] if _stat(pid) else "-"
+    status = _stat(pid)  # once: it may end between two looks
+    return status[19] if status else "-"
 
 
 def _stat(pid: int) -> list[str]:
