@@ -47,3 +47,9 @@ def test_a_process_that_was_killed_and_that_nobody_asked_for_is_gone() -> None:
         time.sleep(0.01)
     assert (is_running(process.pid), is_gone(name, 0.0)) == (False, True)
     process.communicate()
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [["S", *["0"] * 20], ["S", *["0"] * 20], [], []]
+    monkeypatch.setattr("nnlab.record.processes._stat", lambda _: looks.pop(0))
+    assert is_gone(f"{socket.gethostname()} {os.getpid()} 5", 0.0)
