@@ -75,6 +75,11 @@ class Summary:
             return 0.0
         return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has ended and changed nothing: all its runs were there."""
+        return self.status == "FINISHED" and not self.made
+
     def close(self, status: str) -> None:
         """Note how it ended, now."""
         self.status, self.ended = status, _now()

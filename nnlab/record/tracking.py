@@ -27,14 +27,16 @@ from nnlab.record.model import save_model
 from nnlab.record.points import points
 from nnlab.record.views import links, sweeps_view, views
 
-__all__ = ["SweepTracker", "Tracker"]
+__all__ = ["DESCRIPTION", "MODEL_TAG", "SweepTracker", "Tracker"]
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens the experiment in its view for language models."""
 
 MODEL_TAG = "registered_model"
+"""The tag of a run whose network is in MLflow's registry: which version of which model."""
 
 DESCRIPTION = "mlflow.note.content"
+"""The tag that MLflow's UI shows as the description of a run or an experiment."""
 
 
 class _Mirror(ABC):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["link", "links", "sweeps_view", "views"]
+__all__ = ["link", "links", "same_view", "sweeps_view", "views"]
 
 RUNS, SEEDS = "swept", "seeds"
 TAG = "mlflow.sharedViewState."
@@ -32,6 +32,11 @@ def views(swept: Iterable[str]) -> dict[str, str]:
         grouped = {**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}}
         made[TAG + SEEDS] = _saved("Averaged over seeds", grouped)
     return made
+
+
+def same_view(one: str, other: str) -> bool:
+    """Return whether two tags make the same view, whenever they were written."""
+    return _without_times(one) == _without_times(other)
 
 
 def sweeps_view() -> dict[str, str]:
@@ -59,6 +64,13 @@ def links(experiment_id: str, made: Iterable[str]) -> dict[str, str]:
 def _saved(name: str, state: dict[str, Any]) -> str:
     now = int(1000 * time.time())
     return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
+
+
+def _without_times(tag: str) -> Any:
+    try:
+        return {name: value for name, value in json.loads(tag).items() if name in ("name", "state")}
+    except (ValueError, AttributeError):  # somebody else's tag
+        return tag
 
 
 def _state(keys: Sequence[str]) -> dict[str, Any]:

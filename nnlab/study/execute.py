@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.config import ConfigError, RunConfig, overrides, results_path
-from nnlab.record.files import write_whole
 from nnlab.record.history import Run
+from nnlab.record.level import views_if_level
 from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
 from nnlab.record.store import DamagedRunError, Store
 from nnlab.record.tracking import SweepTracker, Tracker
+from nnlab.study.pages import sweep_of_before, write_page, write_tables
 from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
 from nnlab.study.workers import Failure, cores, train_stacks
 
@@ -33,10 +34,6 @@ __all__ = ["Study", "StudyError", "repeat_command", "run", "sweep"]
 
 LOGGING_SECONDS = 0.04
 """About what one run costs the writer with MLflow on SQLite (`make bench`)."""
-
-
-TABLES = "tables.txt"
-"""The tables that end a sweep, among its files."""
 
 
 class StudyError(RuntimeError):
@@ -145,11 +142,12 @@ class Study:
             self.store.create()
             # While the database is opened, which takes seconds and has been checked.
             training = workers.enter_context(self._start())
-        tracker = self._open_tracker()
+        logbook = Logbook(self._results)
+        logbook.close_abandoned()
+        tracker = self._open_tracker(logbook)
         if not own_store:
             self.store.create()
             training = workers.enter_context(self._start())
-        logbook = Logbook(results_path(self.jobs[0].config.results_dir))
         sweeps = self._open_sweeps(tracker, logbook)
         by_fingerprint = {job.fingerprint: job for job in self.jobs}
         status, whole = "KILLED", False
@@ -220,44 +218,23 @@ class Study:
             raise KeyboardInterrupt
 
     def _report(self, summary: Summary, logbook: Logbook) -> None:
-        """Make the tables and the page about a sweep, where people look for them and among the files of the sweep.
+        """Make the tables and the page about a sweep.
 
         Its runs may be more than those of this study: it may be one batch of a sweeper that searches.
         """
         if not self.store.fingerprints():
             return
-        experiment, results = summary.experiment, results_path(self.jobs[0].config.results_dir)
-        folder, page = logbook.path(summary.sweep), results / "reports" / f"{experiment}.html"
-        before = self._sweep_of_before(summary, logbook)
-        runs = list(summary.runs)
+        changed = bool(self.todo) or None in self.objectives()
+        before = None if changed else sweep_of_before(summary, logbook)
         try:
-            self.tables = _text_of(before, TABLES)
-            if not self.tables:
-                from nnlab.findings.overview import overview  # scipy.stats takes half a second
-
-                self.tables = overview(experiment, str(results), summary.swept, runs)
-            write_whole(folder / TABLES, self.tables)
-            text = _text_of(before, page.name)
-            if not text:
-                from nnlab.findings.report import report  # and so does matplotlib
-
-                text = report(experiment, str(results), runs)
-            for path in (folder / page.name, page):
-                write_whole(path, text)
+            self.tables = write_tables(summary, logbook, self._results, before)
+            self.page = write_page(summary, logbook, self._results, before)
         except Exception as error:  # a page that cannot be made must not make a sweep fail whose runs are all kept
             self.unreported = _first_line(error)
-        else:
-            self.page = page
 
-    def _sweep_of_before(self, summary: Summary, logbook: Logbook) -> Path | None:
-        """Return the folder of an earlier sweep of the same runs, if nothing was made since: drawing takes seconds."""
-        if self.todo or None in self.objectives():
-            return None
-        for earlier in reversed(list(logbook)):
-            same = (earlier.experiment, earlier.runs.keys()) == (summary.experiment, summary.runs.keys())
-            if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
-                return logbook.path(earlier.sweep)
-        return None
+    @property
+    def _results(self) -> Path:
+        return results_path(self.jobs[0].config.results_dir)
 
     @property
     def _force(self) -> bool:
@@ -277,8 +254,7 @@ class Study:
         )
 
     def _open_sweeps(self, tracker: Tracker | None, logbook: Logbook) -> SweepTracker | None:
-        """Close what killed sweeps left open, and tell of it."""
-        logbook.close_abandoned()
+        """Tell of sweeps that have ended, or that were killed."""
         if not tracker:
             return None
         try:
@@ -289,12 +265,34 @@ class Study:
             return None
         return sweeps
 
-    def _open_tracker(self) -> Tracker | None:
+    def _open_tracker(self, logbook: Logbook) -> Tracker | None:
+        if not self.tracking or self._has_nothing_to_tell(logbook):
+            return None
         try:
-            return Tracker(self.jobs[0].config) if self.tracking else None
+            return Tracker(self.jobs[0].config)
         except UnreachableError as error:
             self.offline = str(error)
             return None
+
+    def _has_nothing_to_tell(self, logbook: Logbook) -> bool:
+        """Return whether nothing is to be made, and MLflow knows all that was; then `views` are known as well.
+
+        The summary of such a sweep is no reason to import MLflow: it is told with the next one that is.
+        """
+        if self.todo or self.jobs[0].config.tracking.uri is not None:
+            return False
+        experiment = self.store.folder.name
+        ended = [one for one in logbook if one.experiment == experiment and one.status != "RUNNING"]
+        self.views = views_if_level(
+            self._results,
+            experiment,
+            runs=[job.fingerprint for job in self.jobs],
+            sweeps=[summary.sweep for summary in ended if not summary.idle],
+            swept=self.swept,
+            best=self._model_to_register(),
+            described=bool(self.question),
+        )
+        return bool(self.views)
 
     def _told(self, tell: Callable[..., None], *what: object) -> None:
         """Tell the store something; after the first failure it is left alone."""
@@ -313,8 +311,8 @@ class Study:
     def _finish(self, tracker: Tracker) -> None:
         tracker.describe(self.question)
         self.views = tracker.share_views(self.swept)
-        best = self._best()
-        if best and not self.part and len(self.jobs) > 1:
+        best = self._model_to_register()
+        if best:
             run = self._readable(best)
             if run:
                 tracker.log_model(run, self.store.path(best))
@@ -332,8 +330,10 @@ class Study:
     def _start(self) -> AbstractContextManager[Iterator[Run | Failure]]:
         return train_stacks(plan_stacks(self.todo, self.n_jobs), self.n_jobs, self.jobs[0].config.launcher)
 
-    def _best(self) -> str | None:
-        """Return the fingerprint of the run with the lowest test cost."""
+    def _model_to_register(self) -> str | None:
+        """Return the fingerprint of the run with the lowest test cost, if this is a sweep."""
+        if self.part or len(self.jobs) == 1:
+            return None
         costs = {
             job.fingerprint: cost
             for job, cost in zip(self.jobs, self.objectives(), strict=True)
@@ -397,11 +397,6 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:
     """Train one network: a sweep of one."""
     return sweep([config], n_jobs=1, tracking=tracking)[0]
-
-
-def _text_of(folder: Path | None, name: str) -> str:
-    path = folder / name if folder else None
-    return path.read_text(encoding="utf-8") if path and path.is_file() else ""
 
 
 def _first_line(error: BaseException) -> str:

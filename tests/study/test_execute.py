@@ -208,9 +208,9 @@ def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
 
 
 def test_a_best_run_that_is_damaged_is_not_said_to_be_mlflows_silence(results: Path) -> None:
-    nnlab.sweep(configs_in(results, 1), n_jobs=1, tracking=True)
+    nnlab.sweep(configs_in(results, 1), n_jobs=1)
     study = Study.plan(configs_in(results, 1), n_jobs=1)
-    best = study._best()
+    best = study._model_to_register()
     assert best
     (study.store.path(best) / "history.parquet").write_bytes(b"")
     list(study.execute())
@@ -283,7 +283,7 @@ def test_workers_end_with_a_study_that_ends_before_its_first_result(
 ) -> None:
     others, started = worker_numbers(), set[int]()
 
-    def full(_: Study) -> None:
+    def full(*_: object) -> None:
         started.update(worker_numbers() - others)
         raise OSError(28, "No space left on device")
 
