@@ -277,12 +277,15 @@ class Study:
     def _has_nothing_to_tell(self, logbook: Logbook) -> bool:
         """Return whether nothing is to be made, and MLflow knows all that was; then `views` are known as well.
 
-        The summary of such a sweep is no reason to import MLflow: it is told with the next one that is.
+        The summary of such a sweep is no reason to import MLflow: it is told with the next one that is. That of a later
+        batch of a search is one: the store knows what the earlier ones did.
         """
-        if self.todo or self.jobs[0].config.tracking.uri is not None:
+        summaries = list(logbook)
+        continued = any(summary.sweep == self.sweep for summary in summaries)
+        if self.todo or continued or self.jobs[0].config.tracking.uri is not None:
             return False
         experiment = self.store.folder.name
-        ended = [one for one in logbook if one.experiment == experiment and one.status != "RUNNING"]
+        ended = [one for one in summaries if one.experiment == experiment and one.status != "RUNNING"]
         self.views = views_if_level(
             self._results,
             experiment,

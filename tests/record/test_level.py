@@ -129,6 +129,18 @@ def test_what_a_sweep_that_changed_nothing_did_is_told_by_sync(
     assert sweeps_in_mlflow(results) == dict.fromkeys((told.sweep, idle.sweep), "FINISHED")
 
 
+def test_a_batch_of_a_search_that_changed_nothing_is_told_with_those_before(
+    configs: list[nnlab.RunConfig], results: Path
+) -> None:
+    launched(configs)
+    for batch in ([replace(configs[0], seed=7), configs[0]], configs):
+        list(Study.plan(batch, n_jobs=1, sweep="search", question=QUESTION).execute())
+    found = client(results)
+    (entry,) = found.search_runs([found.get_experiment_by_name(SWEEPS).experiment_id], "tags.sweep = 'search'")
+    told = {name: entry.data.metrics[name] for name in ("runs", "done_before", "made")}
+    assert told == {"runs": 3, "done_before": 3, "made": 1}
+
+
 def test_a_run_alone_that_mlflow_knows_asks_for_nothing(configs: list[nnlab.RunConfig], asked: list[str]) -> None:
     launched(configs[:1])
     asked.clear()
