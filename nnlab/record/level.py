@@ -1,7 +1,7 @@
 """Whether MLflow knows everything already, found out without MLflow.
 
 To import it and to open its database takes two seconds. A sweep typed again that has nothing to tell need not wait for
-them: what it would ask are six rows of the SQLite file in the results folder, and the ledger.
+them: what it would ask are a few rows of the SQLite file in the results folder, and the ledger.
 """
 
 import contextlib
