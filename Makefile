@@ -1,8 +1,11 @@
-# Every target makes .venv when it is missing or older than the lock.
+# Every target makes .venv when it is missing or older than the lock: with what runs need, or with the tools of tests and
+# style as well. Wheels are compiled by all cores instead of one by one, which is half of the time.
 PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= initialization
 ARGS ?=
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock
+COMPILE = $(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # some packages bring files for other Pythons
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep run ui sync verify test lint bench report findings proof film notebook battery torture fuzz audit atlas lock clean
@@ -10,13 +13,19 @@ ARGS ?=
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: .venv/installed ## make .venv with the pinned versions
+setup: .venv/developing ## make .venv with the pinned versions and all tools
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "nnlab needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(INSTALL) -e .
+	@$(COMPILE)
+	@touch $@
+
+.venv/developing: .venv/installed
+	$(INSTALL) -e '.[dev]'
+	@$(COMPILE)
 	@touch $@
 
 sweep: .venv/installed ## train and record a sweep (EXPERIMENT=initialization, ARGS="model.hidden_size=2,4")
@@ -48,24 +57,24 @@ film: .venv/installed ## make a film of one network while it learns (ARGS="model
 
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[notebook]'
+	  { $(INSTALL) -e '.[notebook]' && { $(COMPILE); }; }
 	@$(BIN)/python -m jupyterlab $(ARGS) notebooks
 
-test: .venv/installed ## run the tests
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+test: .venv/developing ## run the tests
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-lint: .venv/installed ## check style, types and the walls between rooms
+lint: .venv/developing ## check style, types and the walls between rooms
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/installed ## time the core beside its peers, one core, one BLAS thread
+bench: .venv/developing ## time the core beside its peers, one core, one BLAS thread
 	@$(BIN)/python -m experiments.bench.speed $(ARGS)
 	@$(BIN)/python -m experiments.bench.sweeps
 	@$(BIN)/python -m experiments.bench.loading
 
-battery: .venv/installed ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
+battery: .venv/developing ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
 	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)
 
 atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
@@ -75,10 +84,10 @@ audit: .venv/installed ## ask the public list of known vulnerabilities about all
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
-torture: .venv/installed ## kill sweeps at a hundred random moments and count what is lost
+torture: .venv/developing ## kill sweeps at a hundred random moments and count what is lost
 	@$(BIN)/python tests/torture.py $(ARGS)
 
-fuzz: .venv/installed ## give the readers 10,000 wrong configs and 10,000 wrong data files; count what breaks
+fuzz: .venv/developing ## give the readers 10,000 wrong configs and 10,000 wrong data files; count what breaks
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 lock: .venv/installed ## renew the pinned versions

@@ -34,6 +34,7 @@ __all__ = ["Finding", "agree", "count_of", "difference", "experiments", "over_se
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
+UNDRAWN = ("tracking.report=false",)
 
 
 class Finding(NamedTuple):
@@ -251,14 +252,14 @@ def sweep(name: str, results_dir: str, words: Sequence[str] = ()) -> pd.DataFram
 def sweeps_ahead(names: Sequence[str], results_dir: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each name with its `sweep`, and make the next one while somebody looks at it.
 
-    Not for what runs cost, in seconds: others are at work on the same machine.
+    Nobody reads the pages about them. Not for what runs cost, in seconds: others are at work on the same machine.
     """
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(sweep, names[0], results_dir)
+        following = thread.submit(sweep, names[0], results_dir, UNDRAWN)
         for name, after in itertools.zip_longest(names, names[1:]):
             runs = following.result()
             if after:
-                following = thread.submit(sweep, after, results_dir)
+                following = thread.submit(sweep, after, results_dir, UNDRAWN)
             yield name, runs
 
 

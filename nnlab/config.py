@@ -139,12 +139,13 @@ class TrackingConfig:
     """Where runs are recorded in MLflow; `uri` None is an SQLite file in the results folder.
 
     With `figures` each run gets pictures among its artifacts (cost, boundary, gradient flow, units), which takes half
-    a second a run.
+    a second a run. Without `report` a sweep ends without drawing the page about it, which takes seconds.
     """
 
     enabled: bool = True
     uri: str | None = None
     figures: bool = False
+    report: bool = True
     experiment: str = "playground"
 
 

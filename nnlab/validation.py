@@ -111,6 +111,7 @@ def _wrong_edges(config: RunConfig) -> Iterator[str]:
     yield from _integer("diagnostics.every", config.diagnostics.every, 1, 10**9, optional=True)
     yield from _boolean("tracking.enabled", config.tracking.enabled)
     yield from _boolean("tracking.figures", config.tracking.figures)
+    yield from _boolean("tracking.report", config.tracking.report)
     yield from _text("tracking.uri", config.tracking.uri, optional=True)
     experiment = config.tracking.experiment
     legal = isinstance(experiment, str) and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}", experiment)

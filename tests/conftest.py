@@ -57,7 +57,8 @@ Train = Callable[..., Result]
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Train:
     """`experiments/train.py` with the given words on its command line, in this process, in a results folder of its own.
 
-    Tracking is off unless the words say otherwise: a fresh MLflow database takes seconds.
+    Tracking and pages are off unless the words say otherwise: a fresh MLflow database takes seconds, a page half a
+    second.
     """
     from experiments import train as script
 
@@ -66,6 +67,8 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         words = (*(() if "results_dir" in given else (f"results_dir={results}",)), *words)
         if not {"tracking", "tracking.enabled", "tracking.uri"} & set(given):
             words = ("tracking.enabled=false", *words)
+        if "tracking.report" not in given:
+            words = ("tracking.report=false", *words)
         words = tuple(sorted(words, key=lambda word: not word.startswith("-")))
         monkeypatch.setattr(sys, "argv", ["train.py", *words])
         GlobalHydra.instance().clear()

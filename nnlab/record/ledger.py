@@ -23,6 +23,9 @@ __all__ = ["Ledger", "known_experiments"]
 
 CLAIM, NOBODY = "claimed by ", "nobody"
 
+_TELLING: set[Path] = set()
+"""What this process is telling of now. It may have given up where a full disk did not let it write so."""
+
 
 class Ledger:
     """The runs of one experiment that one tracking store knows, as far as this results folder has told it."""
@@ -66,6 +69,7 @@ class Ledger:
         try:
             partial.write_text(CLAIM + this_process(), encoding="utf-8")
             os.link(partial, self.folder / fingerprint)  # with its content, or not at all
+            _TELLING.add(self._place(fingerprint))
         except FileExistsError:
             return False
         finally:
@@ -78,20 +82,27 @@ class Ledger:
             if self.run_id(fingerprint) != known:
                 return False
             self._write(fingerprint, CLAIM + this_process())
+            _TELLING.add(self._place(fingerprint))
         return True
 
     def abandon(self, fingerprint: str) -> None:
         """Note that telling failed half way: what the store has of it must be put in order first."""
-        self._write(fingerprint, CLAIM + NOBODY)
+        _TELLING.discard(self._place(fingerprint))
+        with contextlib.suppress(OSError):  # a full disk: this process knows it, and others once it has ended
+            self._write(fingerprint, CLAIM + NOBODY)
 
     def settle(self, fingerprint: str, run_id: str) -> None:
         """Note that the store knows a run."""
         self._write(fingerprint, run_id)
+        _TELLING.discard(self._place(fingerprint))
 
     def run_id(self, fingerprint: str) -> str | None:
         """Return under which id the store knows a run, None if it does not."""
         content = _read(self.folder / fingerprint) if fingerprint else CLAIM
         return None if content.startswith(CLAIM) else content
+
+    def _place(self, fingerprint: str) -> Path:
+        return (self.folder / fingerprint).resolve()  # the folder may have several names
 
     def _write(self, fingerprint: str, content: str) -> None:
         partial = partial_path(self.folder / fingerprint)
@@ -140,6 +151,8 @@ def _is_abandoned(path: Path) -> bool:
         return False
     if claimed == CLAIM + NOBODY:
         return True
+    if claimed == CLAIM + this_process():
+        return path.resolve() not in _TELLING
     try:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:

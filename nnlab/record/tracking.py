@@ -217,7 +217,7 @@ class Tracker(_Mirror):
             for title, figure in (figures or {}).items():
                 self.client.log_figure(_id(created), figure, f"figures/{title}.png")
             self.client.set_terminated(_id(created), "FINISHED", end)
-        self.ledger.settle(run.fingerprint, _id(created))
+            self.ledger.settle(run.fingerprint, _id(created))
         return True
 
     def log_model(self, run: Run, folder: Path) -> None:
@@ -345,7 +345,7 @@ class SweepTracker(_Mirror):
             self.client.set_tag(run_id, DESCRIPTION, _sweep_note(summary))
             self.client.log_artifacts(run_id, str(self.logbook.path(summary.sweep)))
             self.client.set_terminated(run_id, summary.status, ended)
-        self.ledger.settle(summary.sweep, run_id)
+            self.ledger.settle(summary.sweep, run_id)
         self.end_doubles()
 
     def _log_failures(self, summary: Summary) -> None:

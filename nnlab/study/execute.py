@@ -48,9 +48,10 @@ class Study:
     fingerprint, and complete if it is there at all. `part` says that it is one job of a sweep that somebody else
     conducts, `alone` that it is one run and no sweep, be it of one; `command` is what was typed, `question` what it is
     to answer. Known once they are made: `views`, what MLflow's UI shows of the runs, with the paths; `tables` of
-    verdicts and final metrics as text; `page`, the report about them; `offline`, why MLflow has not heard of all of
-    them; `unreported`, why there are no tables or no page; `damaged`, what MLflow was not told since the run cannot be
-    read. `stopped` says that somebody wants the study to end, `opening` that it cannot yet.
+    verdicts and final metrics as text; `page`, the report about them, if `tracking.report` wants one; `offline`, why
+    MLflow has not heard of all of them; `unreported`, why there are no tables or no page; `damaged`, what MLflow was
+    not told since the run cannot be read. `stopped` says that somebody wants the study to end, `opening` that it cannot
+    yet.
     """
 
     jobs: list[Job]
@@ -228,7 +229,8 @@ class Study:
         before = None if changed else sweep_of_before(summary, logbook)
         try:
             self.tables = write_tables(summary, logbook, self._results, before)
-            self.page = write_page(summary, logbook, self._results, before)
+            if self.jobs[0].config.tracking.report:
+                self.page = write_page(summary, logbook, self._results, before)
         except Exception as error:  # a page that cannot be made must not make a sweep fail whose runs are all kept
             self.unreported = _first_line(error)
 

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, Request
 
 import nnlab
 
+pytestmark = pytest.mark.xdist_group("report page")
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,7 @@ from experiments.ui import free_port
 from nnlab.record.views import link
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("ui")
 PATIENCE = 60_000
 """Milliseconds: MLflow's first page is several megabytes of script on a machine that is busy with other tests."""
 

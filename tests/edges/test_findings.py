@@ -22,6 +22,7 @@ from experiments.findings import (
     BEGIN,
     END,
     HERE,
+    UNDRAWN,
     Finding,
     agree,
     block,
@@ -53,6 +54,7 @@ from nnlab.network.propagation import forward
 from nnlab.record.store import read_run
 from nnlab.seeding import stream
 
+pytestmark = pytest.mark.xdist_group("findings")
 COURSE = {"course_flower", "course_hidden_size", "course_initialization"}
 """Presets that reproduce published numbers: tests/test_course.py compares them."""
 FEW = {"symmetry": ["data.seed=1,2"], "real_data": ["seed=range(4)", "data.seed=range(4)"]}
@@ -103,7 +105,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pd.DataFr
     def runs(name: str) -> pd.DataFrame:
         if name not in made:
             words = [*FEW.get(name, ["seed=range(3)"]), "diagnostics.checkpoints=5"]
-            made[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1"])
+            made[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1", *UNDRAWN])
         return made[name]
 
     return runs
@@ -139,7 +141,7 @@ def test_a_smaller_sweep_has_the_same_findings_to_report(
 
 
 def test_what_else_is_recorded_under_the_name_is_no_part_of_an_experiment(tmp_path: Path) -> None:
-    words = ["training.iterations=5", "model.hidden_size=1,2", "launcher.n_jobs=1"]
+    words = ["training.iterations=5", "model.hidden_size=1,2", "launcher.n_jobs=1", *UNDRAWN]
     first = sweep("hidden_size", str(tmp_path), [*words, "seed=0"])
     assert len(sweep("hidden_size", str(tmp_path), [*words, "seed=1"])) == len(first) == 2
     assert len(nnlab.load_runs("hidden_size", str(tmp_path))) == 4
@@ -248,7 +250,7 @@ def test_a_number_that_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_next_sweep_is_made_while_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = {name: threading.Event() for name in "abc"}
 
-    def sweep(name: str, _: str) -> pd.DataFrame:
+    def sweep(name: str, *_: object) -> pd.DataFrame:
         begun[name].set()
         return pd.DataFrame({"of": [name]})
 

@@ -76,7 +76,8 @@ def test_what_to_type_after_an_outage_can_be_typed(
 
 
 def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
-    result = train("-m", "model.activation=relu,tanh", "model.hidden_size=2,3", "seed=range(2)", *FAST)
+    words = ("model.activation=relu,tanh", "model.hidden_size=2,3", "seed=range(2)", "tracking.report=true")
+    result = train("-m", *words, *FAST)
     assert result.status == 0, result.error
     preflight, *_ = result.output.splitlines()
     assert preflight.startswith("8 runs of experiment playground")

@@ -74,6 +74,19 @@ def test_a_sweep_leaves_its_report_and_says_what_was_asked(tmp_path: Path) -> No
     assert study.tables.startswith("verdicts")
 
 
+def test_a_sweep_without_a_page_has_its_tables_and_the_next_may_have_one(tmp_path: Path) -> None:
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+    page = tmp_path / "reports" / "playground.html"
+    for wanted in (False, True):
+        tracking = nnlab.TrackingConfig(report=wanted)
+        configs = [dataclasses.replace(base, seed=seed, tracking=tracking) for seed in range(2)]
+        study = Study.plan(configs, n_jobs=1, tracking=False)
+        list(study.execute())
+        assert study.tables.startswith("verdicts")
+        assert (study.page, page.is_file()) == ((page, True) if wanted else (None, False))
+        assert not study.unreported
+
+
 def test_a_report_that_cannot_be_written_does_not_make_the_sweep_fail(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("in the way")
     configs = [

@@ -131,6 +131,7 @@ def legal(chance: random.Random, folder: Path) -> dict[str, Any]:
         "tracking.experiment": chance.choice(("playground", "a b-c_d.e", "-", "0", "x" * 100)),
         "launcher.n_jobs": chance.choice((None, 1, 7)),
         "launcher.force": chance.choice((True, False)),
+        "tracking.report": chance.choice((True, False)),
     }
     if name in READ:
         values["data.test_fraction"] = chance.choice((None, 0.25, 1e-9, 0.999))

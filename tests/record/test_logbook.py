@@ -34,7 +34,7 @@ def configs(results: Path) -> list[RunConfig]:
             training=nnlab.TrainingConfig(iterations=20),
             diagnostics=nnlab.DiagnosticsConfig(checkpoints=3),
             results_dir=str(results),
-            tracking=nnlab.TrackingConfig(experiment="small"),
+            tracking=nnlab.TrackingConfig(experiment="small", report=False),
         )
         for seed in range(3)
     ]

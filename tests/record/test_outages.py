@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import Train
 from servers import mlflow_server, own_port
 
 import nnlab
@@ -23,6 +24,7 @@ from nnlab.record.mlflow_store import import_mlflow
 from nnlab.record.store import Store
 from nnlab.study.sync import sync
 
+pytestmark = pytest.mark.xdist_group("outages")
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -138,7 +140,7 @@ def configs_in(results: Path, uri: str, experiment: str) -> list[nnlab.RunConfig
             training=nnlab.TrainingConfig(iterations=20),
             diagnostics=nnlab.DiagnosticsConfig(checkpoints=3),
             results_dir=str(results),
-            tracking=nnlab.TrackingConfig(uri=uri, experiment=experiment),
+            tracking=nnlab.TrackingConfig(uri=uri, experiment=experiment, report=False),
         )
         for seed in range(3)
     ]
@@ -262,9 +264,7 @@ def fill(folder: Path, leave: int) -> Path:
     return path
 
 
-def typed(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "experiments/train.py", "-m", "training.iterations=20", "launcher.n_jobs=1", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+SMALL = ("-m", "training.iterations=20", "launcher.n_jobs=1", "tracking.enabled=true", "tracking.report=false")
 
 
 def recorded(database: Path) -> list[str]:
@@ -273,50 +273,50 @@ def recorded(database: Path) -> list[str]:
     return [entry.data.tags["fingerprint"] for entry in entries if entry.info.status == "FINISHED"]
 
 
-def test_a_disk_that_is_full_while_runs_are_stored(tmp_path: Path, empty_database: Path) -> None:
+def test_a_disk_that_is_full_while_runs_are_stored(train: Train, tmp_path: Path, empty_database: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         shutil.copy(empty_database, disk / "mlflow.db")
-        assert typed("seed=0,1", f"results_dir={disk}").returncode == 0
+        assert train(*SMALL, "seed=0,1", f"results_dir={disk}").status == 0
         filler = fill(disk, leave=60_000)
-        full = typed("seed=range(12)", f"results_dir={disk}")
-        assert full.returncode == 74
-        assert "No space left on device" in full.stdout
-        assert "type the same command again" in full.stdout
-        assert "Traceback" not in full.stdout + full.stderr
+        full = train(*SMALL, "seed=range(12)", f"results_dir={disk}")
+        assert full.status == 74
+        assert "No space left on device" in full.output
+        assert "type the same command again" in full.output
+        assert "Traceback" not in full.output + full.error
         filler.unlink()
         store = Store(disk, "playground")
         assert len(store.fingerprints()) >= 2
         assert not [problem for folder, problem in store.problems() if not folder.name.startswith(".")]
-        again = typed("seed=range(12)", f"results_dir={disk}")
-        assert again.returncode == 0, again.stdout + again.stderr
-        assert "12 of 12 runs" in again.stdout
+        again = train(*SMALL, "seed=range(12)", f"results_dir={disk}")
+        assert again.status == 0, again.output + again.error
+        assert "12 of 12 runs" in again.output
         assert sorted(recorded(disk / "mlflow.db")) == sorted(store.fingerprints())
         assert len(store.fingerprints()) == 12
 
 
-def test_a_disk_that_is_full_while_runs_are_logged(tmp_path: Path, empty_database: Path) -> None:
+def test_a_disk_that_is_full_while_runs_are_logged(train: Train, tmp_path: Path, empty_database: Path) -> None:
     """The runs are on one disk, MLflow's database on another, which is full."""
     with small_disk(tmp_path / "disk") as disk:
         database, results = disk / "mlflow.db", tmp_path / "results"
         shutil.copy(empty_database, database)
         words = (f"results_dir={results}", f"tracking.uri=sqlite:///{database}")
-        assert typed("seed=0,1", *words).returncode == 0
+        assert train(*SMALL, "seed=0,1", *words).status == 0
         filler = fill(disk, leave=100_000)
-        full = typed("seed=range(12)", *words)
-        assert full.returncode == 0
-        assert "MLflow did not answer" in full.stdout
-        assert "full" in full.stdout
-        assert "make sync" in full.stdout
-        assert "Traceback" not in full.stdout + full.stderr
+        full = train(*SMALL, "seed=range(12)", *words)
+        assert full.status == 0
+        assert "MLflow did not answer" in full.output
+        assert "full" in full.output
+        assert "make sync" in full.output
+        assert "Traceback" not in full.output + full.error
         filler.unlink()
-        assert typed("seed=range(12)", *words).returncode == 0
+        assert train(*SMALL, "seed=range(12)", *words).status == 0
         assert len(recorded(database)) == len(set(recorded(database))) == 12
 
 
-def test_results_that_cannot_be_written_to_are_named(tmp_path: Path) -> None:
+def test_results_that_cannot_be_written_to_are_named(train: Train, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        refused = typed("seed=0,1", f"results_dir={disk}")
-    assert refused.returncode == 1
-    assert "results_dir must be a folder that can be written to" in refused.stderr
-    assert "Traceback" not in refused.stderr
+        refused = train(*SMALL, "seed=0,1", f"results_dir={disk}")
+    assert refused.status == 1
+    assert "results_dir must be a folder that can be written to" in refused.error
+    assert "Traceback" not in refused.error

@@ -26,7 +26,7 @@ def test_runs_are_recorded_on_a_server(server: str, tmp_path: Path) -> None:
             seed=seed,
             training=nnlab.TrainingConfig(iterations=20),
             results_dir=str(tmp_path / "results"),
-            tracking=nnlab.TrackingConfig(uri=server, experiment="remote"),
+            tracking=nnlab.TrackingConfig(uri=server, experiment="remote", report=False),
         )
         for seed in range(2)
     ]

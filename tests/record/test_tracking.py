@@ -32,7 +32,7 @@ def configs(results: Path) -> list[nnlab.RunConfig]:
             init=nnlab.InitConfig(scale=scale),
             training=nnlab.TrainingConfig(iterations=40),
             results_dir=str(results),
-            tracking=nnlab.TrackingConfig(experiment="small"),
+            tracking=nnlab.TrackingConfig(experiment="small", report=False),
         )
         for scale in (0.0, 0.01)
         for seed in range(2)
@@ -73,7 +73,7 @@ def test_curves_are_points_of_those_on_disk_first_and_last_among_them(quantity: 
     config = nnlab.RunConfig(
         training=nnlab.TrainingConfig(iterations=2000),
         results_dir=str(results),
-        tracking=nnlab.TrackingConfig(experiment="small"),
+        tracking=nnlab.TrackingConfig(experiment="small", report=False),
     )
     run = nnlab.run(config, tracking=True)
     points = client(results).get_metric_history(recorded(results)[0].info.run_id, quantity)
@@ -108,7 +108,7 @@ def test_numbers_that_are_not_finite_are_tagged_not_logged(configs: list[nnlab.R
         model=nnlab.ModelConfig(depth=0),
         training=nnlab.TrainingConfig(iterations=5000, learning_rate=10.0),
         results_dir=str(results),
-        tracking=nnlab.TrackingConfig(experiment="small"),
+        tracking=nnlab.TrackingConfig(experiment="small", report=False),
     )
     nnlab.sweep([config], n_jobs=1, tracking=True)
     entry = recorded(results)[0]
@@ -414,6 +414,41 @@ def test_a_full_disk_leaves_no_half_of_a_claim(tmp_path: Path, monkeypatch: pyte
             tell()
         assert {path.name for path in ledger.folder.iterdir()} - {".lock"} == {"f"}
     assert ledger.run_id("f") == "first"
+
+
+def test_a_claim_is_given_up_though_the_disk_is_too_full_to_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path / "results", "small", "http://127.0.0.1:1")
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    same = Ledger(tmp_path / "link", "small", "http://127.0.0.1:1")
+    ledger.settle("g", "first")
+    assert ledger.claim("f")
+    assert ledger.reclaim("g", "first")
+    assert ledger.abandoned() == same.abandoned() == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
+        ledger.abandon("f")
+        ledger.abandon("g")
+    assert sorted(ledger.abandoned()) == sorted(same.abandoned()) == ["f", "g"]
+
+
+def test_a_run_that_the_ledger_has_no_room_for_is_told_once(
+    configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow knows the run, the ledger cannot say so; the same process goes on when there is room."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_write", full)
+        with pytest.warns(UserWarning, match="No space left"):
+            nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
+    nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
+    assert sorted(entry.data.tags["fingerprint"] for entry in recorded(results)) == sorted(
+        run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)
+    )
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
             results,
             iterations,
             launcher=nnlab.LauncherConfig(backend="dask", address=address),
-            tracking=nnlab.TrackingConfig(uri=uri, experiment="cluster"),
+            tracking=nnlab.TrackingConfig(uri=uri, experiment="cluster", report=False),
         )
         finished: list[list[Run]] = []
         study = threading.Thread(target=lambda: finished.append(nnlab.sweep(configs, tracking=True)))

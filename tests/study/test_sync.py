@@ -26,7 +26,7 @@ def configs_in(results: Path, uri: str | None = None) -> list[nnlab.RunConfig]:
             init=nnlab.InitConfig(scale=scale),
             training=nnlab.TrainingConfig(iterations=30),
             results_dir=str(results),
-            tracking=nnlab.TrackingConfig(experiment="small", uri=uri),
+            tracking=nnlab.TrackingConfig(experiment="small", uri=uri, report=False),
         )
         for scale in (0.01, 1.0)
         for seed in range(3)
@@ -120,7 +120,7 @@ def test_what_another_sync_told_meanwhile_is_not_counted(results: Path) -> None:
 
 def test_a_damaged_run_keeps_no_experiment_from_being_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
-        tracking = nnlab.TrackingConfig(experiment=name)
+        tracking = nnlab.TrackingConfig(experiment=name, report=False)
         nnlab.sweep([replace(each, tracking=tracking) for each in configs_in(results)[:2]], n_jobs=1)
     folder = next((results / "runs" / "a").glob("[!.]*"))
     shutil.copytree(folder, folder.with_name("copied"))
