@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nnlab.datasets import Dataset, load_dataset
     from nnlab.findings.analysis import load_curves, load_runs
     from nnlab.record.history import Run
-    from nnlab.study.execute import StudyError, run, sweep
+    from nnlab.study.sweep import StudyError, run, sweep
 
 __all__ = [
     "ConfigError",
@@ -59,7 +59,7 @@ _HOMES = {
     "nnlab.datasets": ("Dataset", "load_dataset"),
     "nnlab.findings.analysis": ("load_curves", "load_runs"),
     "nnlab.record.history": ("Run",),
-    "nnlab.study.execute": ("StudyError", "run", "sweep"),
+    "nnlab.study.sweep": ("StudyError", "run", "sweep"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

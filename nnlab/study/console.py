@@ -9,7 +9,8 @@ from pathlib import Path
 from nnlab.config import RunConfig
 from nnlab.record.history import Run
 from nnlab.record.store import DamagedRunError
-from nnlab.study.execute import Study, repeat_command
+from nnlab.study.execute import Study
+from nnlab.study.plan import repeat_command
 from nnlab.study.workers import Failure
 
 __all__ = ["CUT_OFF", "conduct"]

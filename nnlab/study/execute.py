@@ -5,12 +5,10 @@ import dataclasses
 import datetime
 import math
 import platform
-import shlex
 import signal
 import subprocess
 import threading
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.config import ConfigError, RunConfig, overrides, results_path
+from nnlab.config import ConfigError, RunConfig, results_path
 from nnlab.record.history import Run
 from nnlab.record.level import views_if_level
 from nnlab.record.logbook import Logbook, Summary
@@ -27,17 +25,13 @@ from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
 from nnlab.record.store import DamagedRunError, Store
 from nnlab.record.tracking import SweepTracker, Tracker
 from nnlab.study.pages import sweep_of_before, write_page, write_tables
-from nnlab.study.plan import Job, plan_stacks, prepare, swept_keys
+from nnlab.study.plan import Job, plan_stacks, prepare, repeat_command, swept_keys
 from nnlab.study.workers import Failure, cores, train_stacks
 
-__all__ = ["Study", "StudyError", "repeat_command", "run", "sweep"]
+__all__ = ["Study"]
 
 LOGGING_SECONDS = 0.04
 """About what one run costs the writer with MLflow on SQLite (`make bench`)."""
-
-
-class StudyError(RuntimeError):
-    """Some runs of a study raised. The others are kept."""
 
 
 @dataclass
@@ -368,42 +362,6 @@ class Study:
         tracker.log(run, job.name, folder, self.swept, tags, anew=self._force, figures=figures)
 
 
-def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: bool = False) -> list[Run]:
-    """Train many networks and return their runs in the order given.
-
-    Like networks are trained together as stacks, in `n_jobs` worker processes (None: one per core). Every run is
-    kept in the results folder; one that is there already is read, not made again. With `tracking` it is recorded
-    in MLflow as well.
-
-    Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
-    failed; the others are kept. Warns if the tracking server did not answer; everything is on disk then.
-    """
-    if isinstance(configs, RunConfig):
-        raise ConfigError("configs must be a list of RunConfig, got one: [config], or nnlab.run(config)")
-    configs = list(configs)
-    if not configs:
-        return []
-    study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
-    with study.heeding_stops():
-        results = list(study.execute())
-    if study.offline:
-        warnings.warn(
-            f"MLflow did not answer: {study.offline}. All runs are on disk; `make sync` tells it later.", stacklevel=2
-        )
-    failures = [result for result in results if isinstance(result, Failure)]
-    if failures:
-        raise StudyError(
-            f"{len(failures)} of {len(configs)} runs failed; the first, {failures[0].job.name}:\n{failures[0].text}"
-        )
-    fresh = {result.fingerprint: result for result in results if isinstance(result, Run)}
-    return [fresh.get(job.fingerprint) or study.store.read(job.fingerprint) for job in study.jobs]
-
-
-def run(config: RunConfig, *, tracking: bool = False) -> Run:
-    """Train one network: a sweep of one."""
-    return sweep([config], n_jobs=1, tracking=tracking)[0]
-
-
 def _first_line(error: BaseException) -> str:
     """Return what an error says, in one line: what the database said, where it began with one.
 
@@ -414,11 +372,6 @@ def _first_line(error: BaseException) -> str:
         error = getattr(cause, "orig", None) or error
         cause = cause.__cause__ or cause.__context__
     return (str(error).splitlines() or [""])[0] or type(error).__name__
-
-
-def repeat_command(job: Job) -> str:
-    """Return what to type to make one run of a study alone."""
-    return f"python experiments/train.py {shlex.join(overrides(job.config))}"
 
 
 def _note(summary: Summary, result: Run | Failure) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,23 @@ from math import ceil
 
 import numpy as np
 
-from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, independent_keys, resolve, setting_name
+from nnlab.config import (
+    ConfigError,
+    RunConfig,
+    fingerprint,
+    flatten,
+    independent_keys,
+    overrides,
+    resolve,
+    setting_name,
+)
 from nnlab.datasets import Dataset, file_digest, load_dataset
 from nnlab.network.inplace import working_set
 from nnlab.network.parameters import parameter_count
 from nnlab.study.run import layer_sizes
 from nnlab.validation import validate
 
-__all__ = ["Job", "Stack", "plan_stacks", "prepare", "run_name", "seconds", "swept_keys"]
+__all__ = ["Job", "Stack", "plan_stacks", "prepare", "repeat_command", "run_name", "seconds", "swept_keys"]
 
 CACHE = 1 << 20
 """Bytes that a stack's widest layer may touch: the L2 cache of one core on common servers."""
@@ -112,6 +122,11 @@ def run_name(config: RunConfig, swept: Sequence[str]) -> str:
     """Return a name made of what was swept: `tanh h4 scale 0.01 seed 3`."""
     values = flatten(config)
     return setting_name({key: values[key] for key in swept or _UNSWEPT})
+
+
+def repeat_command(job: Job) -> str:
+    """Return what to type to make one run of a study alone."""
+    return f"python experiments/train.py {shlex.join(overrides(job.config))}"
 
 
 def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
