@@ -46,6 +46,10 @@ class Dataset:
     y_mean: Array
     y_scale: Array
 
+    def unstandardized(self, X: Array) -> Array:
+        """Return examples X (n_x, m) of this data set in its original units, which `Run.predict` takes."""
+        return X * self.x_scale + self.x_mean
+
 
 def load_dataset(data: DataConfig) -> Dataset:
     """Return the data set of a config; None in it stands for what the data set brings.

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import nnlab
 from nnlab.config import DATA, ConfigError, DataConfig
 from nnlab.datasets import DRAWN, READ, file_digest, load_dataset
 from nnlab.tables import read_table
@@ -581,3 +582,19 @@ def test_the_digest_is_of_the_content(tmp_path):
     # The first 16 digits of the published test vector of SHA-256 (FIPS 180-2, appendix B.1).
     assert file_digest(str(first)) == file_digest(str(copy)) == "ba7816bf8f01cfea"
     assert file_digest(str(other)) != file_digest(str(first))
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "moons"])
+def test_a_run_answers_to_examples_in_their_own_units(name: str, tmp_path: Path) -> None:
+    config = nnlab.RunConfig(
+        data=nnlab.DataConfig(name),
+        training=nnlab.TrainingConfig(iterations=30, learning_rate=0.1),
+        results_dir=str(tmp_path),
+    )
+    run, data = nnlab.run(config), nnlab.load_dataset(config.data)
+    answer = run.predict(data.unstandardized(data.X_test))
+    if data.task == "regression":
+        error = (answer - data.y_mean) / data.y_scale - data.Y_test
+        assert run.metrics["r2/test"] == pytest.approx(1 - np.mean(np.square(error)) / np.var(data.Y_test))
+    else:
+        assert run.metrics["accuracy/test"] == np.mean(answer == data.Y_test)

@@ -25,7 +25,17 @@ from nnlab.findings.statistics import aggregate
 from nnlab.record.mlflow_store import SQLITE, check_store, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.store import DamagedRunError, Store
 
-__all__ = ["IncompleteError", "holes", "load_curves", "load_runs", "summary_table", "varied", "verdict_table"]
+__all__ = [
+    "IncompleteError",
+    "decimals",
+    "holes",
+    "load_curves",
+    "load_runs",
+    "most_seeds",
+    "summary_table",
+    "varied",
+    "verdict_table",
+]
 
 
 # ---- runs
@@ -330,11 +340,21 @@ def summary_table(
     return _laid_out(table[keys], cells, metric, len(runs))
 
 
+def most_seeds(runs: pd.DataFrame, keys: Sequence[str]) -> int:
+    """Return how many seeds the setting of these keys has that has most."""
+    return int(runs.groupby(list(keys), dropna=False)["seed"].nunique().max() if keys else runs["seed"].nunique())
+
+
+def decimals(number: float, digits: int = 3) -> str:
+    """Return a number with so many decimals, or of so many digits where it has diverged."""
+    return f"{number:.{digits}f}" if abs(number) < 1e6 else f"{number:.{digits}g}"
+
+
 def _cell(estimate: float, low: float, high: float, digits: int) -> str:
     if np.isnan(estimate):
         return "-"
-    ends = "" if np.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"  # fewer would put it outside of them
-    return f"{estimate:.{digits}f}{ends}"
+    value, *ends = (decimals(number, digits) for number in (estimate, low, high))  # fewer would put it outside of them
+    return value if np.isnan(low) else f"{value} [{', '.join(ends)}]"
 
 
 def verdict_table(runs: pd.DataFrame, swept: Sequence[str], *, allow_incomplete: bool = False) -> pd.DataFrame:
@@ -357,6 +377,7 @@ def _laid_out(settings: pd.DataFrame, cells: Sequence[str], name: str, runs: int
     if not keys:
         return pd.DataFrame({name: list(cells)}, index=pd.Index([f"{runs} runs"]))
     across = max(keys, key=lambda key: (settings[key].nunique(), key))
+    settings = settings.astype({key: object for key in keys if settings[key].isna().any()}).fillna("none")
     placed = pd.Series(list(cells), index=pd.MultiIndex.from_frame(settings), name=name, dtype="str")
     return placed.unstack(across) if len(keys) > 1 else settings.assign(**{name: placed.to_numpy()}).set_index(keys)
 

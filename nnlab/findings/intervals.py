@@ -121,13 +121,16 @@ def interval(
     return Interval(estimate, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
 
 
-def interval_name(seeds: int) -> str:
-    """Return what the 95 % interval of settings of so many seeds may be called: of fewer than six it is a range.
+def interval_name(seeds: int, statistic: str = "iqm", *, pooled: bool = False) -> str:
+    """Return what the 95 % interval over so many seeds may be called, of one setting or `pooled` over several.
 
-    An interval of so few is hardly more than the least and the largest of them (see `interval`). Crossed strata do not
-    help: they are of the same seeds.
+    Of fewer than six seeds it covers less than it says (see `interval`): of the median or the IQM of one setting it is
+    the range of its runs, of a mean or of several settings less than that, and called only by how it was made. Crossed
+    strata do not help: they are of the same seeds.
     """
-    return "95 % interval" if seeds >= 6 else "range"
+    if seeds >= 6:
+        return "95 % interval"
+    return "bootstrap interval" if pooled or statistic == "mean" else "range"
 
 
 def _check(name: str, value: str, legal: Sequence[str] | Mapping[str, object]) -> None:

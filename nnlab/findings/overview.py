@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nnlab.findings.analysis import load_runs, summary_table, verdict_table
+from nnlab.findings.analysis import load_runs, most_seeds, summary_table, verdict_table
 from nnlab.findings.intervals import interval_name
-from nnlab.findings.settings import holes
+from nnlab.findings.settings import by_architecture, holes
 
 __all__ = ["overview"]
 
@@ -19,10 +19,11 @@ def overview(experiment: str, results_dir: str, swept: Sequence[str], fingerprin
     Raises DamagedRunError if a run of the experiment cannot be read, ConfigError if there are none.
     """
     runs = load_runs(experiment, results_dir)
-    runs = runs[runs["fingerprint"].isin(fingerprints)]
+    runs = by_architecture(runs[runs["fingerprint"].isin(fingerprints)])
     if runs.empty:
         return ""
-    seeds = runs["seed"].nunique()
+    swept = [key for key in swept if key in runs]
+    seeds = most_seeds(runs, [key for key in swept if key != "seed"])
     blocks = [f"verdicts (with counts where seeds differ)\n{_wide(verdict_table(runs, swept, allow_incomplete=True))}"]
     for metric in METRICS:
         if metric in runs:

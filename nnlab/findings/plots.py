@@ -5,13 +5,15 @@ the runs of all of them as `among`. Figures of a single network are in `nnlab.fi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
-from matplotlib.colors import ListedColormap, LogNorm, to_rgb
+from matplotlib.colors import ListedColormap, LogNorm, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -26,17 +28,20 @@ __all__ = [
     "COLOURS",
     "MARKERS",
     "VERDICTS",
+    "clipped",
     "cost_curves",
     "count",
-    "diverged",
     "gradient_flow",
     "ink",
+    "labels",
     "log_scale",
     "metric_by_value",
     "name_ends",
     "panels",
     "pooled",
     "signal_by_layer",
+    "spread_name",
+    "values_of",
     "verdict_map",
 ]
 
@@ -68,8 +73,14 @@ BAND_RESAMPLES = 200
 """Of a band's bootstrap: its edge is drawn a pixel wide, and there are dozens of checkpoints."""
 
 
+MOST_TICKS = 16
+"""So many values are named along an axis."""
+
 MOST_LABELS = 6
 """So many lines are named at their ends too."""
+
+FAR_BELOW = 30
+"""References below all runs by more than this factor are named and not drawn."""
 
 MOST_COST = 1e3
 """Costs are drawn up to this multiple of their median, higher ones at the upper edge: 1e300 would press all flat."""
@@ -87,8 +98,9 @@ def cost_curves(
 
     `curves` has the columns iteration, value, fingerprint, seed, and every config key that varies between the runs:
     they are the strata of the interval (`statistics.aggregate`). `references` are costs to compare with by name, drawn
-    dashed. The iteration axis is logarithmic from 1 on, since most happens early. A cost that is not finite counts as
-    infinite in the median; it is drawn at the upper edge, and the legend says of how many runs.
+    dashed; those far below all runs stand in the legend alone. The iteration axis is logarithmic from 1 on, since most
+    happens early. A cost that is not finite counts as infinite in the median; what is far above the others is drawn at
+    the upper edge, and the legend says of how many runs. More values than there are colours have those of a scale.
     """
     whole = _whole(curves, ax, among)
     low, high = _drawable(whole["value"].to_numpy(np.float64))
@@ -101,10 +113,9 @@ def cost_curves(
         lower_is_better=True,
         allow_incomplete=True,
     )
-    values = _values(whole, by)
-    ends = []
-    for number, value in enumerate(values):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    values = values_of(whole, by)
+    names, ends = labels(values), []
+    for number, (value, name, colour, marker, legend) in enumerate(_series(values)):
         band = bands[_is(bands[by], value)]
         if band.empty:
             continue
@@ -119,15 +130,19 @@ def cost_curves(
             marker=marker,
             markevery=(number, 7),
             markersize=4.5,
-            label=_label(value),
+            label=legend,
         )
-        ends.append((float(middle.iloc[-1]), _label(value), colour))
-    if len(values) > MOST_LABELS:
+        ends.append((float(middle.iloc[-1]), name, colour))
+    if len(names) > MOST_LABELS:
         ends.clear()
     highest_first = sorted((references or {}).items(), key=lambda reference: -reference[1])
     for (name, cost), style in zip(highest_first, ("--", ":", "-.") * len(highest_first), strict=False):
-        ax.axhline(cost, color="0.25", linestyle=style, linewidth=1, label=_literal(name))
-        ends.append((cost, f"{cost:.3f}", "#404040"))
+        look: dict[str, Any] = {"color": "0.25", "linestyle": style, "linewidth": 1}
+        if cost < low / FAR_BELOW:  # its line would press all others flat
+            ax.plot([], [], **look, label=f"{_literal(name)}:\n{cost:.2g}, far below")
+            continue
+        ax.axhline(cost, **look, label=_literal(name))
+        ends.append((cost, f"{cost:.3g}", "#404040"))
     ax.update_datalim([(0, low), (0, high)])
     ax.autoscale_view()
     ax.set_xscale("symlog", linthresh=1)
@@ -136,17 +151,19 @@ def cost_curves(
     ax.set_xlabel("iteration")
     ax.set_ylabel("cost on the training data (mean loss)")
     name_ends(ax, ends)
-    title = f"{by}:\n{_caption('median', curves, [by], whole, bands)}"
-    lost = diverged(whole)
-    if lost:
-        title += f"\n({lost} of {whole['fingerprint'].nunique()} runs diverged:\ncounted as infinite)"
+    title = f"{_some(by, values)}:\n{_caption('median', curves, [by], whole, bands)}"
+    above = clipped(whole)
+    if above:
+        title += f"\n({above} of {whole['fingerprint'].nunique()} runs leave at the\nupper edge and lie on it)"
     ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
 
-def diverged(curves: pd.DataFrame) -> int:
-    """Return how many runs have a value that is not finite."""
-    return int(curves.loc[~np.isfinite(curves["value"].to_numpy(np.float64)), "fingerprint"].nunique())
+def clipped(curves: pd.DataFrame) -> int:
+    """Return how many runs have a cost above what `cost_curves` draws, or one that is not finite."""
+    values = curves["value"].to_numpy(np.float64)
+    _, high = _drawable(values)
+    return int(curves.loc[~(values <= high), "fingerprint"].nunique())
 
 
 def _drawable(costs: Array) -> tuple[float, float]:
@@ -182,13 +199,12 @@ def metric_by_value(
     from being one.
     """
     whole = _whole(runs, ax, among)
-    values = _values(whole, x)
+    values = values_of(whole, x)
     keys = [x] if by is None else [by, x]
     table = aggregate(runs, metric, keys, statistic, allow_incomplete=True)
-    groups: list[object] = [None] if by is None else _values(whole, by)
+    groups: list[object] = [None] if by is None else values_of(whole, by)
     width = min(0.12, 0.7 / len(groups))
-    for number, group in enumerate(groups):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    for number, (group, _, colour, marker, legend) in enumerate(_series(groups)):
         ours, its = (runs, table) if by is None else (runs[_is(runs[by], group)], table[_is(table[by], group)])
         if its.empty:
             continue
@@ -205,12 +221,12 @@ def metric_by_value(
             markersize=4.5,
             linewidth=1.5,
             capsize=2.5,
-            label=None if by is None else _label(group),
+            label=None if by is None else legend,
         )
     baseline = f"reference/affine_{metric}"
     if baseline in runs and runs[baseline].nunique(dropna=False) == 1 and np.isfinite(level := runs[baseline].iloc[0]):
         _reference(ax, level, "best affine model")
-    ax.set_xticks(range(len(values)), [_label(value) for value in values])
+    _name_ticks(ax, values)
     ax.set_xlim(-0.5, len(values) - 0.5)
     ax.set_xlabel(x)
     ax.set_ylabel(_unit(metric))
@@ -219,7 +235,8 @@ def metric_by_value(
         ax.set_title(title.replace("\n", " "), fontsize=8)
         title = ""
     if ax.get_legend_handles_labels()[1]:
-        ax.legend(title=f"{by}:\n{title}" if title else "", frameon=False, fontsize=8, title_fontsize=8)
+        shown = f"{_some(by, groups)}:\n{title}" if by and title else ""
+        ax.legend(title=shown, frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
 
@@ -230,10 +247,11 @@ def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFram
     """Draw a tile for each pair of values of two swept keys, in the colour and with the letter of its verdict.
 
     Where runs of one tile differ, as seeds do, the tile is divided into stripes as wide as their share of the runs, and
-    carries the letter and count of the most frequent verdict. A tile without runs stays empty.
+    carries the letter and count of the most frequent verdict, or the letters of all that are. A tile without runs stays
+    empty.
     """
     whole = _whole(runs, ax, among)
-    columns, rows = _values(whole, x), _values(whole, y)
+    columns, rows = values_of(whole, x), values_of(whole, y)
     for name in [name for name in VERDICTS if name in set(runs["verdict"])]:
         letter, colour = VERDICTS[name]
         ax.add_patch(Rectangle((-9, -9), 1, 1, facecolor=colour, edgecolor="0.6", label=f"{letter}  {name}"))
@@ -250,9 +268,10 @@ def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFram
             tiles.append(Rectangle((left, row - 0.5), share, 1))
             colours.append(VERDICTS[name][1])
             left += share
-        letter, colour = VERDICTS[tile.index[0]]
+        first = [name for name in VERDICTS if tile.get(name) == tile.max()]
+        letters, colour = " ".join(VERDICTS[name][0] for name in first), VERDICTS[first[0]][1]
         divided = len(tile) > 1
-        text = f"{letter} {tile.iloc[0]}/{tile.sum()}" if divided else letter
+        text = f"{letters} {tile.max()}/{tile.sum()}" if divided else letters
         # The white edge parts the words from the stripes that they stand on.
         edge = "white" if divided else "none"
         box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": edge, "linewidth": 1.2}
@@ -264,8 +283,8 @@ def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFram
         ax.axvline(border, color="white", linewidth=1.5)
     for border in np.arange(len(rows) + 1) - 0.5:
         ax.axhline(border, color="white", linewidth=1.5)
-    ax.set_xticks(range(len(columns)), [_label(value) for value in columns])
-    ax.set_yticks(range(len(rows)), [_label(value) for value in rows])
+    _name_ticks(ax, columns)
+    ax.set_yticks(range(len(rows)), labels(rows))
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     over = pooled(runs, [x, y], whole)
@@ -344,13 +363,13 @@ def signal_by_layer(
     ratio = curves.assign(value=squares).dropna(subset=["value"])
     table = aggregate(ratio, "value", [by, "layer"], "mean", resamples=BAND_RESAMPLES, allow_incomplete=True)
     table[["estimate", "low", "high"]] = np.sqrt(table[["estimate", "low", "high"]])
-    for number, value in enumerate(_values(whole, by)):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    values = values_of(whole, by)
+    for value, _, colour, marker, legend in _series(values):
         line = table[_is(table[by], value)]
         if line.empty:
             continue
         ax.fill_between(line["layer"], line["low"], line["high"], color=colour, alpha=0.25, linewidth=0)
-        ax.plot(line["layer"], line["estimate"], color=colour, marker=marker, markersize=4.5, label=_label(value))
+        ax.plot(line["layer"], line["estimate"], color=colour, marker=marker, markersize=4.5, label=legend)
         if theory and value in theory:
             expected = theory[value]
             ax.plot(range(1, len(expected) + 1), expected, color=colour, linestyle="--", linewidth=1)
@@ -360,7 +379,7 @@ def signal_by_layer(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("layer (1: next to the inputs)")
     ax.set_ylabel("rms dZ / rms dZ of the output")
-    title = f"{by}:\n{_caption('root mean square', curves, [by], whole, table)}"
+    title = f"{_some(by, values)}:\n{_caption('root mean square', curves, [by], whole, table)}"
     ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
     return ax
 
@@ -377,7 +396,7 @@ def _whole(frame: pd.DataFrame, ax: Axes, among: pd.DataFrame | None) -> pd.Data
     return among if among is not None else _PANELS.get(ax.figure, frame)
 
 
-def _values(frame: pd.DataFrame, key: str) -> list[object]:
+def values_of(frame: pd.DataFrame, key: str) -> list[object]:
     """Return the values of a key, sorted, and None last where it is missing."""
     return [*sorted(frame[key].dropna().unique()), *([None] if frame[key].isna().any() else [])]
 
@@ -401,16 +420,22 @@ def pooled(frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame | None
     `shown` are the keys by which the runs are told apart; what else was varied is pooled. `whole` are the runs of all
     panels, where `frame` is one. Empty if nothing is pooled.
     """
-    whole = (frame if whole is None else whole).drop_duplicates("fingerprint") if "fingerprint" in frame else frame
-    keys = [key for key in varied(whole) if key not in shown and frame[key].nunique(dropna=False) > 1]
-    apart = [key for key in varied(whole) if key not in keys]
-    cells = whole.groupby(list(dict.fromkeys([*shown, *apart])), dropna=False) if [*shown, *apart] else None
     words = []
-    for key in keys:
-        counts = np.array([whole[key].nunique(dropna=False)]) if cells is None else cells[key].nunique(dropna=False)
+    for key, counts in _pooled(frame, shown, whole).items():
         most = ("up to " if counts.min() < counts.max() else "") + f"{counts.max()}"
         words.append(f"{most} seeds" if key == "seed" else f"{most} values of {key}")
     return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
+
+
+def _pooled(frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame | None) -> dict[str, NDArray[Any]]:
+    """Return the keys that are pooled, each with how many of its values the points of a figure are of."""
+    whole = (frame if whole is None else whole).drop_duplicates("fingerprint") if "fingerprint" in frame else frame
+    keys = [key for key in varied(whole) if key not in shown and frame[key].nunique(dropna=False) > 1]
+    apart = list(dict.fromkeys([*shown, *(key for key in varied(whole) if key not in keys)]))
+    if not apart:
+        return {key: np.array([whole[key].nunique(dropna=False)]) for key in keys}
+    cells = whole.groupby(apart, dropna=False)
+    return {key: cells[key].nunique(dropna=False).to_numpy() for key in keys}
 
 
 def _caption(
@@ -420,12 +445,22 @@ def _caption(
     over = pooled(frame, shown, whole)
     if not over:
         return "one run each"
-    ends = f"\nand its {interval_name(frame['seed'].nunique())}" if table["low"].notna().any() else ""
+    kind = "mean" if statistic in ("mean", "root mean square") else "iqm"
+    ends = f"\nand its {spread_name(frame, shown, whole, kind)}" if table["low"].notna().any() else ""
     return f"{statistic} over\n{_broken(over)}{ends}"
 
 
+def spread_name(
+    frame: pd.DataFrame, shown: Sequence[str], whole: pd.DataFrame | None = None, statistic: str = "iqm"
+) -> str:
+    """Return what the intervals of a figure's points are called, given the keys that tell the points apart."""
+    counts = _pooled(frame, shown, whole)
+    seeds = int(counts["seed"].max()) if "seed" in counts else 1
+    return interval_name(seeds, statistic, pooled=list(counts) != ["seed"])
+
+
 def _broken(words: str) -> str:
-    return words.replace(" and ", "\nand ")
+    return words.replace(", ", ",\n").replace(" and ", "\nand ")
 
 
 # ---- several of them on a page
@@ -466,6 +501,8 @@ def panels(
         if row < shape[0] - 1:
             ax.set_xlabel("")
     _share_legend(figure, axes.ravel().tolist())
+    if shape[1] == 1:  # no wider than a panel, or it would run into the legend beside it
+        title = title.replace(" by ", "\nby ", 1)
     figure.suptitle(f"{title}\n{count(frame)}", fontsize=11)
     return figure
 
@@ -474,7 +511,8 @@ def _parts(frame: pd.DataFrame, key: str | None) -> list[tuple[str, NDArray[np.b
     """Return the values of a key and which rows have them; all rows for no key."""
     if key is None:
         return [("", np.ones(len(frame), bool))]
-    return [(_label(value), _is(frame[key], value)) for value in _values(frame, key)]
+    values = values_of(frame, key)
+    return [(name, _is(frame[key], value)) for value, name in zip(values, labels(values), strict=True)]
 
 
 def count(frame: pd.DataFrame) -> str:
@@ -517,7 +555,7 @@ def log_scale(ax: Axes) -> None:
 def _reference(ax: Axes, level: float, name: str) -> None:
     """Draw a dashed line across, named in the legend; its level stands outside, where it covers nothing."""
     ax.axhline(level, color="0.25", linestyle="--", linewidth=1, label=_literal(name))
-    ax.text(1.01, level, f"{level:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color="0.25")
+    ax.text(1.01, level, f"{level:.3g}", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color="0.25")
 
 
 def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -561,6 +599,38 @@ def _unit(metric: str) -> str:
 
 def _label(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else _literal(f"{value}")
+
+
+def labels(values: Sequence[object]) -> list[str]:
+    """Return the names of values: numbers as short as they can be told apart."""
+    short = [_label(value) for value in values]
+    return short if len(set(short)) == len(short) else [_label(str(value)) for value in values]
+
+
+def _series(values: Sequence[object]) -> list[tuple[object, str, str, str, str]]:
+    """Return each value with its name, colour, marker and legend entry, which starts with _ where it has none.
+
+    More values than there are colours take those of a scale, in their order, and a few of them stand in the legend.
+    """
+    count, names = len(values), labels(values)
+    scale = [to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
+    colours = COLOURS if count <= len(COLOURS) else scale
+    named = set(np.linspace(0, count - 1, min(count, len(COLOURS))).round().astype(int).tolist())
+    return [
+        (value, name, colours[place], MARKERS[place % len(MARKERS)], name if place in named else f"_{name}")
+        for place, (value, name) in enumerate(zip(values, names, strict=True))
+    ]
+
+
+def _some(key: str, values: Sequence[object]) -> str:
+    """Return how a legend is headed: not all of many values stand in it."""
+    return key if len(values) <= len(COLOURS) else f"{key}, {len(COLOURS)} of {len(values)} values"
+
+
+def _name_ticks(ax: Axes, values: Sequence[object]) -> None:
+    """Name the places 0, 1, ... of the axis; of many values as many as have room."""
+    step = -(-len(values) // MOST_TICKS)
+    ax.set_xticks(range(0, len(values), step), labels(values)[::step])
 
 
 def _literal(text: str) -> str:

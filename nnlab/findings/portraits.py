@@ -54,7 +54,7 @@ def _window(X: np.ndarray) -> tuple[np.ndarray, float]:
 def decision_boundary(answers: pd.DataFrame, ax: Axes, data: Dataset, note: str = "") -> Axes:
     """Draw the probability of class 1 over the plane, the boundary at 0.5, and the training examples.
 
-    `answers` is a frame of `boundary`. Colours run from 0 (blue) over 0.5 (white) to 1 (vermilion), the same in every
+    `answers` is a frame of `boundary`. Colours run from 0 (blue) over 0.5 (white) to 1 (red), the same in every
     panel; examples of class 1 are triangles. `note` stands in the corner: accuracy and verdict.
     """
     table = answers.pivot(index="x2", columns="x1", values="probability")

@@ -6,7 +6,7 @@ Self-contained; opens without network. The page is laid out in report.html.j2.
 import base64
 import io
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import jinja2
@@ -18,26 +18,40 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nnlab.config import RunConfig, flatten, results_path
-from nnlab.findings.analysis import holes, load_curves, load_runs, summary_table, varied, verdict_table
+from nnlab.findings.analysis import (
+    decimals,
+    holes,
+    load_curves,
+    load_runs,
+    most_seeds,
+    summary_table,
+    varied,
+    verdict_table,
+)
 from nnlab.findings.intervals import interval_name
 from nnlab.findings.plots import (
     COLOURS,
     VERDICTS,
+    clipped,
     cost_curves,
     count,
-    diverged,
     ink,
+    labels,
     metric_by_value,
     panels,
     pooled,
+    spread_name,
+    values_of,
     verdict_map,
 )
-from nnlab.findings.settings import constant
+from nnlab.findings.settings import by_architecture, constant
 from nnlab.record.logbook import Logbook, Summary
 
 __all__ = ["panel_keys", "report"]
 
 MOST_PANELS = 4
+LEAST_SCORE = -1.0
+"""An r2 below it, as of runs that diverged, would press the others flat."""
 METRICS = ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train")
 TOGETHER = r"(?<=[a-z]) (?=\d)|(?<=,) (?=[^\s\]]+\])"
 """The spaces of "healthy 4" and "[0.63, 0.67]", where a narrow cell must not break."""
@@ -71,7 +85,7 @@ def report(
     """
     everything = load_runs(experiment, results_dir)
     runs = everything if fingerprints is None else everything[everything["fingerprint"].isin(list(fingerprints))]
-    runs = runs.reset_index(drop=True)
+    runs = by_architecture(runs.reset_index(drop=True))
     swept = varied(runs)
     logbook = Logbook(results_path(results_dir))
     sweeps = [sweep for sweep in logbook if sweep.experiment == experiment]
@@ -126,14 +140,17 @@ def _failures(sweeps: Sequence[Summary], made: Collection[str]) -> list[dict[str
 
 
 def _values(runs: pd.DataFrame, swept: Sequence[str]) -> Block | None:
-    rows = {key: ", ".join(str(value) for value in sorted(runs[key].dropna().unique())) for key in swept}
+    rows = {key: _listed_values(runs, key) for key in swept}
     for key in flatten(RunConfig()):
         # What never varied alone may be what made the difference; what a data set brings with it belongs to it.
-        if key.split(".")[0] in ("model", "init", "training") and key in runs and key not in swept:
-            values = runs[key].dropna().unique()
-            if len(values) > 1:
-                rows[f"{key} (never alone)"] = ", ".join(str(value) for value in sorted(values))
+        own = key.split(".")[0] in ("model", "init", "training") and key in runs and key not in swept
+        if own and runs[key].nunique(dropna=False) > 1:
+            rows[f"{key} (never alone)"] = _listed_values(runs, key)
     return _table("varied keys", pd.DataFrame({"values": rows})) if rows else None
+
+
+def _listed_values(runs: pd.DataFrame, key: str) -> str:
+    return ", ".join(labels(values_of(runs, key)))
 
 
 def _same(runs: pd.DataFrame) -> Block:
@@ -142,8 +159,9 @@ def _same(runs: pd.DataFrame) -> Block:
 
 
 def _scores(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
-    seeds = runs["seed"].nunique()
-    over = pooled(runs, [key for key in swept if key != "seed"]) or "one run each"
+    keys = [key for key in swept if key != "seed"]
+    seeds = most_seeds(runs, keys)
+    over = pooled(runs, keys) or "one run each"
     text = f"Interquartile mean over {over}, in brackets its {interval_name(seeds)}."
     if seeds >= 6:
         text += " Where fewer than six runs are there, it is their range."
@@ -196,13 +214,15 @@ def _verdicts(runs: pd.DataFrame, swept: Sequence[str]) -> Section:
         f"One word says why a run learned or not. A tile is of {over or 'one run'}; the table counts where they differ."
     )
     if (runs["verdict"] == "healthy").any():
-        text += " Healthy is what fits the training data better than the best affine model can, however little better."
+        text += (
+            " Healthy is what fits the training data better than the best affine model can, however little better, or, "
+            "where that one fits all but perfectly, brings the cost below a twentieth of what class shares alone cost."
+        )
     return Section("Verdicts", text, [*blocks, _table("verdicts", table)])
 
 
 def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return the figures: few values side by side as panels, some as colours, many along the axis."""
-    panel, by, x = _arranged(runs, swept)
     rows, columns, colours = panel_keys(runs, swept)
     curves = load_curves(runs, ["cost/train"])
     curves = curves.merge(runs[list(dict.fromkeys(["fingerprint", "seed", *swept]))], on="fingerprint")
@@ -214,23 +234,45 @@ def _curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
         figure = panels(
             curves, columns, lambda frame, ax: cost_curves(frame, ax, colours, references), title, size, rows
         )
-        finals = runs.groupby(colours)["cost/train"].median()
-        alt = f"Curves. Median final cost: {_listed(finals)}."
-        over = pooled(runs, [key for key in (rows, columns, colours) if key])
-        text = f"Thin: every run. Thick: the median over {over or 'one run each'}, with its interval."
-        lost = diverged(curves)
-        if lost:
-            text += f" {lost} of {len(runs)} runs diverged: their cost counts as infinite, drawn at the upper edge."
+        alt = f"Curves. Median final cost: {_listed(runs, colours, 'cost/train')}."
+        shown = [key for key in (rows, columns, colours) if key]
+        over = pooled(runs, shown)
+        text = f"Thin: every run. Thick: the median over {over}, with its {spread_name(runs, shown)}."
+        text = text if over else "Every line is one run."
+        above = clipped(curves)
+        if above:
+            text += f" {above} of {len(runs)} runs leave the figure at its upper edge and are drawn on it."
         sections.append(Section("Curves", text, [_figure(figure, title, alt)]))
-    score = next((name for name in METRICS if name in runs), None)
-    if score and x != by:
-        title = f"{score} by {x} and {by}"
-        figure = panels(runs, panel, lambda frame, ax: metric_by_value(frame, ax, score, x, by), title)
-        alt = f"Points with intervals. Median over all runs: {_listed(runs.groupby(by)[score].median())}."
-        over = pooled(runs, [key for key in (panel, by, x) if key])
-        text = f"Every run a dot; the interquartile mean over {over or 'one run each'}, with its interval."
-        sections.append(Section("Scores", text, [_figure(figure, title, alt)]))
-    return sections
+    return [*sections, *filter(None, (_score_figure(runs, score) for score in _scores_to_draw(runs)))]
+
+
+def _scores_to_draw(runs: pd.DataFrame) -> list[str]:
+    """Return one score for each task, or whatever there is."""
+    return [name for name in METRICS[:2] if name in runs] or [name for name in METRICS if name in runs][:1]
+
+
+def _score_figure(runs: pd.DataFrame, score: str) -> Section | None:
+    """Return the final score of the runs whose task has it, against what was varied among them besides the seed."""
+    runs = runs[runs["task"].isin(runs.loc[runs[score].notna(), "task"])]
+    panel, by, x = _arranged(runs, varied(runs))
+    if x == "seed":
+        return None
+    group = by if by != x else None
+    title = f"{score} by {x}" + (f" and {by}" if group else "")
+    figure = panels(runs, panel, lambda frame, ax: metric_by_value(frame, ax, score, x, group), title)
+    alt = f"Points with intervals. Median over all runs: {_listed(runs, by, score)}."
+    shown = [key for key in (panel, by, x) if key]
+    over = pooled(runs, shown)
+    text = f"Every run a dot; the interquartile mean over {over}, with its {spread_name(runs, shown)}."
+    text = text if over else "Every dot is one run."
+    if figure.axes[0].get_ylim()[0] < LEAST_SCORE:
+        figure.axes[0].set_ylim(bottom=LEAST_SCORE)  # of all panels
+    outside = int((~(runs[score].astype(float) >= LEAST_SCORE)).sum())
+    if outside:
+        text += (
+            f" {outside} of {len(runs)} runs lie below {LEAST_SCORE:g} or have no finite score: they are not seen here."
+        )
+    return Section("Scores", text, [_figure(figure, title, alt)])
 
 
 def _references(runs: pd.DataFrame) -> dict[str, float]:
@@ -239,8 +281,11 @@ def _references(runs: pd.DataFrame) -> dict[str, float]:
     return {name: float(runs[key].iloc[0]) for name, key in names.items() if key in runs and runs[key].nunique() == 1}
 
 
-def _listed(values: Mapping[object, float] | pd.Series) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+def _listed(runs: pd.DataFrame, key: str, metric: str) -> str:
+    """Return the median of a metric for each value of a key."""
+    values = values_of(runs, key)
+    medians = (runs.loc[runs[key].isna() if value is None else runs[key] == value, metric].median() for value in values)
+    return ", ".join(f"{name} {decimals(median)}" for name, median in zip(labels(values), medians, strict=True))
 
 
 def _figure(figure: Figure, title: str, alt: str) -> Block:

@@ -14,6 +14,7 @@ from nnlab.config import SCIENCE, RunConfig, flatten, independent_keys, setting_
 
 __all__ = [
     "IncompleteError",
+    "by_architecture",
     "constant",
     "holes",
     "name_of",
@@ -48,6 +49,20 @@ def setting_keys(runs: pd.DataFrame) -> list[str]:
         if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
             keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
     return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+
+
+def by_architecture(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs that name every architecture by its layers, `[20, 20]`, if any of them has layers of unlike widths.
+
+    hidden_size and depth are left out then: 20 units thrice would stand beside a single layer of 20, as none does.
+    """
+    key = "model.layers"
+    if key not in runs or runs[key].isna().all():
+        return runs
+    alike = [str([width] * depth) for width, depth in zip(runs["model.hidden_size"], runs["model.depth"], strict=True)]
+    return runs.assign(**{key: runs[key].fillna(pd.Series(alike, runs.index))}).drop(
+        columns=["model.hidden_size", "model.depth"]
+    )
 
 
 def constant(runs: pd.DataFrame) -> dict[str, object]:

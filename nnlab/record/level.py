@@ -13,7 +13,7 @@ from nnlab.config import SWEEPS
 from nnlab.record.ledger import Ledger
 from nnlab.record.mlflow_store import SQLITE
 from nnlab.record.tracking import DESCRIPTION, MODEL_TAG
-from nnlab.record.views import links, same_view, views
+from nnlab.record.views import links, same_view, views_beside
 
 __all__ = ["views_if_level"]
 
@@ -24,15 +24,16 @@ def views_if_level(
     *,
     runs: Iterable[str],
     sweeps: Iterable[str],
-    swept: Iterable[str],
+    swept: Iterable[str] | None,
     best: str | None = None,
     described: bool = False,
 ) -> dict[str, str]:
     """Return what MLflow's UI shows of an experiment, with the paths, if its database in `results` lacks nothing.
 
     That is: it knows the `runs` (fingerprints) and the `sweeps` (names), nobody was cut off while telling it of others,
-    its view shows what was `swept`, the run `best` has its model, and the experiment is `described`. Empty if
-    something is missing, or the database is another one than the ledger is about, was carried here, or cannot be read.
+    its view shows what was `swept` (None: it has one), the run `best` has its model, and the experiment is `described`.
+    Empty if something is missing, or the database is another one than the ledger is about, was carried here, or cannot
+    be read.
     """
     database = results / "mlflow.db"
     try:
@@ -41,7 +42,7 @@ def views_if_level(
             if not found or not _experiment_that_knows(tables, results, SWEEPS, sweeps):
                 return {}
             tags = dict(tables.execute("SELECT key, value FROM experiment_tags WHERE experiment_id = ?", (found,)))
-            wanted = views(swept)
+            wanted = views_beside(tags, swept)
             shown = all(name in tags and same_view(tags[name], wanted[name]) for name in wanted)
             told = shown and (DESCRIPTION in tags or not described)
             if best and not _has_its_model(tables, _ledger(results, experiment).run_id(best)):

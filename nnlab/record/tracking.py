@@ -25,7 +25,7 @@ from nnlab.record.logbook import Logbook, Summary
 from nnlab.record.mlflow_store import SQLITE, connect, import_mlflow, store_uri, told_plainly
 from nnlab.record.model import save_model
 from nnlab.record.points import points
-from nnlab.record.views import links, sweeps_view, views
+from nnlab.record.views import links, sweeps_view, views_beside
 
 __all__ = ["DESCRIPTION", "MODEL_TAG", "SweepTracker", "Tracker"]
 
@@ -254,10 +254,14 @@ class Tracker(_Mirror):
         )
         self.client.set_tag(run_id, MODEL_TAG, f"{self.experiment} version {created.version}")
 
-    def share_views(self, swept: Iterable[str]) -> dict[str, str]:
-        """Make views that show what was swept and how it went; return what each shows with its path in MLflow's UI."""
-        made = views(swept)
-        self._tag_experiment(made)
+    def share_views(self, swept: Iterable[str] | None) -> dict[str, str]:
+        """Make views that show what was swept and how it went; return what each shows with its path in MLflow's UI.
+
+        None leaves views that are there as they are.
+        """
+        there = {} if swept is not None else self.client.get_experiment(self.experiment_id).tags
+        made = views_beside(there, swept)
+        self._tag_experiment({name: tag for name, tag in made.items() if there.get(name) != tag})
         return links(self.experiment_id, made)
 
     def close(self) -> None:

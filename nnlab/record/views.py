@@ -6,10 +6,10 @@ and no metric, and only the first ten runs are drawn.
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["link", "links", "same_view", "sweeps_view", "views"]
+__all__ = ["link", "links", "same_view", "sweeps_view", "views", "views_beside"]
 
 RUNS, SEEDS = "swept", "seeds"
 TAG = "mlflow.sharedViewState."
@@ -32,6 +32,16 @@ def views(swept: Iterable[str]) -> dict[str, str]:
         grouped = {**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}}
         made[TAG + SEEDS] = _saved("Averaged over seeds", grouped)
     return made
+
+
+def views_beside(tags: Mapping[str, str], swept: Iterable[str] | None) -> dict[str, str]:
+    """Return the views that an experiment with these tags is to have: of what was `swept`, None for what it has.
+
+    A single run sweeps nothing; it must not take the columns of the sweep that it is recorded beside.
+    """
+    if swept is None and TAG + RUNS in tags:
+        return {name: tag for name, tag in tags.items() if name in (TAG + RUNS, TAG + SEEDS)}
+    return views(swept or ())
 
 
 def same_view(one: str, other: str) -> bool:

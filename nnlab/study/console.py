@@ -16,6 +16,8 @@ from nnlab.study.workers import Failure
 __all__ = ["CUT_OFF", "conduct"]
 
 INTERRUPTED, NO_DISK = 130, 74
+DRAWN = 100
+"""So many runs MLflow lists and draws at a time."""
 CUT_OFF = (INTERRUPTED, NO_DISK)
 """Exit status of a program that was stopped by Ctrl-C, and of one that could not write: there is nothing more to do."""
 
@@ -140,9 +142,20 @@ def _next(study: Study) -> str:
     steps = _in_the_ui(study) if study.views else []
     if study.page:
         steps.append(f"report    {_short(study.page)}")
+        others = len(set(study.store.fingerprints()) - {job.fingerprint for job in study.jobs})
+        if others:
+            steps.append(f"          of these runs; {others} more with: {_report_words(study)}")
     results_dir = study.jobs[0].config.results_dir
     where = "" if results_dir == RunConfig.results_dir else f", {results_dir!r}"
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}"{where})'])
+
+
+def _report_words(study: Study) -> str:
+    """Return what to type for a page about all runs of the experiment."""
+    config = study.jobs[0].config
+    elsewhere = config.results_dir != RunConfig.results_dir
+    place = f" ARGS={shlex.quote(f'--results-dir {shlex.quote(config.results_dir)}')}" if elsewhere else ""
+    return f"make report EXPERIMENT={shlex.quote(study.store.folder.name)}{place}"
 
 
 def _in_the_ui(study: Study) -> list[str]:
@@ -159,7 +172,12 @@ def _in_the_ui(study: Study) -> list[str]:
         steps = [f"mlflow server --backend-store-uri {shlex.quote(uri)}"]
     steps = [f"{step}    then open" for step in steps]
     width = max(map(len, study.views))
-    return steps + [f"  {what:{width}}  {address}{path}" for what, path in study.views.items()]
+    steps += [f"  {what:{width}}  {address}{path}" for what, path in study.views.items()]
+    if len(study.jobs) > DRAWN:
+        steps.append(
+            f"  (MLflow draws the best {DRAWN} runs: settings may lack their worst seeds there, not in the report)"
+        )
+    return steps
 
 
 def _short(place: Path | str) -> str:

@@ -287,7 +287,7 @@ class Study:
             experiment,
             runs=[job.fingerprint for job in self.jobs],
             sweeps=[summary.sweep for summary in ended if not summary.idle],
-            swept=self.swept,
+            swept=None if self.alone else self.swept,
             best=self._model_to_register(),
             described=bool(self.question),
         )
@@ -309,7 +309,7 @@ class Study:
 
     def _finish(self, tracker: Tracker) -> None:
         tracker.describe(self.question)
-        self.views = tracker.share_views(self.swept)
+        self.views = tracker.share_views(None if self.alone else self.swept)
         best = self._model_to_register()
         if best:
             run = self._readable(best)

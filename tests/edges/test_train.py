@@ -92,6 +92,9 @@ def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
     result = train("-m", "seed=range(3)", *FAST)
     assert "2 done already" in result.output
     assert "3 of 3 runs" in result.output
+    assert "make report" not in result.output
+    part = train("-m", "seed=range(2)", "tracking.report=true", *FAST)
+    assert "of these runs; 1 more with: make report EXPERIMENT=playground ARGS='--results-dir " in part.output
 
 
 def python(*words: str) -> str:

@@ -18,9 +18,11 @@ from nnlab.diagnostics.verdict import RULES
 from nnlab.findings.plots import (
     COLOURS,
     VERDICTS,
+    clipped,
     cost_curves,
     gradient_flow,
     ink,
+    labels,
     metric_by_value,
     panels,
     pooled,
@@ -115,7 +117,7 @@ def test_points_carry_the_interval_of_the_statistics_module(ax: Axes) -> None:
     ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])  # type: ignore[attr-defined]
     np.testing.assert_allclose(ends, table[["low", "high"]])
     np.testing.assert_allclose(bars.lines[0].get_ydata(), table["estimate"])  # type: ignore[attr-defined]
-    assert "range" in ax.get_title()
+    assert "bootstrap interval" in ax.get_title()  # it pools settings
 
 
 def test_a_single_seed_has_a_point_and_no_interval(ax: Axes) -> None:
@@ -248,8 +250,49 @@ def test_a_run_that_diverged_takes_part_in_the_median_and_is_counted(ax: Axes) -
     assert relu.get_ydata()[-1] == curves["value"].max()  # type: ignore[index]  # at the upper edge
     legend = ax.get_legend()
     assert legend is not None
-    assert "18 of 60 runs diverged" in legend.get_title().get_text().replace("\n", " ")
+    assert "18 of 60 runs leave at the upper edge" in legend.get_title().get_text().replace("\n", " ")
     ax.figure.canvas.draw()
+
+
+def test_a_finite_cost_beyond_the_figure_is_counted_too(ax: Axes) -> None:
+    curves = figures.cost()
+    assert clipped(curves) == 0
+    curves.loc[(curves["seed"] == 1) & (curves["iteration"] >= 100), "value"] = 1e30
+    assert clipped(curves) == curves.query("seed == 1")["fingerprint"].nunique()
+
+
+def test_a_reference_far_below_all_runs_is_named_and_does_not_press_them_flat(ax: Axes) -> None:
+    cost_curves(figures.cost(), ax, "model.activation", {"knows nothing": 0.69, "best affine model": 1e-9})
+    _, named = ax.get_legend_handles_labels()
+    assert {"knows nothing", "best affine model:\n1e-09, far below"} < set(named)
+    assert ax.get_ylim()[0] > 1e-4
+
+
+def test_many_values_have_colours_of_a_scale_and_some_of_them_a_name(ax: Axes) -> None:
+    runs = pd.concat([figures.runs().assign(**{"model.hidden_size": size}) for size in range(1, 31)])
+    runs["fingerprint"] = np.arange(len(runs)).astype(str)
+    metric_by_value(runs, ax, "accuracy/test", "model.activation", "model.hidden_size")
+    _, named = ax.get_legend_handles_labels()
+    assert named == ["best affine model", "1", "6", "11", "15", "20", "25", "30"]
+    assert len({bars.lines[0].get_color() for bars in ax.containers}) == 30  # type: ignore[attr-defined]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert legend.get_title().get_text().startswith("model.hidden_size, 7 of 30 values:")
+    ax.figure.canvas.draw()
+
+
+def test_numbers_are_named_as_short_as_they_can_be_told_apart() -> None:
+    assert labels([0.1, 0.03162277660168379, None, 3, "a"]) == ["0.1", "0.0316228", "none", "3", "a"]
+    assert labels([0.1, 0.10000001]) == ["0.1", "0.10000001"]
+
+
+def test_verdicts_that_are_equally_frequent_are_all_lettered(ax: Axes) -> None:
+    runs = figures.runs().query("`init.scale` == 1 and `model.activation` == 'tanh'").head(4)
+    runs = runs.assign(verdict=["linear", "linear", "healthy", "healthy"], **{"model.hidden_size": 2})
+    for frame in (runs, runs.iloc[::-1]):
+        ax.clear()
+        verdict_map(frame, ax, "model.hidden_size", "model.activation")
+        assert [text.get_text() for text in ax.texts] == ["H L 2/4"]
 
 
 def test_a_dollar_in_a_value_is_a_dollar() -> None:

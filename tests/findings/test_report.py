@@ -1,6 +1,7 @@
 """The page about an experiment; how it looks in a browser is tested in tests/browser."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,9 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
         list(study.execute())
         assert page.read_text() == second
         assert "3 seeds" in study.tables
+    assert "make report EXPERIMENT=playground" in report(
+        "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:1], n_jobs=1)]
+    )
     assert "1 more are recorded" in report(
         "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)]
     )
@@ -163,7 +167,51 @@ def test_runs_that_diverged_are_in_the_curves_and_counted(tmp_path: Path) -> Non
         for seed in range(2)
     ]
     assert [run.verdict.name for run in nnlab.sweep(configs, n_jobs=1)][2:] == ["diverged"] * 2
-    assert "2 of 4 runs diverged" in report("playground", str(tmp_path))
+    page = report("playground", str(tmp_path))
+    assert "2 of 4 runs leave the figure at its upper edge" in page
+    assert "2 of 4 runs lie below -1 or have no finite score" in page
+    assert not re.search(r"\d{12}", re.sub(r'base64,[^"]*|<code>.*?</code>|git_commit \w+', "", page))
+
+
+def test_values_that_are_none_and_layers_of_unlike_widths_are_values_like_others(tmp_path: Path) -> None:
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+    nnlab.sweep(
+        [
+            dataclasses.replace(
+                base,
+                seed=seed,
+                model=nnlab.ModelConfig(layers=layers),
+                training=nnlab.TrainingConfig(iterations=5, batch_size=size),
+            )
+            for seed in range(2)
+            for layers in ([3], [3, 3], [3, 2])
+            for size in (None, 32)
+        ],
+        n_jobs=1,
+    )
+    page = report("playground", str(tmp_path)).replace("\N{NO-BREAK SPACE}", " ")
+    page = re.sub(r'base64,[^"]*', "", page)
+    assert "<td>32, none</td>" in page
+    assert "<td>[3, 2], [3, 3], [3]</td>" in page
+    assert "NaN" not in page
+    assert "&lt;NA&gt;" not in page
+    assert "model.depth" not in page.split("What was the same")[0]
+
+
+def test_a_sweep_over_tasks_has_a_figure_of_each_score(tmp_path: Path) -> None:
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=5, learning_rate=0.01), results_dir=str(tmp_path))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, data=nnlab.DataConfig(name), model=nnlab.ModelConfig(hidden_size=size))
+            for seed in range(2)
+            for name in ("moons", "diabetes")
+            for size in (1, 2)
+        ],
+        n_jobs=1,
+    )
+    page = report("playground", str(tmp_path))
+    assert "accuracy/test by model.hidden_size. Points with intervals" in page
+    assert "r2/test by model.hidden_size. Points with intervals" in page
 
 
 def test_no_curve_pools_what_can_be_told_apart() -> None:

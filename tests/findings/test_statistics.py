@@ -418,6 +418,15 @@ def test_the_interval_of_few_seeds_is_called_a_range(seeds: int, name: str) -> N
     assert interval_name(seeds) == name
 
 
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_only_what_is_the_range_is_called_so(statistic: str, pooled: bool) -> None:
+    runs = np.random.default_rng(1).normal(size=(2 if pooled else 1, 5))
+    found = interval(list(runs), statistic, crossed=pooled)
+    whole = np.allclose([found.low, found.high], [runs.min(), runs.max()], rtol=1e-12)
+    assert interval_name(5, statistic, pooled=pooled) == ("range" if whole else "bootstrap interval")
+
+
 def test_profiles_are_scipys_empirical_distribution() -> None:
     values = np.random.default_rng(0).lognormal(size=40)
     runs = frame({("tanh", 0.01): values.tolist()})

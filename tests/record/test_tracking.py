@@ -171,6 +171,21 @@ def test_the_experiments_that_a_store_knows_are_found_without_asking_it(
     assert known_experiments(results, "http://127.0.0.1:1") == {}
 
 
+def test_a_single_run_leaves_the_view_of_a_sweep_as_it_is(configs: list[nnlab.RunConfig], results: Path) -> None:
+    nnlab.run(configs[0], tracking=True)
+    assert "mlflow.sharedViewState.swept" in client(results).get_experiment_by_name("small").tags
+    nnlab.sweep(configs, n_jobs=1, tracking=True)
+    before = client(results).get_experiment_by_name("small").tags
+    assert "params.`init.scale`" in before["mlflow.sharedViewState.swept"]
+    study = Study.plan([dataclasses.replace(configs[0], seed=9)], n_jobs=1)
+    list(study.execute())
+    assert client(results).get_experiment_by_name("small").tags == before
+    assert list(study.views) == ["runs", "curves, averaged over seeds"]
+    again = Study.plan([dataclasses.replace(configs[0], seed=9)], n_jobs=1)
+    list(again.execute())
+    assert again.views == study.views
+
+
 def test_two_processes_make_the_same_view(
     configs: list[nnlab.RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
