@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -150,3 +151,20 @@ def test_what_mlflow_does_not_store_is_read_from_the_artifacts(tmp_path: Path) -
     gone = nnlab.load_runs("playground", uri=uri)
     lost = ~np.isfinite(here["cost/train"].to_numpy())
     assert np.isnan(gone["cost/train"].to_numpy()[lost]).all()
+
+
+def test_curves_of_runs_that_were_measured_alike_and_of_others_are_their_own(tmp_path: Path) -> None:
+    """Files that begin with the same bytes share what these say, and nothing else."""
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=20), results_dir=str(tmp_path))
+    configs = [dataclasses.replace(base, seed=seed) for seed in range(3)]
+    configs.append(dataclasses.replace(base, training=nnlab.TrainingConfig(iterations=21)))
+    configs.append(dataclasses.replace(base, model=nnlab.ModelConfig(depth=2)))
+    made = nnlab.sweep(configs, n_jobs=1)
+    frame = nnlab.load_runs("playground", str(tmp_path))
+    starts = {(Path(folder) / "history.parquet").read_bytes()[:200] for folder in frame["folder"]}
+    assert len(starts) < len(configs)
+    curves = nnlab.load_curves(frame).astype({"quantity": str})
+    for run in made:
+        found = curves[curves["fingerprint"] == run.fingerprint].drop(columns="fingerprint").reset_index(drop=True)
+        expected = run.history[found.columns].astype({"quantity": str})
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
