@@ -305,7 +305,7 @@ def _history(folder: str, alike: dict[bytes, tuple[pq.ParquetSchema, pa.Table]])
     """Return the curves of one run.
 
     Runs of a sweep differ in the values alone, the last column: what stands before them in a file, byte by byte the
-    same as in an earlier one, is in `alike` and is not read again, which is half of the work.
+    same as in an earlier one, is in `alike` and is not decoded again.
     """
     content = _content(folder, "history.parquet")
     try:
