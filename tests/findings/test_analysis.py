@@ -157,9 +157,12 @@ def test_curves_of_runs_that_were_measured_alike_and_of_others_are_their_own(tmp
     """Files that begin with the same bytes share what these say, and nothing else."""
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=20), results_dir=str(tmp_path))
     configs = [dataclasses.replace(base, seed=seed) for seed in range(3)]
-    configs.append(dataclasses.replace(base, training=nnlab.TrainingConfig(iterations=21)))
+    configs.append(dataclasses.replace(base, training=nnlab.TrainingConfig(iterations=22)))
     configs.append(dataclasses.replace(base, model=nnlab.ModelConfig(depth=2)))
+    configs = [dataclasses.replace(one, diagnostics=nnlab.DiagnosticsConfig(checkpoints=5)) for one in configs]
     made = nnlab.sweep(configs, n_jobs=1)
+    assert len(made[0].history) == len(made[3].history)  # as many rows, of other iterations
+    assert set(made[0].history["iteration"]) != set(made[3].history["iteration"])
     frame = nnlab.load_runs("playground", str(tmp_path))
     starts = {(Path(folder) / "history.parquet").read_bytes()[:200] for folder in frame["folder"]}
     assert len(starts) < len(configs)
