@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 import nnlab
-from nnlab.findings.analysis import IncompleteError, holes, summary_table, varied, verdict_table
+from nnlab.findings.analysis import IncompleteError, decimals, holes, summary_table, varied, verdict_table
 from nnlab.record.store import DamagedRunError
 
 
@@ -171,3 +171,9 @@ def test_curves_of_runs_that_were_measured_alike_and_of_others_are_their_own(tmp
         found = curves[curves["fingerprint"] == run.fingerprint].drop(columns="fingerprint").reset_index(drop=True)
         expected = run.history[found.columns].astype({"quantity": str})
         pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_numbers_that_have_diverged_are_short() -> None:
+    assert [decimals(number) for number in (0.12345, -999_999.5, 1.5e6, -2.5e176, np.inf)] == [
+        *("0.123", "-999999.500", "1.5e+06", "-2.5e+176", "inf"),
+    ]
