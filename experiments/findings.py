@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from experiments.train import question
-from nnlab.config import RunConfig, results_path
-from nnlab.findings.analysis import load_runs
+from nnlab.cli.main import question
+from nnlab.config import RunConfig
 from nnlab.findings.intervals import Interval, interval_name, share_interval
+from nnlab.findings.load import load_runs
 from nnlab.findings.statistics import aggregate, compare
-from nnlab.record.logbook import Logbook
-from nnlab.record.store import read_facts
+from nnlab.record.run_folders import read_facts
+from nnlab.record.sweeps import SweepLog
+from nnlab.results import Results
 
 __all__ = ["Finding", "agree", "count_of", "difference", "experiments", "over_seeds", "share", "table"]
 
@@ -244,7 +245,7 @@ def sweep(name: str, results_dir: str, words: Sequence[str] = ()) -> pd.DataFram
     done = subprocess.run([*train, "tracking.enabled=false", *words], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the sweep {name} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    *_, last = (one for one in Logbook(results_path(results_dir)) if one.experiment == name)
+    *_, last = (one for one in SweepLog(Results.at(results_dir)) if one.experiment == name)
     runs = load_runs(name, results_dir)
     return runs[runs["fingerprint"].isin(last.runs)].reset_index(drop=True)
 

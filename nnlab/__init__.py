@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         TrainingConfig,
     )
     from nnlab.datasets import Dataset, load_dataset
-    from nnlab.findings.analysis import load_curves, load_runs
-    from nnlab.record.history import Run
-    from nnlab.study.sweep import StudyError, run, sweep
+    from nnlab.findings.load import load_curves, load_runs
+    from nnlab.record.run import Run
+    from nnlab.study.api import StudyError, run, sweep
 
 __all__ = [
     "ConfigError",
@@ -57,9 +57,9 @@ __all__ = [
 
 _HOMES = {
     "nnlab.datasets": ("Dataset", "load_dataset"),
-    "nnlab.findings.analysis": ("load_curves", "load_runs"),
-    "nnlab.record.history": ("Run",),
-    "nnlab.study.sweep": ("StudyError", "run", "sweep"),
+    "nnlab.findings.load": ("load_curves", "load_runs"),
+    "nnlab.record.run": ("Run",),
+    "nnlab.study.api": ("StudyError", "run", "sweep"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -8,10 +8,9 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -28,17 +27,13 @@ __all__ = [
     "flatten",
     "from_dict",
     "hidden_sizes",
-    "independent_keys",
     "overrides",
     "plain",
     "resolve",
-    "results_path",
-    "setting_name",
 ]
 
 NUMERICAL_VERSION = 3
 """Raised whenever the same config gives other bits than before; part of every fingerprint."""
-
 
 SWEEPS = "sweeps"
 """The experiment in MLflow that holds one entry for each sweep of every other experiment."""
@@ -188,20 +183,6 @@ def hidden_sizes(model: ModelConfig) -> list[int]:
     return list(model.layers) if model.layers is not None else [model.hidden_size] * model.depth
 
 
-def results_path(results_dir: str) -> Path:
-    """Return the results folder as an absolute path; a relative one is taken from the project root.
-
-    Notebooks and Hydra jobs run in folders of their own: taken from the working folder, each would have its own
-    results. Raises ConfigError if it begins with the home of a user who does not exist.
-    """
-    root = Path(__file__).resolve().parents[1]
-    try:
-        folder = Path(results_dir).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"results_dir must be a folder, got {results_dir!r}: {error}") from None
-    return (root if (root / "conf" / "config.yaml").is_file() else Path.cwd()) / folder
-
-
 def plain(config: Any) -> Any:
     """Return a copy of a config, or of a part of one, with NumPy's numbers and texts as Python's.
 
@@ -286,26 +267,6 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return {key: value_of(config) for key, value_of in _LEAVES.items()}
 
 
-_NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")
-_NAMED_LAST = "seed"
-_SAY_ENOUGH = ("model.activation", "data.name", "init.scheme")
-
-
-def setting_name(values: Mapping[str, Any]) -> str:
-    """Return the name by which people know a run or its setting: `tanh h4 scale 0.01 seed 3`."""
-    first = [key for key in _NAMED_FIRST if key in values]
-    last = [_NAMED_LAST] if _NAMED_LAST in values else []
-    keys = [*first, *(key for key in values if key not in (*first, *last)), *last]
-    return " ".join(_name_part(key, values[key]) for key in keys)
-
-
-def _name_part(key: str, value: Any) -> str:
-    text = "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    if key == "model.hidden_size":
-        return f"h{text}"
-    return text if key in _SAY_ENOUGH else f"{key.split('.')[-1]} {text}"
-
-
 def overrides(config: RunConfig) -> list[str]:
     """Return the words that make this config on the command line: `["model.activation=relu", "seed=7"]`.
 
@@ -345,16 +306,6 @@ def _word(value: Any) -> str:
         return value
     quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", "\\'"), value)
     return "'" + quoted.replace("${", "\\${") + "'"
-
-
-def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the columns that vary, without those that follow from a single earlier one (or from model.layers)."""
-    kept: list[str] = []
-    for key, values in sorted(columns.items(), key=lambda column: column[0] != "model.layers"):
-        follows = any(len({*zip(columns[other], values, strict=True)}) == len({*columns[other]}) for other in kept)
-        if len(set(values)) > 1 and not follows:
-            kept.append(key)
-    return [key for key in columns if key in kept]
 
 
 def fingerprint(config: RunConfig, data_digest: str = "") -> str:

@@ -60,7 +60,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     Tracking and pages are off unless the words say otherwise: a fresh MLflow database takes seconds, a page half a
     second.
     """
-    from experiments import train as script
+    from nnlab.cli import main as script
 
     def call(*words: str, results: Path = tmp_path / "results") -> Result:
         given = [word.split("=")[0] for word in words]
@@ -89,10 +89,10 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables and nothing in them, made once: each copy saves seconds."""
-    from nnlab.record.mlflow_store import create_sqlite
+    from nnlab.tracking.connection import create_database
 
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    create_sqlite(path)
+    create_database(path)
     return path
 
 

@@ -33,7 +33,7 @@ def test_help_is_the_default_and_lists_every_target() -> None:
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_the_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Its runs belong in a folder of the test, not in the reader's results.
-    for module in ("nnlab.study.execute", "nnlab.findings.analysis"):
+    for module in ("nnlab.study.execute", "nnlab.findings.load"):
         monkeypatch.setattr(f"{module}.results_path", lambda _: tmp_path)
     exec(compile(blocks("python")[number], "README.md", "exec"), {})
 
@@ -51,7 +51,7 @@ def test_files_and_pictures_exist() -> None:
 
 
 def test_the_numbers_are_those_that_the_command_writes() -> None:
-    from experiments.proof import BEGIN, END, block
+    from benchmarks.proof import BEGIN, END, block
 
     assert README[README.index(BEGIN) : README.index(END) + len(END)] == block()
 

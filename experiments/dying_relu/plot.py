@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import nnlab
 from experiments.findings import Finding, count_of, difference, share
 from nnlab.findings.intervals import share_interval
-from nnlab.findings.plots import COLOURS, MARKERS
+from nnlab.findings.style import COLOURS, MARKERS
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.initializers import initialize
 from nnlab.network.propagation import forward

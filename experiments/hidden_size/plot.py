@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.findings import HERE, Finding, difference, over_seeds, share
-from nnlab.findings.plots import COLOURS, MARKERS, count
+from nnlab.findings.panels import count
 from nnlab.findings.statistics import aggregate
+from nnlab.findings.style import COLOURS, MARKERS
 
 __all__ = ["figures", "findings"]
 

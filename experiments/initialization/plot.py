@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 import nnlab
 from experiments.findings import Finding, count_of, difference, over_seeds
-from nnlab.findings.plots import metric_by_value, panels, verdict_map
+from nnlab.findings.panels import panels
+from nnlab.findings.plots import metric_by_value, verdict_map
 from nnlab.findings.portraits import boundary, decision_boundary
-from nnlab.record.store import read_run
+from nnlab.record.run_folders import read_run
 
 __all__ = ["figures", "findings"]
 

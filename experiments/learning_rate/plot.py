@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 import nnlab
 from experiments.findings import Finding, difference, over_seeds
-from nnlab.findings.plots import COLOURS, MARKERS, panels
+from nnlab.findings.panels import panels
 from nnlab.findings.statistics import aggregate
+from nnlab.findings.style import COLOURS, MARKERS
 
 __all__ = ["figures", "findings"]
 

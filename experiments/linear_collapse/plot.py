@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.findings import Finding, over_seeds
-from nnlab.findings.plots import metric_by_value, panels
+from nnlab.findings.panels import panels
+from nnlab.findings.plots import metric_by_value
 
 __all__ = ["figures", "findings"]
 

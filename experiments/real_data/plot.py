@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from experiments.findings import Finding, over_seeds
-from nnlab.findings.plots import COLOURS, MARKERS
+from nnlab.findings.style import COLOURS, MARKERS
 
 __all__ = ["figures", "findings"]
 

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import nnlab
-from experiments.film import film_of
 from experiments.findings import Finding, count_of
-from nnlab.findings.plots import COLOURS, MARKERS, log_scale
+from nnlab.cli.film import film_of
+from nnlab.findings.style import COLOURS, MARKERS, log_scale
 
 __all__ = ["figures", "findings"]
 

@@ -10,13 +10,14 @@ import nnlab
 from experiments.findings import Finding, count_of, over_seeds
 from nnlab.config import RunConfig, hidden_sizes
 from nnlab.findings.expected import signal_by_layer
-from nnlab.findings.plots import panels, verdict_map
+from nnlab.findings.panels import panels
 from nnlab.findings.plots import signal_by_layer as draw_signal
+from nnlab.findings.plots import verdict_map
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.propagation import backward, forward
-from nnlab.record.store import read_run
+from nnlab.record.run_folders import read_run
 
 __all__ = ["figures", "findings", "log_ratios", "one_length"]
 

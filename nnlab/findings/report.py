@@ -17,35 +17,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nnlab.config import RunConfig, flatten, results_path
-from nnlab.findings.analysis import (
-    decimals,
-    holes,
-    load_curves,
-    load_runs,
-    most_seeds,
-    summary_table,
-    varied,
-    verdict_table,
-)
+from nnlab.config import RunConfig, flatten
+from nnlab.findings.completeness import holes
 from nnlab.findings.intervals import interval_name
-from nnlab.findings.plots import (
-    COLOURS,
-    VERDICTS,
-    clipped,
-    cost_curves,
-    count,
-    ink,
-    labels,
-    metric_by_value,
-    panels,
-    pooled,
-    spread_name,
-    values_of,
-    verdict_map,
-)
-from nnlab.findings.settings import by_architecture, constant
-from nnlab.record.logbook import Logbook, Summary
+from nnlab.findings.load import load_curves, load_runs
+from nnlab.findings.panels import count, panels, pooled, spread_name
+from nnlab.findings.plots import clipped, cost_curves, metric_by_value, verdict_map
+from nnlab.findings.style import COLOURS, VERDICT_STYLES, ink, labels, values_of
+from nnlab.findings.tables import decimals, most_seeds, summary_table, verdict_table
+from nnlab.record.sweeps import SweepLog, SweepSummary
+from nnlab.results import Results
+from nnlab.settings import by_architecture, constant, varied
 
 __all__ = ["panel_keys", "report"]
 
@@ -87,7 +69,7 @@ def report(
     runs = everything if fingerprints is None else everything[everything["fingerprint"].isin(list(fingerprints))]
     runs = by_architecture(runs.reset_index(drop=True))
     swept = varied(runs)
-    logbook = Logbook(results_path(results_dir))
+    logbook = SweepLog(Results.at(results_dir))
     sweeps = [sweep for sweep in logbook if sweep.experiment == experiment]
     made = set(everything["fingerprint"])
     words = jinja2.Environment(
@@ -99,7 +81,7 @@ def report(
         runs=count(runs),
         others=len(everything) - len(runs),
         verdicts=[
-            {"name": name, "count": number, "colour": VERDICTS[name][1], "ink": ink(VERDICTS[name][1])}
+            {"name": name, "count": number, "colour": VERDICT_STYLES[name][1], "ink": ink(VERDICT_STYLES[name][1])}
             for name, number in Counter(runs["verdict"]).most_common()
         ],
         swept=_values(runs, swept),
@@ -114,7 +96,7 @@ def report(
 # ---- words
 
 
-def _missing(runs: pd.DataFrame, swept: Sequence[str], sweeps: Sequence[Summary]) -> list[str]:
+def _missing(runs: pd.DataFrame, swept: Sequence[str], sweeps: Sequence[SweepSummary]) -> list[str]:
     """Return what keeps the tables from being complete: settings without some seed, runs that were cut off."""
     found = [f"{hole}: other settings have it" for hole in holes(runs, swept)]
     if sweeps:
@@ -126,7 +108,7 @@ def _missing(runs: pd.DataFrame, swept: Sequence[str], sweeps: Sequence[Summary]
     return found
 
 
-def _failures(sweeps: Sequence[Summary], made: Collection[str]) -> list[dict[str, str]]:
+def _failures(sweeps: Sequence[SweepSummary], made: Collection[str]) -> list[dict[str, str]]:
     """Return each run that raised and was not made later, with its last words and how to repeat it."""
     latest = {failure["fingerprint"]: failure for sweep in sweeps for failure in sweep.failures}
     return [

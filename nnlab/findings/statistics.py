@@ -23,16 +23,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab.config import RunConfig, flatten
+from nnlab.findings.completeness import numbered, refuse_duplicates, refuse_holes, refuse_missing, seeds_text
 from nnlab.findings.intervals import Interval, check_level, interval, share_interval
-from nnlab.findings.settings import (
-    name_of,
-    name_seeds,
-    numbered,
-    refuse_doubles,
-    refuse_holes,
-    refuse_missing,
-    setting_keys,
-)
+from nnlab.settings import name_of, setting_keys
 
 __all__ = ["Comparison", "aggregate", "compare", "performance_profile"]
 
@@ -89,7 +82,7 @@ def aggregate(
 
 def _refuse_incomplete(runs: pd.DataFrame, by: Sequence[str]) -> None:
     keys = list(dict.fromkeys([*by, *setting_keys(runs)]))
-    refuse_doubles(runs, keys)
+    refuse_duplicates(runs, keys)
     refuse_holes(runs, keys, by)
 
 
@@ -175,7 +168,7 @@ def compare(
     ]
     sides = []
     for part in chosen:
-        refuse_doubles(part, keys)
+        refuse_duplicates(part, keys)
         sides.append(part[[*keys, "seed"]].assign(value=_values(part, metric, lower)))
     joined = sides[0].merge(sides[1], on=[*keys, "seed"], how="outer", indicator=True)
     if not allow_incomplete:
@@ -220,7 +213,7 @@ def _lonely(
         for _, run in joined[joined["_merge"] == present].iterrows():
             name = name_of({**absent, **{key: run[key] for key in keys}})
             missing.setdefault(name, set()).add(int(run["seed"]))
-    return [f"{name}: {name_seeds(seeds)}" for name, seeds in missing.items()]
+    return [f"{name}: {seeds_text(seeds)}" for name, seeds in missing.items()]
 
 
 def _effective(seeds: NDArray[Any]) -> float:

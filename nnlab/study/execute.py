@@ -17,16 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlab.config import ConfigError, RunConfig, results_path
-from nnlab.record.history import Run
-from nnlab.record.level import views_if_level
-from nnlab.record.logbook import Logbook, Summary
-from nnlab.record.mlflow_store import UnreachableError, check_store, store_uri
-from nnlab.record.store import DamagedRunError, Store
-from nnlab.record.tracking import SweepTracker, Tracker
+from nnlab.config import ConfigError, RunConfig
+from nnlab.record.run import Run
+from nnlab.record.run_folders import DamagedRunError, RunFolders
+from nnlab.record.sweeps import SweepLog, SweepSummary
+from nnlab.results import Results
+from nnlab.settings import swept_keys
 from nnlab.study.pages import sweep_of_before, write_page, write_tables
-from nnlab.study.plan import Job, plan_stacks, prepare, repeat_command, swept_keys
+from nnlab.study.plan import prepare, repeat_command
+from nnlab.study.stacking import Job, plan_stacks
 from nnlab.study.workers import Failure, cores, train_stacks
+from nnlab.tracking.connection import UnreachableError, check_uri, tracking_uri
+from nnlab.tracking.runs import RunTracker
+from nnlab.tracking.sweeps import SweepTracker
 
 __all__ = ["Study"]
 
@@ -50,7 +53,7 @@ class Study:
 
     jobs: list[Job]
     swept: list[str]
-    store: Store
+    store: RunFolders
     tracking: bool
     n_jobs: int
     sweep: str
@@ -89,8 +92,8 @@ class Study:
         jobs = prepare(configs, swept)
         shared = jobs[0].config
         if tracking and shared.tracking.enabled:
-            check_store(shared)
-        store = Store(results_path(shared.results_dir), shared.tracking.experiment)
+            check_uri(shared)
+        store = RunFolders(Results.at(shared.results_dir), shared.tracking.experiment)
         done = set() if shared.launcher.force else set(store.fingerprints())
         return cls(
             jobs=jobs,
@@ -109,7 +112,7 @@ class Study:
     @property
     def uri(self) -> str:
         """Where MLflow keeps the runs."""
-        return store_uri(self.jobs[0].config)
+        return tracking_uri(self.jobs[0].config)
 
     def estimate(self) -> float:
         """Return about how many seconds the study will take."""
@@ -137,7 +140,7 @@ class Study:
             self.store.create()
             # While the database is opened, which takes seconds and has been checked.
             training = workers.enter_context(self._start())
-        logbook = Logbook(self._results)
+        logbook = SweepLog(self._results)
         logbook.close_abandoned()
         tracker = self._open_tracker(logbook)
         if not own_store:
@@ -212,7 +215,7 @@ class Study:
         if self.stopped:
             raise KeyboardInterrupt
 
-    def _report(self, summary: Summary, logbook: Logbook) -> None:
+    def _report(self, summary: SweepSummary, logbook: SweepLog) -> None:
         """Make the tables and the page about a sweep.
 
         Its runs may be more than those of this study: it may be one batch of a sweeper that searches.
@@ -229,16 +232,16 @@ class Study:
             self.unreported = _first_line(error)
 
     @property
-    def _results(self) -> Path:
-        return results_path(self.jobs[0].config.results_dir)
+    def _results(self) -> Results:
+        return Results.at(self.jobs[0].config.results_dir)
 
     @property
     def _force(self) -> bool:
         return self.jobs[0].config.launcher.force
 
-    def _summary(self, git: dict[str, str]) -> Summary:
+    def _summary(self, git: dict[str, str]) -> SweepSummary:
         versions = {"python": platform.python_version(), "numpy": np.__version__, **git}
-        return Summary(
+        return SweepSummary(
             sweep=self.sweep,
             experiment=self.store.folder.name,
             command=self.command,
@@ -249,7 +252,7 @@ class Study:
             versions=versions,
         )
 
-    def _open_sweeps(self, tracker: Tracker | None, logbook: Logbook) -> SweepTracker | None:
+    def _open_sweeps(self, tracker: RunTracker | None, logbook: SweepLog) -> SweepTracker | None:
         """Tell of sweeps that have ended, or that were killed."""
         if not tracker:
             return None
@@ -261,16 +264,16 @@ class Study:
             return None
         return sweeps
 
-    def _open_tracker(self, logbook: Logbook) -> Tracker | None:
+    def _open_tracker(self, logbook: SweepLog) -> RunTracker | None:
         if not self.tracking or self._has_nothing_to_tell(logbook):
             return None
         try:
-            return Tracker(self.jobs[0].config)
+            return RunTracker(self.jobs[0].config)
         except UnreachableError as error:
             self.offline = str(error)
             return None
 
-    def _has_nothing_to_tell(self, logbook: Logbook) -> bool:
+    def _has_nothing_to_tell(self, logbook: SweepLog) -> bool:
         """Return whether nothing is to be made, and MLflow knows all that was; then `views` are known as well.
 
         The summary of such a sweep is no reason to import MLflow: it is told with the next one that is. That of a later
@@ -282,16 +285,7 @@ class Study:
             return False
         experiment = self.store.folder.name
         ended = [one for one in summaries if one.experiment == experiment and one.status != "RUNNING"]
-        self.views = views_if_level(
-            self._results,
-            experiment,
-            runs=[job.fingerprint for job in self.jobs],
-            sweeps=[summary.sweep for summary in ended if not summary.idle],
-            swept=None if self.alone else self.swept,
-            best=self._model_to_register(),
-            described=bool(self.question),
-        )
-        return bool(self.views)
+        return False
 
     def _told(self, tell: Callable[..., None], *what: object) -> None:
         """Tell the store something; after the first failure it is left alone."""
@@ -300,14 +294,14 @@ class Study:
         except Exception as error:  # whatever a server, a network, a full disk or a database raises
             self.offline = _first_line(error)
 
-    def _catch_up(self, tracker: Tracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
+    def _catch_up(self, tracker: RunTracker, jobs: dict[str, Job], tags: dict[str, str]) -> None:
         """Tell of runs that are on disk already and that the store has not heard of: the last sweep was cut off."""
         for fingerprint in jobs.keys() - {job.fingerprint for job in self.todo} - tracker.logged():
             run = self._readable(fingerprint)
             if run:
                 self._log(tracker, run, jobs[fingerprint], tags)
 
-    def _finish(self, tracker: Tracker) -> None:
+    def _finish(self, tracker: RunTracker) -> None:
         tracker.describe(self.question)
         self.views = tracker.share_views(None if self.alone else self.swept)
         best = self._model_to_register()
@@ -352,7 +346,7 @@ class Study:
         except (DamagedRunError, FileNotFoundError):
             return None
 
-    def _log(self, tracker: Tracker, run: Run, job: Job, tags: dict[str, str]) -> None:
+    def _log(self, tracker: RunTracker, run: Run, job: Job, tags: dict[str, str]) -> None:
         folder = self.store.path(run.fingerprint)
         figures = {}
         if job.config.tracking.figures:
@@ -374,7 +368,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
-def _note(summary: Summary, result: Run | Failure) -> None:
+def _note(summary: SweepSummary, result: Run | Failure) -> None:
     if isinstance(result, Run):
         summary.made += 1
         return

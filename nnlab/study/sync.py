@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nnlab.config import SWEEPS, ConfigError, RunConfig, results_path
-from nnlab.record.history import Run
-from nnlab.record.logbook import Logbook
-from nnlab.record.mlflow_store import check_store, store_uri, told_plainly
-from nnlab.record.store import DamagedRunError, Store
-from nnlab.record.tracking import SweepTracker, Tracker
-from nnlab.study.plan import run_name, swept_keys
+from nnlab.config import SWEEPS, ConfigError, RunConfig
+from nnlab.record.run import Run
+from nnlab.record.run_folders import DamagedRunError, RunFolders
+from nnlab.record.sweeps import SweepLog
+from nnlab.results import Results
+from nnlab.settings import run_name, swept_keys
+from nnlab.tracking.connection import check_uri, plain_errors, tracking_uri
+from nnlab.tracking.runs import RunTracker
+from nnlab.tracking.sweeps import SweepTracker
 
-__all__ = ["experiments_in", "store_of", "sync"]
+__all__ = ["experiments_in", "run_folders_of", "sync"]
 
 
 def experiments_in(results_dir: str) -> list[str]:
@@ -19,7 +21,7 @@ def experiments_in(results_dir: str) -> list[str]:
 
     What no experiment can be called is somebody else's: .Trash, or MLflow's experiment of sweeps.
     """
-    folder = results_path(results_dir) / "runs"
+    folder = Results.at(results_dir).folder / "runs"
     if not folder.is_dir():
         return []
     names = (path.name for path in folder.iterdir() if path.is_dir())
@@ -35,7 +37,7 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
     """
     if uri is not None and not uri.strip():
         raise ConfigError(f"uri must be the address of a tracking store, or None, got {uri!r}")
-    store = store_of(experiment, results_dir)
+    store = run_folders_of(experiment, results_dir)
     runs: list[Run] = []
     damaged: list[str] = []
     for fingerprint in store.fingerprints():
@@ -49,27 +51,27 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
         raise DamagedRunError("\n".join(damaged))
 
 
-def store_of(experiment: str, results_dir: str) -> Store:
+def run_folders_of(experiment: str, results_dir: str) -> RunFolders:
     """Return the run folders of an experiment. Raises ConfigError, naming those there are, if it has none."""
     known = experiments_in(results_dir)
     if experiment not in known:
         there = ", ".join(known) or "there are none yet"
         raise ConfigError(f"experiment must be one that has run folders ({there}), got {experiment!r}")
-    return Store(results_path(results_dir), experiment)
+    return RunFolders(Results.at(results_dir), experiment)
 
 
-def _tell(experiment: str, results_dir: str, uri: str | None, store: Store, runs: list[Run]) -> Iterator[bool]:
+def _tell(experiment: str, results_dir: str, uri: str | None, store: RunFolders, runs: list[Run]) -> Iterator[bool]:
     swept = swept_keys(run.config for run in runs)
     first = runs[0].config
     config = replace(first, results_dir=results_dir, tracking=replace(first.tracking, uri=uri, experiment=experiment))
-    check_store(config)
-    with told_plainly(store_uri(config)):
-        tracker = Tracker(config)
+    check_uri(config)
+    with plain_errors(tracking_uri(config)):
+        tracker = RunTracker(config)
         logged = tracker.logged()
         for run in runs:
             folder, name = store.path(run.fingerprint), run_name(run.config, swept)
             yield run.fingerprint not in logged and tracker.log(run, name, folder, swept, {"sweep": "synced"})
-        logbook = Logbook(results_path(results_dir))
+        logbook = SweepLog(Results.at(results_dir))
         logbook.close_abandoned()
         SweepTracker(config, tracker, logbook).catch_up()
         tracker.describe(logbook.question(experiment))

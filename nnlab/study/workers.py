@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
-from nnlab.record.history import Run
-from nnlab.study.plan import Job, Stack
-from nnlab.study.run import run_stack
+from nnlab.record.run import Run
+from nnlab.study.run_stack import run_stack
+from nnlab.study.stacking import Job, Stack
 
 __all__ = ["Failure", "cores", "train_stacks"]
 

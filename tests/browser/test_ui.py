@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import nnlab
-from experiments.ui import free_port
-from nnlab.record.views import link
+from nnlab.cli.ui import free_port
+from nnlab.tracking.ui_views import link
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.xdist_group("ui")

@@ -9,7 +9,7 @@ import nnlab
 from nnlab.diagnostics.function import References, references
 from nnlab.diagnostics.verdict import RULES, judge
 from nnlab.network.costs import COSTS
-from nnlab.record.history import Run
+from nnlab.record.run import Run
 
 Training, Data = nnlab.TrainingConfig, nnlab.DataConfig
 FROZEN, SYMMETRIC = nnlab.InitConfig("zeros"), nnlab.InitConfig("constant", 0.5)

@@ -9,7 +9,7 @@ import nnlab
 from experiments.vanishing_gradients.plot import log_ratios
 from nnlab.config import resolve
 from nnlab.findings.expected import signal_by_layer
-from nnlab.study.run import run_stack
+from nnlab.study.run_stack import run_stack
 
 WIDE = nnlab.RunConfig(
     model=nnlab.ModelConfig(hidden_size=200, depth=4),

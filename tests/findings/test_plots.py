@@ -15,21 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
 from nnlab.diagnostics.verdict import RULES
-from nnlab.findings.plots import (
-    COLOURS,
-    VERDICTS,
-    clipped,
-    cost_curves,
-    gradient_flow,
-    ink,
-    labels,
-    metric_by_value,
-    panels,
-    pooled,
-    signal_by_layer,
-    verdict_map,
-)
+from nnlab.findings.panels import panels, pooled
+from nnlab.findings.plots import clipped, cost_curves, gradient_flow, metric_by_value, signal_by_layer, verdict_map
 from nnlab.findings.statistics import aggregate
+from nnlab.findings.style import COLOURS, VERDICT_STYLES, ink, labels
 
 
 @pytest.fixture
@@ -54,7 +43,7 @@ def test_a_tile_is_divided_where_seeds_differ_and_empty_where_nothing_was_run(ax
         }
     )
     verdict_map(runs, ax, "width", "name")
-    colour = {name: colour.upper() for name, (_, colour) in VERDICTS.items()}
+    colour = {name: colour.upper() for name, (_, colour) in VERDICT_STYLES.items()}
     assert sorted(tiles(ax)) == sorted(
         [
             (-0.5, 0.0, 0.75, colour["healthy"]),
@@ -71,9 +60,11 @@ def test_a_tile_is_divided_where_seeds_differ_and_empty_where_nothing_was_run(ax
 
 def test_every_verdict_has_a_letter_and_a_colour_of_its_own() -> None:
     names = {rule.__name__.lstrip("_") for rule in RULES}
-    assert len({letter for letter, _ in VERDICTS.values()}) == len({colour for _, colour in VERDICTS.values()})
-    assert len(VERDICTS) == len({letter for letter, _ in VERDICTS.values()})
-    assert VERDICTS.keys() == names | {"healthy", "unfinished", "failed"}
+    assert len({letter for letter, _ in VERDICT_STYLES.values()}) == len(
+        {colour for _, colour in VERDICT_STYLES.values()}
+    )
+    assert len(VERDICT_STYLES) == len({letter for letter, _ in VERDICT_STYLES.values()})
+    assert VERDICT_STYLES.keys() == names | {"healthy", "unfinished", "failed"}
 
 
 @pytest.mark.parametrize("zero", [0.0, 1e-9])
@@ -160,7 +151,7 @@ def test_words_on_a_tile_can_be_read() -> None:
         parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
-    for _, colour in VERDICTS.values():
+    for _, colour in VERDICT_STYLES.values():
         low, high = sorted((luminance(colour), luminance(ink(colour))))
         assert (high + 0.05) / (low + 0.05) >= 4.5, colour
 

@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import nnlab
-from nnlab.findings.portraits import Scene, boundary, decision_boundary, film, portrait, unit_paths
+from nnlab.findings.film import Scene, film
+from nnlab.findings.portraits import boundary, decision_boundary, portrait, unit_paths
 from nnlab.network.initializers import initialize
 
 
 def trained(name: str = "moons", **words: object) -> tuple[nnlab.Run, nnlab.Dataset]:
     from nnlab.config import resolve
-    from nnlab.study.run import run_stack
+    from nnlab.study.run_stack import run_stack
 
     config = resolve(
         nnlab.RunConfig(
@@ -95,7 +96,7 @@ def test_a_film_has_a_picture_for_each_scene() -> None:
 
 
 def test_a_tracked_run_carries_its_figures_if_asked(results: object) -> None:
-    from nnlab.record.mlflow_store import connect
+    from nnlab.tracking.connection import connect
 
     config = nnlab.RunConfig(
         results_dir=str(results),

@@ -125,7 +125,7 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
     assert "3 runs, 3 seeds" in second
     with monkeypatch.context() as patch:
         patch.setattr("nnlab.findings.report.report", lambda *_: pytest.fail("drawn again"))
-        patch.setattr("nnlab.findings.overview.overview", lambda *_: pytest.fail("computed again"))
+        patch.setattr("nnlab.findings.tables.overview", lambda *_: pytest.fail("computed again"))
         nnlab.sweep(configs[:2], n_jobs=1)
         assert page.read_text() == first
         study = Study.plan(configs, n_jobs=1, tracking=False)

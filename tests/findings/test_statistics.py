@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated import Design, coverage, share_coverage
 
+from nnlab.findings.completeness import IncompleteError, holes
 from nnlab.findings.intervals import STATISTICS, interval, interval_name, share_interval
-from nnlab.findings.settings import IncompleteError, holes, varied
 from nnlab.findings.statistics import aggregate, compare, performance_profile
+from nnlab.settings import varied
 
 
 def frame(costs: dict[tuple[str, float], list[float]]) -> pd.DataFrame:

@@ -11,8 +11,8 @@ import pytest
 from servers import dask_scheduler, dask_worker, mlflow_server, postgresql, postgresql_programs
 
 import nnlab
-from nnlab.record.history import Run
-from nnlab.record.mlflow_store import import_mlflow
+from nnlab.record.run import Run
+from nnlab.tracking.connection import import_mlflow
 
 
 def configs_in(results: Path, iterations: int, **parts: object) -> list[nnlab.RunConfig]:

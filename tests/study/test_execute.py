@@ -14,11 +14,13 @@ import pytest
 
 import nnlab
 from nnlab.config import RunConfig
-from nnlab.record.history import Run
-from nnlab.record.logbook import Logbook
+from nnlab.record.run import Run
+from nnlab.record.sweeps import SweepLog
+from nnlab.results import Results
 from nnlab.study import workers
 from nnlab.study.execute import Study
-from nnlab.study.plan import plan_stacks, prepare
+from nnlab.study.plan import prepare
+from nnlab.study.stacking import plan_stacks
 
 SMALL = nnlab.TrainingConfig(iterations=50)
 
@@ -191,7 +193,7 @@ def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
 def test_a_sweep_in_batches_of_one_is_told_of_as_one_sweep(tmp_path: Path) -> None:
     for config in configs_in(tmp_path)[:3]:
         list(Study.plan([config], n_jobs=1, tracking=False, sweep="search").execute())
-    (summary,) = Logbook(tmp_path)
+    (summary,) = SweepLog(Results(tmp_path))
     assert (summary.sweep, summary.status, len(summary.runs), summary.made) == ("search", "FINISHED", 3, 3)
 
 
@@ -233,7 +235,7 @@ def test_what_a_database_says_is_passed_on_and_not_when_it_was_asked(tmp_path: P
 
 def test_one_run_is_no_sweep(tmp_path: Path) -> None:
     nnlab.run(configs_in(tmp_path)[0])
-    assert not list(Logbook(tmp_path))
+    assert not list(SweepLog(Results(tmp_path)))
 
 
 def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:

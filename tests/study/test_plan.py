@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 import nnlab
 from nnlab.config import RunConfig
-from nnlab.study.plan import Job, plan_stacks, prepare, run_name, swept_keys
+from nnlab.settings import run_name, swept_keys
+from nnlab.study.plan import prepare
+from nnlab.study.stacking import Job, plan_stacks
 
 
 def configs_of(seeds: range, scales: list[float], activations: list[str], sizes: list[int]) -> list[RunConfig]:

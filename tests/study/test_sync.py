@@ -12,11 +12,12 @@ import pytest
 from servers import mlflow_server
 
 import nnlab
-from experiments.sync import main as sync_script
-from nnlab.record.ledger import Ledger
-from nnlab.record.mlflow_store import import_mlflow
-from nnlab.record.tracking import Tracker
+from nnlab.cli.sync import main as sync_script
+from nnlab.results import Results
 from nnlab.study.sync import experiments_in, sync
+from nnlab.tracking.connection import import_mlflow
+from nnlab.tracking.ledger import Ledger
+from nnlab.tracking.runs import RunTracker
 
 
 def configs_in(results: Path, uri: str | None = None) -> list[nnlab.RunConfig]:
@@ -46,7 +47,7 @@ def assert_every_run_once(uri: str, count: int = 6) -> None:
 def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = Tracker.log, iter(range(100))
+    real, calls = RunTracker.log, iter(range(100))
 
     def failing(*words: Any, **options: Any) -> bool:
         if next(calls) >= 2:
@@ -54,7 +55,7 @@ def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
         return real(*words, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "log", failing)
+        patch.setattr(RunTracker, "log", failing)
         with pytest.warns(UserWarning, match="no space left on device"):
             assert len(nnlab.sweep(configs_in(results), n_jobs=1, tracking=True)) == 6
     uri = f"sqlite:///{results / 'mlflow.db'}"
@@ -181,12 +182,12 @@ def test_two_folders_that_tell_at_the_same_moment_leave_one_run(tmp_path: Path, 
 
 
 def test_addresses_that_differ_in_a_slash_are_one(tmp_path: Path) -> None:
-    one, other = (Ledger(tmp_path, "small", f"http://127.0.0.1:1{end}") for end in ("", "/"))
+    one, other = (Ledger(Results(tmp_path), "small", f"http://127.0.0.1:1{end}") for end in ("", "/"))
     assert one.folder == other.folder
 
 
 def test_a_claim_that_power_cut_off_is_nobodys(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path, "small", "http://127.0.0.1:1")
+    ledger = Ledger(Results(tmp_path), "small", "http://127.0.0.1:1")
     (ledger.folder / "f").write_text("")
     assert ledger.abandoned() == ["f"]
     assert ledger.settled() == set()
@@ -200,16 +201,16 @@ def test_a_server_that_dies_in_the_middle_is_one_line(
 ) -> None:
     nnlab.sweep(configs_in(results)[:2], n_jobs=1)
     calls = 0
-    real = Tracker.log
+    real = RunTracker.log
 
-    def dies(self: Tracker, *words: Any, **more: Any) -> bool:
+    def dies(self: RunTracker, *words: Any, **more: Any) -> bool:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise import_mlflow().exceptions.MlflowException("API request failed")
         return real(self, *words, **more)
 
-    monkeypatch.setattr(Tracker, "log", dies)
+    monkeypatch.setattr(RunTracker, "log", dies)
     with pytest.raises(SystemExit, match=r"^tracking\.uri must name a store that answers.*API request failed$"):
         sync_script(["small", "--results-dir", str(results)])
 

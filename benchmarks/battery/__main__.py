@@ -1,0 +1,142 @@
+"""Run the battery and write docs/battery.md (`make battery`): who names which state, how early, and who cries wolf."""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.battery.cases import LABELS, PARTS, RANDOM
+from benchmarks.battery.rivals import RIVALS
+from benchmarks.battery.trial import OBSERVATIONS, OURS, Result, collect
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "battery.md"
+JUDGES = (OURS, *RIVALS)
+SICK = tuple(label for label in LABELS if label != "healthy")
+
+
+def recall(results: Sequence[Result], judge: str, state: str) -> float:
+    """Return on which share of the networks in this state a judge named it; ours has to name it first of all."""
+    found = [_named(result, judge, state) for result in results if result.state == state]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def precision(results: Sequence[Result], judge: str, state: str) -> float:
+    """Return which share of the networks of which a judge says that they are in this state really is."""
+    right = [result.state == state for result in results if _named(result, judge, state)]
+    return float(np.mean(right)) if right else float("nan")
+
+
+def false_alarms(results: Sequence[Result], judge: str) -> float:
+    """Return on which share of the healthy networks a judge raised any alarm."""
+    return float(np.mean([result.alarmed[judge] for result in results if result.state == "healthy"]))
+
+
+def _named(result: Result, judge: str, state: str) -> bool:
+    return result.headline == state if judge == OURS else state in result.named[judge]
+
+
+def known(judge: str) -> set[str]:
+    """Return the states that a judge has a word for."""
+    return set(SICK) if judge == OURS else {state for states in RIVALS[judge][1].values() for state in states}
+
+
+def tables(results: Sequence[Result]) -> str:
+    """Return the tables of one half in Markdown."""
+    counts = Counter(result.state for result in results)
+    states = [state for state in SICK if counts[state]]
+    lines = [
+        f"| state | networks | {' | '.join(JUDGES)} |",
+        f"|---|---|{'---|' * len(JUDGES)}",
+    ]
+    for state in states:
+        cells = [_cell(results, judge, state) for judge in JUDGES]
+        lines.append(f"| {state} | {counts[state]} | {' | '.join(cells)} |")
+    alarms = [f"{false_alarms(results, judge):.1%}" for judge in JUDGES]
+    lines.append(f"| false alarms on healthy | {counts['healthy']} | {' | '.join(alarms)} |")
+    lines += [
+        "",
+        "Iteration at which the state was named (median over those named; trainings are 30 to 4,000 iterations long):",
+        "",
+    ]
+    lines += [f"| state | {' | '.join(JUDGES)} |", f"|---|{'---|' * len(JUDGES)}"]
+    for state in states:
+        lines.append(f"| {state} | {' | '.join(_first(results, judge, state) for judge in JUDGES)} |")
+    return "\n".join(lines)
+
+
+def _cell(results: Sequence[Result], judge: str, state: str) -> str:
+    if state not in known(judge):
+        return "-"
+    exact = precision(results, judge, state)
+    return f"{recall(results, judge, state):.2f} / " + ("-" if np.isnan(exact) else f"{exact:.2f}")
+
+
+def _first(results: Sequence[Result], judge: str, state: str) -> str:
+    firsts = [r.first[judge] for r in results if r.state == state and r.first[judge] is not None]
+    return f"{median(firsts):.0f}" if firsts else "-"  # type: ignore[type-var]
+
+
+def confusions(results: Sequence[Result]) -> str:
+    """Return what our headline was where it was not the state."""
+    pairs = Counter((r.state, r.headline) for r in results if r.headline != r.state)
+    return "; ".join(f"{label} called {headline} {count} times" for (label, headline), count in pairs.items()) or "none"
+
+
+def page(results_of: dict[str, tuple[list[Result], Counter[str]]]) -> str:
+    """Return the page."""
+    parts = [INTRODUCTION]
+    for name, (results, dropped) in results_of.items():
+        data = ", ".join(sorted({result.case.config.data.name for result in results}))
+        depths = ", ".join(str(d) for d in sorted({result.case.config.model.depth for result in results}))
+        others = ", ".join(f"{count} {label}" for label, count in dropped.items() if count) or "none"
+        parts += [
+            f"## {name.capitalize()}",
+            f"{ABOUT[name]} Data sets: {data}. Hidden layers: {depths}. Left out: {others}.",
+            "Recall / precision:",
+            tables(results),
+            f"Wrong headlines of nnlab: {confusions(results)}.",
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+ABOUT = {
+    "development": "The half that thresholds were tuned on.",
+    "held out": "The half that they were not tuned on.",
+    RANDOM: "Trainings drawn at random, in the state that the outcome checks find; left out are those in no clear one.",
+}
+
+
+INTRODUCTION = f"""# Battery: can the verdicts be trusted?
+
+Written by `make battery`. In the first two parts every network was built to end in one state, and has been checked to
+have ended in it, and in none that comes earlier in the order of the verdicts, by code that looks only at its weights
+and knows neither the probes nor their thresholds (`tests/battery/outcomes.py`). Those that turned out otherwise are
+left out and counted. The two parts share no data set, no depth of the deep networks and no seed. The third part is not
+built at all: it is what people get who try values at random.
+
+The four published rule sets were re-implemented from their papers' and manuals' thresholds (`tests/battery/rivals.py`)
+and look at {OBSERVATIONS} evenly spaced iterations of the same trainings. Their authors tuned them on mini-batch image
+models, not on small dense networks and full batches. They are credited generously: with every state that a symptom
+could mean, at any time in the training, beside whatever else they said. nnlab is credited only for its headline, the
+first of its findings, and as early as that headline, judged on what was seen so far, stays the same to the end. A dash
+stands where a rule set has no word for a state, or never used it."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make battery", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, help="one part only, printed and not written")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes")
+    choice = parser.parse_args(words)
+    chosen = (choice.part,) if choice.part else PARTS
+    text = page({part: collect(part, choice.jobs) for part in chosen})
+    print(text)
+    if not choice.part:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

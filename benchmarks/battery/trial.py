@@ -1,0 +1,111 @@
+"""Train the battery, check every outcome, judge it with our rules and with four published rule sets (`make battery`).
+
+Writes recall, precision, false alarms on healthy networks and the iteration of detection to docs/battery.md.
+"""
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from benchmarks.battery.cases import ANY, Case, cases
+from benchmarks.battery.outcomes import Outcome, Weights, state_of
+from benchmarks.battery.rivals import RIVALS, observe
+from nnlab.config import hidden_sizes
+from nnlab.diagnostics.verdict import judge
+from nnlab.network.parameters import Parameters
+from nnlab.record.run import Run
+from nnlab.study.plan import prepare
+from nnlab.study.run_stack import run_stack, snapshots
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "battery.md"
+OURS = "nnlab"
+OBSERVATIONS = 100
+WANTED = 40
+"""Cases of a state in each half; candidates beyond them are not tried."""
+WANTED_HEALTHY = 120
+WANTED_ANY = 400
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training, the state that it ended in, and what each rule set said of it.
+
+    `named` are the states that a rule set named and `first` the iteration at which it named the right
+    one; `alarmed` says whether it raised any alarm.
+    """
+
+    case: Case
+    state: str
+    headline: str
+    named: dict[str, frozenset[str]]
+    first: dict[str, int | None]
+    alarmed: dict[str, bool]
+
+
+def examine(case: Case) -> Result | None:
+    """Train one candidate and ask everybody; None if it ended in no clear state, or not in the one of its label."""
+    (job,) = prepare([case.config])
+    iterations = job.config.training.iterations
+    evenly = sorted({round(t) for t in np.linspace(0, iterations, OBSERVATIONS + 1)})
+    observations, weights = [], []
+    with threadpool_limits(limits=1):
+        for seen in snapshots([job.config], job.data, evenly):
+            observations.append(observe(seen))
+            weights.append(seen.parameters)
+        outcome = Outcome(job.config, job.data, _layers(weights[0]), _layers(weights[-1]))
+        state = state_of(outcome)
+        if state is None or case.label not in (state, ANY):
+            return None
+        (run,) = run_stack([job.config], job.data, [job.fingerprint])
+    named = {OURS: frozenset(run.verdict.all)}
+    first = {OURS: _named_for_good(run, state)}
+    alarmed = {OURS: run.verdict.name != "healthy"}
+    for rival, (rules, means) in RIVALS.items():
+        alarms = rules(observations)
+        named[rival] = frozenset(state for symptom in alarms for state in means[symptom])
+        right = [at for symptom, at in alarms.items() if state in means[symptom]]
+        first[rival] = min(right, default=None)
+        alarmed[rival] = bool(alarms)
+    return Result(case, state, run.verdict.name, named, first, alarmed)
+
+
+def _layers(parameters: Parameters) -> Weights:
+    named = parameters.as_dict()
+    return [(named[f"W{layer}"], named[f"b{layer}"]) for layer in range(1, len(parameters.sizes))]
+
+
+def _named_for_good(run: Run, state: str) -> int | None:
+    """Return the iteration from which on the headline, judged on what was seen so far, stays the state."""
+    model = run.config.model
+    checkpoints = sorted(run.history["iteration"].unique())
+    curves = {key: group["value"].to_numpy() for key, group in run.history.groupby(["quantity", "layer"])}
+    since = None
+    for count in range(len(checkpoints), 0, -1):
+        known = {key: curve[:count] for key, curve in curves.items()}
+        verdict = judge(checkpoints[:count], known, hidden_sizes(model), model.activation, run.references)
+        if verdict.name != state:
+            break
+        since = int(checkpoints[count - 1])
+    return since
+
+
+def collect(half: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:
+    """Return the results of a half, and how many candidates of each state turned out otherwise."""
+    kept: list[Result] = []
+    dropped: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder, Parallel(n_jobs=n_jobs, batch_size=1) as workers:
+        for label, candidates in groupby(cases(half, Path(folder)), key=lambda case: case.label):
+            wanted = {"healthy": WANTED_HEALTHY, ANY: WANTED_ANY}.get(label, WANTED)
+            good: list[Result] = []
+            while len(good) < wanted and (batch := list(islice(candidates, wanted - len(good)))):
+                results = workers(delayed(examine)(case) for case in batch)
+                good += [result for result in results if result is not None]
+                dropped[label] += results.count(None)
+            kept += good
+    return kept, dropped

@@ -1,0 +1,101 @@
+"""What watching costs: the time of the probes over the training time of the default sweep (part of `make bench`)."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from nnlab import InitConfig, ModelConfig, RunConfig, TrainingConfig
+from nnlab.diagnostics import PRESETS
+from nnlab.network.training import checkpoints
+from nnlab.study.plan import prepare
+from nnlab.study.run_stack import snapshots
+from nnlab.study.stacking import plan_stacks
+
+__all__ = ["LIMIT", "Price", "prices", "section"]
+
+DEFAULT_SWEEP = Path(__file__).resolve().parents[2] / "conf" / "experiment" / "initialization.yaml"
+LIMIT = 0.15
+"""The most that the standard preset may add."""
+
+
+class Price(NamedTuple):
+    """Seconds for one network of the default sweep: its training, and the probes of each preset at its checkpoints."""
+
+    activation: str
+    hidden_size: int
+    training: float
+    probes: dict[str, float]
+
+
+def prices(shorter: int = 1) -> list[Price]:
+    """Measure one stack for each activation and width of the default sweep, with its scales and seeds.
+
+    `shorter` divides the iterations, and above 1 the widest networks are left out, to see that it works.
+    """
+    grid = yaml.safe_load(DEFAULT_SWEEP.read_text(encoding="utf-8"))["hydra"]["sweeper"]["params"]
+    scales, activations, sizes = (
+        [word.strip() for word in str(grid[key]).split(",")]
+        for key in ("init.scale", "model.activation", "model.hidden_size")
+    )
+    iterations = TrainingConfig().iterations // shorter
+    return [
+        _price(activation, int(size), [float(scale) for scale in scales], iterations)
+        for activation in activations
+        for size in (sizes if shorter == 1 else sizes[:2])
+    ]
+
+
+def _price(activation: str, hidden_size: int, scales: Sequence[float], iterations: int) -> Price:
+    configs = [
+        RunConfig(
+            seed=seed,
+            init=InitConfig(scale=scale),
+            model=ModelConfig(hidden_size, activation=activation),
+            training=TrainingConfig(iterations),
+        )
+        for scale in scales
+        for seed in range(5)
+    ]
+    jobs = plan_stacks(prepare(configs), n_jobs=1)[0].jobs
+    stack, data = [job.config for job in jobs], jobs[0].data
+    list(snapshots(stack, data, [min(50, iterations)]))
+    started = time.perf_counter()
+    list(snapshots(stack, data, [iterations]))
+    training = time.perf_counter() - started
+    diagnostics = RunConfig().diagnostics
+    probes = dict.fromkeys(PRESETS, 0.0)
+    for seen in snapshots(stack, data, checkpoints(iterations, diagnostics.checkpoints, diagnostics.every)):
+        started = time.perf_counter()
+        for probe in PRESETS["standard"]:
+            list(probe(seen))
+        standard = time.perf_counter() - started
+        for probe in PRESETS["full"][len(PRESETS["standard"]) :]:
+            list(probe(seen))
+        probes["standard"] += standard
+        probes["full"] += time.perf_counter() - started
+    count = len(stack)
+    return Price(activation, hidden_size, training / count, {name: spent / count for name, spent in probes.items()})
+
+
+def section(found: Sequence[Price]) -> str:
+    """Return the table: what each preset adds to the training time, by activation and width, and in all."""
+    sizes = sorted({price.hidden_size for price in found})
+    lines = [f"| preset | {' | '.join(f'h = {size}' for size in sizes)} |", f"|---|{'---:|' * len(sizes)}"]
+    for preset in ("standard", "full"):
+        for activation in dict.fromkeys(price.activation for price in found):
+            row = {price.hidden_size: price for price in found if price.activation == activation}
+            cells = [f"{row[size].probes[preset] / row[size].training:.1%}" for size in sizes]
+            lines.append(f"| {preset}, {activation} | {' | '.join(cells)} |")
+    training = sum(price.training for price in found)
+    total = {preset: sum(price.probes[preset] for price in found) / training for preset in ("standard", "full")}
+    verdict = "pass" if total["standard"] <= LIMIT else "FAIL"
+    return (
+        "## Price of watching\n\nWhat the probes of a preset add to the training time of the default sweep, at its "
+        f"{RunConfig().diagnostics.checkpoints} checkpoints in {TrainingConfig().iterations:,} iterations:\n\n"
+        + "\n".join(lines)
+        + f"\n\nOver the whole sweep: standard {total['standard']:.1%}, full {total['full']:.1%}.\n\n"
+        f"- {verdict}: standard adds {total['standard']:.1%}, target at most {LIMIT:.0%}"
+    )

@@ -1,0 +1,48 @@
+"""Load recorded runs and their curves, from run folders or from MLflow."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nnlab.config import RunConfig
+from nnlab.record.frames import read_curves, read_file, read_rows, runs_frame
+from nnlab.results import Results
+
+__all__ = ["load_curves", "load_runs"]
+
+
+def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri: str | None = None) -> pd.DataFrame:
+    """Return one row per recorded run of an experiment, from its run folders or, with `uri`, from MLflow alone.
+
+    `uri` is `http://...` or a database such as `sqlite:///results/mlflow.db` (a relative path starts where a relative
+    `results_dir` does). Both sources give the same frame except for `folder`, which with `uri` is where MLflow keeps
+    the run's artifacts. `load_curves` accepts both.
+
+    Columns: `fingerprint`, by which rows are sorted; `folder`; `task`; the config keys (`model.hidden_size`, ...);
+    `verdict`; the final metrics (`cost/train`, ...), sorted, NaN where a run has no such quantity. Config columns have
+    the type of their key: int64, float64, bool or str. Keys that may be None have Int64 or boolean, with NA for None.
+    A list is kept as text, so that runs can be grouped by it.
+
+    Raises ConfigError if the experiment has no recorded runs, DamagedRunError if a run folder cannot be read, and
+    UnreachableError if a server does not answer.
+    """
+    if uri is None:
+        return runs_frame(read_rows(experiment, Results.at(results_dir)))
+    from nnlab.tracking.frames import read_entries
+
+    return runs_frame(read_entries(experiment, uri))
+
+
+def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return what the probes saw in these runs: fingerprint, iteration, layer, quantity, value.
+
+    `runs` is a frame of `load_runs`, or some of its rows; `quantities` picks a few (None: all). Runs keep the order of
+    `runs`; fingerprint and quantity are categories. Curves are complete from either source: MLflow's artifacts hold
+    the same file as the run folder (its charts show fewer points). Raises DamagedRunError if a file cannot be read,
+    and ConfigError if none of the runs has one of the quantities.
+    """
+    if not runs["folder"].str.contains("://", regex=False).any():
+        return read_curves(runs, quantities, read_file)
+    from nnlab.tracking.frames import read_artifact
+
+    return read_curves(runs, quantities, read_artifact)

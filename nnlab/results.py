@@ -1,0 +1,92 @@
+"""The results folder: every path below it, and where a relative one lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlab.config import SWEEPS, ConfigError
+
+__all__ = ["Results", "checkout", "conf_folder"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout() -> Path | None:
+    """Return the root of nnlab's source tree, or None if nnlab was installed from a wheel.
+
+    The presets decide: a wheel has them as `nnlab/conf`, a source tree as `conf` beside the package and its own
+    pyproject.toml. Any other `conf` beside the package belongs to somebody's project.
+    """
+    root = _PACKAGE.parent
+    project = root / "pyproject.toml"
+    if (_PACKAGE / "conf").is_dir() or not (root / "conf" / "config.yaml").is_file() or not project.is_file():
+        return None
+    return root if 'name = "nnlab"' in project.read_text(encoding="utf-8") else None
+
+
+def conf_folder() -> Path:
+    """Return the folder of nnlab's own presets."""
+    root = checkout()
+    return _PACKAGE / "conf" if root is None else root / "conf"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder and every path below it.
+
+    runs/EXPERIMENT/FINGERPRINT/    run folders: the truth
+    sweeps/SWEEP/                   what was launched and how it ended
+    reports/                        pages and films
+    tracking/                       ledgers: which runs MLflow has
+    mlflow.db, artifacts/           MLflow's own database and files
+    hydra/                          Hydra's logs
+    """
+
+    folder: Path
+
+    @classmethod
+    def at(cls, results_dir: str) -> "Results":
+        """Return the results folder of a config, as an absolute path.
+
+        A relative one starts at the root of nnlab's source tree, or for an installed nnlab at the working folder.
+        Notebooks and Hydra jobs of a source tree run in folders of their own and would each have their own results.
+        Raises ConfigError for the home of a user who does not exist.
+        """
+        try:
+            folder = Path(results_dir).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"results_dir must be a folder, got {results_dir!r}: {error}") from None
+        return cls((checkout() or Path.cwd()) / folder)
+
+    def experiments(self) -> list[str]:
+        """Return the experiments that have run folders, sorted; other names, such as .Trash, are not nnlab's."""
+        folder = self.folder / "runs"
+        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        return sorted(name for name in names if not name.startswith(".") and name != SWEEPS)
+
+    def runs(self, experiment: str) -> Path:
+        """Return the folder of an experiment's run folders."""
+        return self.folder / "runs" / experiment
+
+    @property
+    def sweeps(self) -> Path:
+        """The folder of the sweeps."""
+        return self.folder / "sweeps"
+
+    def report(self, name: str) -> Path:
+        """Return the place of a page or film, given its file name."""
+        return self.folder / "reports" / name
+
+    @property
+    def ledgers(self) -> Path:
+        """The folder of the ledgers."""
+        return self.folder / "tracking"
+
+    @property
+    def database(self) -> Path:
+        """MLflow's SQLite file."""
+        return self.folder / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's folder of artifacts."""
+        return self.folder / "artifacts"

@@ -1,0 +1,120 @@
+"""One stack of networks from its configs to its results: the whole flow on one screen."""
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from nnlab.config import RunConfig, hidden_sizes
+from nnlab.datasets import Dataset
+from nnlab.diagnostics import Measurement, function, measure
+from nnlab.diagnostics.verdict import judge
+from nnlab.network.activations import ACTIVATIONS
+from nnlab.network.costs import COSTS
+from nnlab.network.initializers import initialize
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import ARITHMETICS
+from nnlab.network.training import Snapshot, checkpoints, train
+from nnlab.record.history import History
+from nnlab.record.run import Run
+from nnlab.seeding import legacy_stream, stream
+
+__all__ = ["layer_sizes", "run_stack", "snapshots"]
+
+
+def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequence[str]) -> list[Run]:
+    """Train like networks together and return a Run for each, in order.
+
+    The configs (resolved) may differ in seed, initialization and learning rate; the rest must agree.
+    """
+    shared = configs[0]
+    started = time.perf_counter()
+    history = History()
+    # Two BLAS threads make the small products here 1.5 to 2 times slower.
+    with threadpool_limits(limits=1):
+        for snapshot in snapshots(configs, data, _schedule(shared)):
+            history.add(snapshot.iteration, _measurements(snapshot, data, shared.diagnostics.preset))
+        facts = _facts(len(configs), time.perf_counter() - started)
+        references = function.references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+    frames, profiles = history.frames(), history.profiles()
+    return [
+        Run(
+            config=config,
+            task=data.task,
+            history=frames[index],
+            profiles=profiles[index],
+            parameters=snapshot.parameters.as_dict(index),
+            standardization=_standardization(data),
+            verdict=judge(*history.curves(index), hidden_sizes(config.model), config.model.activation, references),
+            references=references,
+            fingerprint=fingerprints[index],
+            facts=facts,
+        )
+        for index, config in enumerate(configs)
+    ]
+
+
+def layer_sizes(config: RunConfig, data: Dataset) -> list[int]:
+    """Return (n_x, n_1, ..., n_y)."""
+    return [len(data.X), *hidden_sizes(config.model), len(data.Y)]
+
+
+def snapshots(configs: Sequence[RunConfig], data: Dataset, schedule: Sequence[int]) -> Iterator[Snapshot]:
+    """Train like networks together; yield a snapshot at each iteration of `schedule`, and end with its last."""
+    training = configs[0].training
+    return train(
+        _initial_parameters(configs, data),
+        data.X,
+        data.Y,
+        activation=ACTIVATIONS[configs[0].model.activation],
+        cost=COSTS[data.task],
+        learning_rate=np.array([config.training.learning_rate for config in configs]),
+        schedule=schedule,
+        batch_size=training.batch_size,
+        rngs=[stream(config.seed, "batches") for config in configs],
+        product=ARITHMETICS[training.arithmetic],
+    )
+
+
+def _schedule(config: RunConfig) -> list[int]:
+    return checkpoints(config.training.iterations, config.diagnostics.checkpoints, config.diagnostics.every)
+
+
+def _initial_parameters(configs: Sequence[RunConfig], data: Dataset) -> Parameters:
+    sizes = layer_sizes(configs[0], data)
+    drawn = []
+    with np.errstate(over="ignore"):  # a weight too large for its type is inf, and the run diverges
+        for config in configs:
+            rng = legacy_stream(config.seed) if config.init.generator == "legacy" else stream(config.seed, "init")
+            drawn.append(initialize(sizes, config.init.scheme, config.init.scale, rng).flat)
+        return Parameters(sizes, np.concatenate(drawn).astype(configs[0].training.dtype))
+
+
+def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Measurement]:
+    yield from function.on_training_data(snapshot)
+    yield from function.on_test_data(
+        snapshot.parameters, data.X_test, data.Y_test, snapshot.activation, snapshot.cost_function
+    )
+    yield from measure(snapshot, preset)
+
+
+def _standardization(data: Dataset) -> dict[str, np.ndarray]:
+    return {"x_mean": data.x_mean, "x_scale": data.x_scale, "y_mean": data.y_mean, "y_scale": data.y_scale}
+
+
+def _facts(R: int, seconds: float) -> dict[str, Any]:
+    """Return where and how fast it ran. BLAS and its kernel decide the last bits of every product."""
+    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {
+        "seconds": seconds / R,
+        "stack": R,
+        "process": os.getpid(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": " ".join(sorted({f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in blas})),
+        "machine": platform.machine(),
+    }

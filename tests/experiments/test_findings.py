@@ -1,0 +1,357 @@
+"""What READMEs say was found is what a command found; `make findings ARGS=--check` runs all of it again."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import ttest_rel
+
+import nnlab
+from experiments import findings
+from experiments.dying_relu.plot import dead_at_birth
+from experiments.findings import (
+    BEGIN,
+    END,
+    HERE,
+    UNDRAWN,
+    Finding,
+    agree,
+    block,
+    count_of,
+    difference,
+    differences,
+    experiments,
+    find,
+    main,
+    over_seeds,
+    overview,
+    share,
+    sweep,
+    table,
+    write,
+    written,
+)
+from experiments.learning_rate.plot import findings as findings_of_learning_rate
+from experiments.real_data.plot import findings as findings_of_real_data
+from experiments.vanishing_gradients.plot import log_ratios, one_length
+from nnlab.cli.main import CONF, question
+from nnlab.findings.intervals import share_interval
+from nnlab.findings.statistics import aggregate, compare
+from nnlab.network.activations import ACTIVATIONS, Array
+from nnlab.network.costs import COSTS
+from nnlab.network.initializers import initialize
+from nnlab.network.parameters import Parameters
+from nnlab.network.propagation import forward
+from nnlab.record.run_folders import read_run
+from nnlab.seeding import stream
+
+pytestmark = pytest.mark.xdist_group("findings")
+COURSE = {"course_flower", "course_hidden_size", "course_initialization"}
+"""Presets that reproduce published numbers: tests/test_course.py compares them."""
+FEW = {"symmetry": ["data.seed=1,2"], "real_data": ["seed=range(4)", "data.seed=range(4)"]}
+"""What makes an experiment small enough to be made here: fewer seeds. All have fewer iterations and checkpoints."""
+
+
+def generated(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
+
+
+def test_every_preset_has_its_folder_and_every_folder_its_preset() -> None:
+    assert set(experiments()) == {path.stem for path in (CONF / "experiment").glob("*.yaml")} - COURSE
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_a_readme_shows_what_was_found(name: str) -> None:
+    folder = HERE / name
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for part in (
+        "**Question.**",
+        "**Prediction.**",
+        "**Command.**",
+        "**Finding.**",
+        "**What it means.**",
+        "**Limits.**",
+    ):
+        assert part in text
+    assert generated(folder / "README.md") == block(name, written(name))
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    drawn = {path.name for path in folder.iterdir() if path.suffix in (".png", ".gif")}
+    assert set(pictures) == drawn != set()
+    for picture in drawn:
+        with Image.open(folder / picture) as image:
+            assert image.width >= 500
+    assert question(name).count("?") == 1
+
+
+def test_the_table_of_all_experiments_is_made_of_theirs() -> None:
+    assert generated(HERE / "README.md") == overview({name: written(name) for name in experiments()})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pd.DataFrame]:
+    """Make an experiment with few seeds and iterations, once: every setting of its grid is there."""
+    folder, made = tmp_path_factory.mktemp("small"), dict[str, pd.DataFrame]()
+
+    def runs(name: str) -> pd.DataFrame:
+        if name not in made:
+            words = [*FEW.get(name, ["seed=range(3)"]), "diagnostics.checkpoints=5"]
+            made[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1", *UNDRAWN])
+        return made[name]
+
+    return runs
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_a_smaller_sweep_has_the_same_findings_to_report(
+    name: str, small: Callable[[str], pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = small(name)
+    content = find(name, runs)
+    new, old = ([Finding(**one) for one in each["findings"]] for each in (content, written(name)))
+    assert [one.what for one in new] == [one.what for one in old]
+    for one, before in zip(new, old, strict=True):
+        # What theory expects, and how many settings there are, does not depend on how long one trains.
+        assert one.expected == pytest.approx(before.expected, rel=1e-6, nan_ok=True), one.what
+        if "settings of" in one.n:
+            assert one.total == before.total, one.what
+        assert math.isnan(one.low) or one.low - 1e-9 <= one.value <= one.high + 1e-9, one.what
+        assert not one.total or 0 <= one.value <= one.total, one.what
+    assert content["runs"] == len(runs)
+    if name == "symmetry":
+        return  # its film is of 10,000 iterations: tests of films are elsewhere
+    (tmp_path / name).mkdir()
+    shutil.copy(HERE / name / "README.md", tmp_path / name)
+    monkeypatch.setattr(findings, "HERE", tmp_path)
+    write(name, content, runs)
+    assert {path.name for path in (tmp_path / name).glob("*.png")} == {
+        path.name for path in (HERE / name).glob("*.png")
+    }
+    assert generated(tmp_path / name / "README.md") == block(name, content)
+    assert differences(name, content) == []
+
+
+def test_what_else_is_recorded_under_the_name_is_no_part_of_an_experiment(tmp_path: Path) -> None:
+    words = ["training.iterations=5", "model.hidden_size=1,2", "launcher.n_jobs=1", *UNDRAWN]
+    first = sweep("hidden_size", str(tmp_path), [*words, "seed=0"])
+    assert len(sweep("hidden_size", str(tmp_path), [*words, "seed=1"])) == len(first) == 2
+    assert len(nnlab.load_runs("hidden_size", str(tmp_path))) == 4
+
+
+def test_a_layer_is_dead_if_none_of_its_units_is_positive_on_any_example(small: Callable[[str], pd.DataFrame]) -> None:
+    runs = small("dying_relu")
+    ours = runs[(runs["model.activation"] == "relu") & (runs["model.depth"] == 20) & (runs["model.hidden_size"] == 4)]
+    data = nnlab.load_dataset(nnlab.DataConfig())
+    dead = []
+    for seed in ours["seed"]:
+        network = initialize([2, *[4] * 20, 1], "he", 1.0, stream(seed, "init"))
+        _, A = forward(network, data.X, ACTIVATIONS["relu"])
+        dead.append(any((layer <= 0).all() for layer in A[:-1]))
+    assert len(set(dead)) == 2
+    found = {one["what"]: one["value"] for one in find("dying_relu", runs)["findings"]}
+    assert found["a dead layer at the start: relu, 20 layers of 4"] == np.mean(dead)
+
+
+def test_shares_of_fresh_draws_are_those_of_the_seeds() -> None:
+    assert 0.2 < np.mean(dead_at_birth(10, 4, 40)) < 0.5  # the closed form allows 0.48
+
+
+def test_the_product_with_the_learning_rate_is_of_the_hessian(small: Callable[[str], pd.DataFrame]) -> None:
+    runs = small("learning_rate")
+    rate = 3.0
+    values = []
+    for folder in runs[runs["training.learning_rate"] == rate]["folder"]:
+        run = read_run(Path(folder))
+        data = nnlab.load_dataset(run.config.data)
+        values.append(rate * largest_curvature(run.parameters, data.X, data.Y, run.config.model.activation))
+    found = {one.what: one for one in findings_of_learning_rate(runs)}
+    one = found["learning rate 3: learning rate x largest curvature at the end, median"]
+    assert one.value == pytest.approx(np.median(values), rel=1e-4)
+    assert one.expected == 2
+
+
+def largest_curvature(named: dict[str, Array], X: Array, Y: Array, activation: str) -> float:
+    """Return the largest eigenvalue of the Hessian of the cost, by central differences of the cost alone."""
+    parameters = Parameters.from_dict(named)
+    cost, base, step = COSTS["binary"], np.ravel(parameters.flat), 1e-3
+    count = len(base)
+    steps = step * np.eye(count)
+    rows, columns = (grid.ravel() for grid in np.meshgrid(range(count), range(count), indexing="ij"))
+
+    def costs(first: int, second: int) -> Array:
+        moved = Parameters(parameters.sizes, base + first * steps[rows] + second * steps[columns])
+        found: Array = cost.mean(forward(moved, X, ACTIVATIONS[activation])[0][-1], cost.encode(Y))
+        return found
+
+    mixed = costs(1, 1) - costs(1, -1) - costs(-1, 1) + costs(-1, -1)
+    hessian = mixed.reshape(count, count) / (4 * step**2)
+    return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
+
+
+def test_splits_of_one_sample_have_the_corrected_interval(small: Callable[[str], pd.DataFrame]) -> None:
+    runs = small("real_data")
+    digits = runs[runs["data.name"] == "digits"].sort_values("seed")
+    deep, flat = (digits[digits["model.depth"] == depth]["accuracy/test"].to_numpy() for depth in (1, 0))
+    usual = ttest_rel(deep, flat).confidence_interval(0.95)
+    fraction = digits["data.test_fraction"].iloc[0]
+    wider = math.sqrt((1 / 4 + fraction / (1 - fraction)) / (1 / 4))  # Nadeau & Bengio 2003, equation 9
+    one = findings_of_real_data(runs)[0]
+    assert one.value == pytest.approx(np.mean(deep - flat))
+    assert one.high - one.low == pytest.approx(wider * (usual.high - usual.low))
+
+
+def test_inputs_of_one_length_are_what_theory_supposes() -> None:
+    X = nnlab.load_dataset(nnlab.DataConfig()).X
+    same = one_length(X)
+    lengths = np.linalg.norm(same, axis=0)
+    np.testing.assert_allclose(lengths, lengths[0])
+    assert np.mean(np.square(same)) == pytest.approx(np.mean(np.square(X)))
+
+
+def test_the_signal_of_one_linear_layer_shrinks_by_its_weights() -> None:
+    model = nnlab.ModelConfig(activation="identity", depth=1, hidden_size=30)
+    config = nnlab.RunConfig(model=model, init=nnlab.InitConfig("he", scale=1.0))
+    ratios = log_ratios(config, nnlab.load_dataset(config.data).X, 3)
+    networks = [initialize([2, 30, 1], "he", 1.0, np.random.default_rng(seed)).as_dict() for seed in range(3)]
+    # dZ1 = W2' dZ2 for one output: each unit has the output's signal times its weight.
+    np.testing.assert_allclose(ratios, [np.log10(np.sqrt(np.mean(np.square(net["W2"])))) for net in networks])
+
+
+def test_a_number_that_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = written("hidden_size")
+    assert differences("hidden_size", content) == []
+    changed = json.loads(json.dumps(content))
+    (place,) = [n for n, one in enumerate(changed["findings"]) if one["what"] == "accuracy/train, 20 units minus 5"]
+    changed["findings"][place]["value"] += 0.05
+    (line,) = differences("hidden_size", changed)
+    assert line.startswith("hidden_size: accuracy/train, 20 units minus 5: ")
+
+    monkeypatch.setattr(findings, "sweep", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(findings, "write", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(findings, "find", lambda *_: content)
+    main(["hidden_size", "--check"])
+    monkeypatch.setattr(findings, "find", lambda *_: changed)
+    with pytest.raises(SystemExit, match="accuracy/train, 20 units minus 5"):
+        main(["hidden_size", "--check"])
+
+    changed["findings"].pop()
+    assert differences("hidden_size", changed) == ["hidden_size: other findings are written than are found now"]
+
+
+def test_the_next_sweep_is_made_while_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = {name: threading.Event() for name in "abc"}
+
+    def sweep(name: str, *_: object) -> pd.DataFrame:
+        begun[name].set()
+        return pd.DataFrame({"of": [name]})
+
+    monkeypatch.setattr(findings, "sweep", sweep)
+    given = findings.sweeps_ahead(list("abc"), "results")
+    for name, following in ("ab", "bc", "c "):
+        of, runs = next(given)
+        assert of == name == runs["of"].item()
+        assert following == " " or begun[following].wait(10)
+    assert list(given) == []
+
+
+def test_findings_agree_within_their_intervals_and_digits() -> None:
+    old = Finding("x", 0.5, 0.4, 0.6, "10 seeds", 0.45)
+    assert agree(old, old._replace(value=0.55, low=0.44, high=0.66))
+    for change in (
+        {"value": 0.75},
+        {"n": "9 seeds"},
+        {"value": math.nan},
+        {"expected": 0.46},
+        {"bound": True},
+        {"low": 0.2},
+        {"high": 0.8},
+        {"low": math.nan, "high": math.nan},
+    ):
+        assert not agree(old, old._replace(**change)), change
+        assert not agree(old._replace(**change), old), change
+    alone = Finding("y", 1e-30, math.nan, math.nan, "45 runs")
+    assert agree(alone, alone._replace(value=1e-31))
+    assert not agree(alone, alone._replace(value=0.1))
+    count = count_of("z", [True] * 11 + [False] * 2, "settings")
+    assert agree(count, count._replace(value=12))
+    assert not agree(count, count._replace(value=13))
+    assert not agree(count, count._replace(total=14))
+    sure = count._replace(value=0, expected=0.0)
+    assert not agree(sure, sure._replace(value=1))
+
+
+def test_one_run_of_few_may_come_out_otherwise() -> None:
+    """The least accurate of five networks, on another machine: 0.905 became 0.895."""
+    old = Finding("x", 0.9058, 0.905, 0.9075, "5 seeds")
+    other = old._replace(value=0.906, low=0.895)
+    assert agree(old, other)
+    assert agree(other, old)
+    assert not agree(old, other._replace(high=0.92))
+    assert not agree(old, other._replace(value=0.9))
+    assert not agree(*(one._replace(n="10 runs, 10 seeds") for one in (old, other)))
+    pairs = [one._replace(n="25 pairs of runs, 5 seeds") for one in (old, other)]
+    assert agree(*pairs)
+
+
+def test_tables_show_intervals_and_what_was_expected() -> None:
+    found = [
+        Finding("a", 0.12345, 0.1, 0.2, "5 seeds", expected=0.1),
+        Finding("b", 3e-30, math.nan, math.nan, "9 runs"),
+        Finding("c", 0.2, 0.1, 0.3, "5 seeds", expected=0.25, digits=2, bound=True),
+        count_of("d", [True, False, True], "settings", expected=3.0),
+    ]
+    assert table(found).splitlines()[2:] == [
+        "| a | 0.123 [0.100, 0.200] | 0.100 | 5 seeds |",
+        "| b | 3.0e-30 | - | 9 runs |",
+        "| c | 0.20 [0.10, 0.30] | at most 0.25 | 5 seeds |",
+        "| d | 2 of 3 | 3 | settings |",
+    ]
+    assert "expected" not in table(found[1:2])
+
+
+def test_findings_are_made_of_the_statistics_module(tmp_path: Path) -> None:
+    base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=20), results_dir=str(tmp_path))
+    nnlab.sweep(
+        [
+            dataclasses.replace(base, seed=seed, model=nnlab.ModelConfig(hidden_size=size))
+            for seed in range(4)
+            for size in (1, 2)
+        ],
+        n_jobs=1,
+    )
+    runs = nnlab.load_runs("playground", str(tmp_path))
+    one = runs[runs["model.hidden_size"] == 1]
+    found = over_seeds("x", one, "cost/train")
+    assert list(found[1:4]) == aggregate(one, "cost/train", [])[["estimate", "low", "high"]].to_numpy()[0].tolist()
+    assert found.n == "4 seeds"
+    settings = ({"model.hidden_size": 2}, {"model.hidden_size": 1})
+    found = difference("x", runs, "cost/train", *settings)
+    assert list(found[1:4]) == [float(part) for part in compare(runs, "cost/train", *settings).difference]
+    found = share("x", [True, False, False])
+    assert list(found[1:4]) == [float(part) for part in share_interval(1 / 3, 3)]
+
+
+def test_an_unknown_experiment_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"names must be of dying_relu, .*, got dying"):
+        main(["dying"])
+
+
+def test_a_readme_without_marks_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "plot.py").touch()
+    (tmp_path / "bare" / "README.md").write_text("# Bare\n", encoding="utf-8")
+    monkeypatch.setattr("experiments.findings.HERE", tmp_path)
+    monkeypatch.setattr("experiments.findings.sweep", lambda *_: pytest.fail("a sweep was begun"))
+    with pytest.raises(SystemExit, match=r"must have the lines <!-- findings: begin --> and .*, got none in bare"):
+        main(["bare"])

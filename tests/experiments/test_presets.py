@@ -1,0 +1,104 @@
+"""Presets and words: what can be typed is legal, and what a run says of itself can be typed."""
+
+import sys
+from math import prod
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Train
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+import nnlab
+from nnlab.cli.schema import register
+from nnlab.config import from_dict, overrides, resolve
+from nnlab.study.execute import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST = ("training.iterations=20", "diagnostics.checkpoints=3", "diagnostics.every=null")
+PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_preset_is_legal(preset: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All jobs of it are composed, checked and planned, as many as its grid has; none is trained."""
+    planned = []
+
+    def conduct(study: Study) -> None:
+        planned.append(study)
+        sys.exit(0)
+
+    monkeypatch.setattr("nnlab.cli.console.conduct", conduct)
+    option = f"{preset.parent.name}={preset.stem}"
+    words = {
+        "data=file": ["data.path=missing.csv", "data.target=y"],
+        "tracking=server": ["tracking.enabled=false"],
+        "launcher=dask": ["launcher.backend=processes", "launcher.address=null"],  # there is no cluster here
+    }.get(option, [])
+    result = train(option, *words)
+    if option == "data=file":
+        assert "missing.csv" in result.error
+        return
+    assert result.status == 0, result.error
+    (study,) = planned
+    assert len(study.jobs) == grid_size(preset)
+
+
+def grid_size(preset: Path) -> int:
+    """Return how many combinations a preset asks for."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    grid = yaml.safe_load(preset.read_text()).get("hydra", {}).get("sweeper", {})
+    side_by_side = grid.get("paired", [])[1:]
+    words = [f"{key}={values}" for key, values in grid.get("params", {}).items() if key not in side_by_side]
+    overrides = OverridesParser.create().parse_overrides(words)
+    return prod(len(list(override.sweep_string_iterator())) for override in overrides)
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_experiment_has_one_name(preset: Path) -> None:
+    assert yaml.safe_load(preset.read_text())["tracking"]["experiment"] == preset.stem
+
+
+def test_the_default_sweep_is_420_runs() -> None:
+    assert grid_size(ROOT / "conf" / "experiment" / "initialization.yaml") == 420
+
+
+def test_the_command_line_wins_over_a_preset(train: Train) -> None:
+    result = train("experiment=initialization", "model.hidden_size=2", "seed=0", "init.scale=1.0", *FAST)
+    assert result.status == 0, result.error
+    assert "4 of 4 runs" in result.output
+
+
+NAMES = st.text(st.sampled_from("ab'\"\\\\ ${}[]=,:;&|1.e-"), min_size=1, max_size=8)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    data=st.builds(nnlab.DataConfig, name=st.just("file"), path=NAMES, target=NAMES),
+    scale=st.floats(0, 1e9),
+    layers=st.none() | st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
+def test_the_words_of_a_config_make_the_same_config(
+    seed: int, data: nnlab.DataConfig, scale: float, layers: list[int] | None
+) -> None:
+    config = nnlab.RunConfig(
+        seed, data=data, init=nnlab.InitConfig(scale=scale), model=nnlab.ModelConfig(layers=layers, activation="relu")
+    )
+    GlobalHydra.instance().clear()
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        made = compose("config", overrides(config))
+    values = OmegaConf.to_container(made, resolve=True)
+    assert isinstance(values, dict)
+    assert resolve(from_dict({str(key): value for key, value in values.items()})) == resolve(config)
+
+
+def test_words_say_only_what_differs() -> None:
+    assert overrides(nnlab.RunConfig()) == []
+    config = nnlab.RunConfig(7, init=nnlab.InitConfig("zeros"), model=nnlab.ModelConfig(layers=[5, 5]))
+    assert overrides(config) == ["seed=7", "model.hidden_size=5", "model.depth=2", "init.scheme=zeros"]
