@@ -1,14 +1,14 @@
-# Every target makes .venv when it is missing or older than the lock: with what runs need, or with the tools of tests and
-# style as well. Wheels are compiled by all cores instead of one by one, which is half of the time.
+# Short names for the commands that are typed most. Every target makes .venv first if it is missing or older than the
+# lock: with what runs need, or with the tools of tests and style as well.
 PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= initialization
 ARGS ?=
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock
-COMPILE = $(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # some packages bring files for other Pythons
+COMPILE = $(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores; some packages bring files for other Pythons
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run ui sync verify test lint bench report findings proof film notebook battery torture fuzz audit atlas lock clean
+.PHONY: help setup sweep run ui report findings notebook test lint bench check clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,31 +29,19 @@ setup: .venv/developing ## make .venv with the pinned versions and all tools
 	@touch $@
 
 sweep: .venv/installed ## train and record a sweep (EXPERIMENT=initialization, ARGS="model.hidden_size=2,4")
-	@$(BIN)/python experiments/train.py -m experiment='$(EXPERIMENT)' $(ARGS)
+	@$(BIN)/nnlab sweep '$(EXPERIMENT)' $(ARGS)
 
 run: .venv/installed ## train and record one network (ARGS="model.activation=relu")
-	@$(BIN)/python experiments/train.py $(ARGS)
+	@$(BIN)/nnlab run $(ARGS)
 
 ui: .venv/installed ## compare the recorded runs in the MLflow UI
-	@$(BIN)/python experiments/ui.py $(ARGS)
+	@$(BIN)/nnlab ui $(ARGS)
 
-sync: .venv/installed ## bring MLflow level with the run folders (ARGS="EXPERIMENT --uri http://...")
-	@$(BIN)/python experiments/sync.py $(ARGS)
-
-verify: .venv/installed ## check every run folder against its checksums
-	@$(BIN)/python experiments/verify.py $(ARGS)
-
-report: .venv/installed ## write one page about a sweep (EXPERIMENT=initialization)
-	@$(BIN)/python experiments/report.py $(ARGS) -- '$(EXPERIMENT)'
+report: .venv/installed ## write the page about an experiment (EXPERIMENT=initialization)
+	@$(BIN)/nnlab report $(ARGS) -- '$(EXPERIMENT)'
 
 findings: .venv/installed ## run all experiments and write what they found (ARGS="symmetry", ARGS=--check)
-	@$(BIN)/python -m experiments.findings $(ARGS)
-
-proof: .venv/installed ## write the numbers that the README rests on
-	@$(BIN)/python -m experiments.proof
-
-film: .venv/installed ## make a film of one network while it learns (ARGS="model.activation=relu seed=7")
-	@$(BIN)/python -m experiments.film $(ARGS)
+	@$(BIN)/python -m experiments $(ARGS)
 
 notebook: .venv/installed ## open the notebooks
 	@$(BIN)/python -m jupyterlab --version >/dev/null 2>&1 || \
@@ -69,31 +57,16 @@ lint: .venv/developing ## check style, types and the walls between rooms
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/developing ## time the core beside its peers, one core, one BLAS thread
-	@$(BIN)/python -m experiments.bench.speed $(ARGS)
-	@$(BIN)/python -m experiments.bench.sweeps
-	@$(BIN)/python -m experiments.bench.loading
+bench: .venv/developing ## time the core, sweeps and loading beside their peers, on one core
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
+	@$(BIN)/python -m benchmarks.sweeps
+	@$(BIN)/python -m benchmarks.loading
 
-battery: .venv/developing ## train the battery of planted diseases; measure the verdicts' errors (docs/battery.md)
-	@PYTHONPATH=tests $(BIN)/python -m battery $(ARGS)
-
-atlas: .venv/installed ## draw the pictures of docs/diagnostics.md
-	@$(BIN)/python -m experiments.atlas
-
-audit: .venv/installed ## ask the public list of known vulnerabilities about all dependencies (needs the internet)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
-
-torture: .venv/developing ## kill sweeps at a hundred random moments and count what is lost
-	@$(BIN)/python tests/torture.py $(ARGS)
-
-fuzz: .venv/developing ## give the readers 10,000 wrong configs and 10,000 wrong data files; count what breaks
-	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
-
-lock: .venv/installed ## renew the pinned versions
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@{ head -n 1 requirements.lock; $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --fork-strategy fewest \
-	  --no-annotate --no-header --extra dev --extra notebook --extra cluster pyproject.toml; } > .venv/lock && mv .venv/lock requirements.lock
+check: .venv/developing ## check what takes long: verdicts, wrong input, killed sweeps, known vulnerabilities
+	@$(BIN)/python -m benchmarks.battery
+	@$(BIN)/python -m benchmarks.fuzz
+	@$(BIN)/python -m benchmarks.torture
+	@$(BIN)/python -m benchmarks.audit
 
 clean: ## remove .venv and caches; results/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,8 +1,8 @@
 """Compose the configs of a sweep at the price of its distinct words, not of its jobs.
 
-Hydra composes a config in about 50 ms, and its basic sweeper composes each job twice; nearly all of that is the same
-for every job of a sweep. Here each distinct choice of config groups is composed once, each distinct plain value is
-converted and checked once, and a job is a choice and its values.
+Hydra composes a config in about 50 ms, and its basic sweeper composes each job twice. Nearly all of that work is the
+same for every job of a sweep. Here each distinct choice of config groups is composed once, and each distinct plain
+value is converted and checked once. A job is a choice and its values.
 """
 
 import copy
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from hydra_plugins.nnlab_internals import apply_overrides
 
 __all__ = ["Composed", "Yaml", "compose"]
 
@@ -29,7 +30,7 @@ class _Base:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         task = _task_part(config)
-        # Where one value is made of others, values cannot be set one by one.
+        # Values that refer to others cannot be set one by one.
         self.interpolated = "${" in OmegaConf.to_yaml(task)
         self.container: Any = None if self.interpolated else OmegaConf.to_container(task)
         self._scratch = copy.deepcopy(config)
@@ -40,11 +41,11 @@ class _Base:
         return OmegaConf.to_container(self.config.hydra, resolve=False, enum_to_str=True)  # type: ignore[return-value]
 
     def converted(self, override: Override) -> Any:
-        """Return an override's value as the schema has it. Raises what Hydra raises for values that do not fit.
+        """Return an override's value in the type of the schema. Raises what Hydra raises for values that do not fit.
 
-        An interpolation comes back as it is: what it stands for may need the other overrides.
+        An interpolation is returned unresolved: it may refer to other overrides.
         """
-        ConfigLoaderImpl._apply_overrides_to_config([override], self._scratch)
+        apply_overrides([override], self._scratch)
         if _refers(override):
             return override.value()
         value = OmegaConf.select(self._scratch, override.key_or_group)
@@ -61,7 +62,7 @@ class Composed:
 
     @property
     def quick(self) -> bool:
-        """Whether every value stands for itself, so that there is nothing to resolve."""
+        """True if no value refers to others, so that there is nothing to resolve."""
         return not self.base.interpolated and not any(_refers(override) for override, _ in self.plain)
 
     @property
@@ -84,15 +85,15 @@ class Composed:
         return [line for line in self.lines if not line.lstrip("+~").startswith("hydra")]
 
     def config(self) -> DictConfig:
-        """Return what Hydra's `load_sweep_config` would."""
+        """Return the config that Hydra's `load_sweep_config` returns."""
         config = copy.deepcopy(self.base.config)
-        ConfigLoaderImpl._apply_overrides_to_config([override for override, _ in self.plain], config)
+        apply_overrides([override for override, _ in self.plain], config)
         config.hydra.overrides.task = self.task_lines
         return config
 
 
 def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[str]]) -> list[Composed]:
-    """Return the config of each job of a batch of overrides. Raises what Hydra raises for a wrong one."""
+    """Return the config of each job of a batch of overrides. Raises what Hydra raises for a wrong override."""
     parser = OverridesParser.create(config_loader=loader)
     parse = functools.cache(lambda line: parser.parse_overrides([line])[0])
     # Asking which keys are config groups takes 10 ms each.
@@ -117,8 +118,10 @@ def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[s
 
 
 class Yaml:
-    """Writes plain values as YAML, keys in their order. What was written before is taken from there: the files of the
-    jobs of a sweep differ in a few lines."""
+    """Writes plain values as YAML, keys in their order.
+
+    Entries are cached: the files of a sweep's jobs differ in a few lines.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, str] = {}
@@ -150,12 +153,12 @@ def _dump(content: Any) -> str:
 
 
 def _refers(override: Override) -> bool:
-    """Whether a value is made of others. Its word does not say so: the basic sweeper escapes braces in it."""
+    """Return True if a value refers to others. Its word does not show it: the basic sweeper escapes braces."""
     return "${" in str(override.value())
 
 
 def _is_plain(override: Override) -> bool:
-    """Whether an override sets a value (or chooses a group), as against changing structure or Hydra itself."""
+    """Return True if an override sets a value or chooses a group, but changes neither structure nor Hydra itself."""
     return override.type == OverrideType.CHANGE and not override.is_hydra_override() and override.package is None
 
 

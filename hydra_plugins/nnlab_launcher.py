@@ -1,6 +1,6 @@
-"""Hydra's side of a stacked sweep: many jobs are handed over as one batch.
+"""Hydra's side of a stacked sweep: all jobs are passed to nnlab as one batch.
 
-Imported at every start of Hydra, so it imports nothing but Hydra.
+Hydra imports this at every start, so it imports only Hydra; nnlab is imported when a sweep is launched.
 """
 
 import itertools
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.nnlab_composition import Composed, Yaml, compose
+from hydra_plugins.nnlab_internals import BasicSweeper
 
 __all__ = ["NnlabLauncher", "NnlabSweeper"]
 
@@ -37,12 +37,11 @@ class NnlabLauncherConf:
 
 @dataclass
 class NnlabSweeperConf:
-    """Hydra's basic sweeper with a check of all configs that takes milliseconds, and keys that go together.
+    """Hydra's basic sweeper, with paired keys and a fast check of all configs.
 
-    `max_batch_size` is how many jobs another launcher is given at once. nnlab's own is given all of them: a sweep is
-    one study, with one summary and one table, and no more of it is under way than its workers need. `paired` names
-    keys whose values are taken side by side instead of each with each: [init.scheme, init.scale], or several such
-    groups.
+    `max_batch_size` is how many jobs another launcher gets at once. nnlab's own gets all of them: a sweep is one study
+    with one summary, and its workers start no more of it than they need. `paired` names keys whose values are taken
+    side by side instead of each with each: [init.scheme, init.scale], or several such groups.
     """
 
     _target_: str = "hydra_plugins.nnlab_launcher.NnlabSweeper"
@@ -56,7 +55,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="nnlab", node=NnlabSwee
 
 
 class _JobReturn(JobReturn):
-    """A job's return whose configs are composed when somebody asks for them: most sweepers never do."""
+    """A job's return whose configs are composed on first use: most sweepers never read them."""
 
     composed: Composed
 
@@ -81,8 +80,10 @@ class _JobReturn(JobReturn):
 
 
 class NnlabLauncher(Launcher):
-    """Hands a whole batch to the task's `batch`, then does for each job what Hydra promises: its `.hydra` folder,
-    its callbacks, its JobReturn in order."""
+    """Trains a whole batch as one study, then does for each job what Hydra promises.
+
+    That is its `.hydra` folder, its callbacks, and its JobReturn in order.
+    """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -91,10 +92,10 @@ class NnlabLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        batch = getattr(self.task_function, "batch", None)
-        if batch is None:
+        hydra_app = _nnlab(self.task_function)
+        if hydra_app is None:
             raise CompactHydraException(
-                "hydra/launcher=nnlab trains with experiments/train.py; here, use hydra/launcher=basic"
+                "hydra/launcher=nnlab launches `nnlab sweep` only; for another program use hydra/launcher=basic"
             )
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep_dir = Path(str(self.config.hydra.sweep.dir))
@@ -103,11 +104,16 @@ class NnlabLauncher(Launcher):
         jobs, self.composed = self.composed, None
         if jobs is None or [job.lines for job in jobs] != [tuple(lines) for lines in job_overrides]:
             jobs = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        values = batch((job.task for job in jobs), str(sweep_dir), initial_job_idx == 0)
-        finish = self._finish if self._nothing_to_call() else self._run
+        values = hydra_app.train_batch(
+            (job.task for job in jobs),
+            str(sweep_dir),
+            first=initial_job_idx == 0,
+            preset_folders=_folders(self.config),
+        )
+        finish = self._write_files if self._needs_only_files() else self._run
         return [finish(job, initial_job_idx + place, values[place], sweep_dir) for place, job in enumerate(jobs)]
 
-    def _nothing_to_call(self) -> bool:
+    def _needs_only_files(self) -> bool:
         hydra = OmegaConf.to_container(self.config.hydra, resolve=False)
         assert isinstance(hydra, dict)
         return (
@@ -119,7 +125,7 @@ class NnlabLauncher(Launcher):
         )
 
     def _run(self, job: Composed, index: int, value: Any, sweep_dir: Path) -> JobReturn:
-        """Let Hydra do it, for what only Hydra can: callbacks, folders named by the config, other environments."""
+        """Let Hydra finish a job that needs callbacks, a folder named by its config, or another environment."""
         config = job.config()
         with open_dict(config):
             config.hydra.job.id = index
@@ -133,8 +139,8 @@ class NnlabLauncher(Launcher):
             configure_logging=False,
         )
 
-    def _finish(self, job: Composed, index: int, value: Any, sweep_dir: Path) -> JobReturn:
-        """Write the same files; run_job takes 20 ms for what is the same in all jobs."""
+    def _write_files(self, job: Composed, index: int, value: Any, sweep_dir: Path) -> JobReturn:
+        """Write the files that run_job writes; it takes 20 ms a job for what is the same in all of them."""
         folder = sweep_dir / str(index)
         hydra = job.base.hydra
         own = {
@@ -163,8 +169,20 @@ class NnlabLauncher(Launcher):
         return done
 
 
+def _nnlab(task_function: TaskFunction) -> Any:
+    """Return nnlab's Hydra application if the task is its task, else None."""
+    from nnlab.cli import hydra_app
+
+    return hydra_app if task_function is hydra_app.task else None
+
+
+def _folders(config: DictConfig) -> list[Path]:
+    """Return the folders on Hydra's search path, in their order."""
+    return [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
+
+
 def _wants_jobs(callback: Any) -> bool:
-    """Whether a callback does something at every job, as against once in a launch."""
+    """Return True if a callback does something at every job, not only once per launch."""
     kind = type(callback)
     return any(getattr(kind, name, None) is not getattr(Callback, name) for name in ("on_job_start", "on_job_end"))
 
@@ -176,7 +194,7 @@ def _raised(value: Any) -> Any:
 
 
 class NnlabSweeper(BasicSweeper):
-    """The basic sweeper, with values that go together, and a check of all jobs before any launcher sees them."""
+    """The basic sweeper with paired keys, and with a check of all jobs before they are launched."""
 
     def __init__(
         self, max_batch_size: int | None, params: dict[str, str] | None = None, paired: Sequence[Any] = ()
@@ -187,13 +205,13 @@ class NnlabSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.check = getattr(task_function, "check", None)
+        self.task_function = task_function
 
     # An instance method, where Hydra has a static one: `paired` is part of the question.
     def split_arguments(  # type: ignore[override]
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
-        """Return the jobs in batches: each value with each, but for keys that are paired."""
+        """Return the jobs in batches: each value with each, except that paired keys go side by side."""
         values: dict[str, list[str]] = {}
         for override in overrides:
             key = override.get_key_element()
@@ -214,8 +232,10 @@ class NnlabSweeper(BasicSweeper):
         return [jobs[start : start + max_batch_size] for start in range(0, len(jobs), max_batch_size)]
 
     def _choices(self, key: str, values: dict[str, list[str]]) -> list[tuple[str, ...]]:
-        """Return what is chosen from where a key stands: its values, its group's side by side, or nothing if the
-        group stands elsewhere."""
+        """Return the alternatives at a key's place: its values, or those of its group side by side.
+
+        A group is placed at its first key; its other keys have none.
+        """
         group = next((group for group in self.paired if key in group), [key])
         known = [name for name in values if name in group]
         if known[0] != key:
@@ -236,8 +256,8 @@ class NnlabSweeper(BasicSweeper):
         jobs = compose(loader, self.config, list(itertools.chain(*batches)))
         if isinstance(self.launcher, NnlabLauncher):
             self.launcher.composed = jobs  # it checks them itself before the first run
-        elif self.check is not None:
-            self.check(job.task for job in jobs)
+        elif hydra_app := _nnlab(self.task_function):
+            hydra_app.check_batch(job.task for job in jobs)
         return super().sweep(arguments)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

@@ -1,6 +1,7 @@
 """The results folder: every path below it, and where a relative one lies."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from nnlab.config import SWEEPS, ConfigError
@@ -10,6 +11,7 @@ __all__ = ["Results", "checkout", "conf_folder"]
 _PACKAGE = Path(__file__).resolve().parent
 
 
+@cache
 def checkout() -> Path | None:
     """Return the root of nnlab's source tree, or None if nnlab was installed from a wheel.
 

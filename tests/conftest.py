@@ -50,38 +50,51 @@ class Result:
         return sorted(str(path) for path in files if path.parts[0] != "hydra")
 
 
-Train = Callable[..., Result]
+Command = Callable[..., Result]
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Train:
-    """`experiments/train.py` with the given words on its command line, in this process, in a results folder of its own.
+def nnlab_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`nnlab` with the given words, in this process: `nnlab_command("sweep", "seed=1,2")`.
 
-    Tracking and pages are off unless the words say otherwise: a fresh MLflow database takes seconds, a page half a
-    second.
+    Unless the words say otherwise, runs go to a results folder of their own, without tracking and pages: a new MLflow
+    database takes seconds, a page half a second.
     """
-    from nnlab.cli import main as script
+    from nnlab.cli.main import main
 
-    def call(*words: str, results: Path = tmp_path / "results") -> Result:
-        given = [word.split("=")[0] for word in words]
-        words = (*(() if "results_dir" in given else (f"results_dir={results}",)), *words)
-        if not {"tracking", "tracking.enabled", "tracking.uri"} & set(given):
+    def call(name: str, *words: str, results: Path = tmp_path / "results") -> Result:
+        given = {word.split("=")[0] for word in words}
+        if "results_dir" not in given:
+            words = (f"results_dir={results}", *words)
+        if not {"tracking", "tracking.enabled", "tracking.uri"} & given:
             words = ("tracking.enabled=false", *words)
         if "tracking.report" not in given:
             words = ("tracking.report=false", *words)
-        words = tuple(sorted(words, key=lambda word: not word.startswith("-")))
-        monkeypatch.setattr(sys, "argv", ["train.py", *words])
         GlobalHydra.instance().clear()
         capfd.readouterr()
         status = 0
         try:
-            script.main()
+            main([name, *words])
         except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 1
+            status = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
             if isinstance(stop.code, str):
                 print(stop.code, file=sys.stderr)  # as the interpreter would
         printed = capfd.readouterr()
         return Result(status, printed.out, printed.err, results)
+
+    return call
+
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture
+def train(nnlab_command: Command) -> Train:
+    """`nnlab run` with the given words, or `nnlab sweep` if the first is -m."""
+
+    def call(*words: str, **options: Path) -> Result:
+        is_sweep = words[:1] == ("-m",)
+        return nnlab_command("sweep" if is_sweep else "run", *words[is_sweep:], **options)
 
     return call
 

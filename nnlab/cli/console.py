@@ -1,129 +1,113 @@
-"""What a person sees of a study in the terminal: one line before, one bar during, a table after."""
+"""What a person sees of a study in the terminal: one line before, a bar meanwhile, tables after."""
 
 import contextlib
 import shlex
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from nnlab.cli.quoting import as_name, pasteable
 from nnlab.config import RunConfig
-from nnlab.record.run import Run
 from nnlab.record.run_folders import DamagedRunError
-from nnlab.study.execute import Study
-from nnlab.study.plan import repeat_command
+from nnlab.study.execute import Outcome, count_recorded, execute
+from nnlab.study.plan import Plan, repeat_command
 from nnlab.study.workers import Failure
 
 __all__ = ["CUT_OFF", "conduct"]
 
 INTERRUPTED, NO_DISK = 130, 74
-DRAWN = 100
-"""So many runs MLflow lists and draws at a time."""
 CUT_OFF = (INTERRUPTED, NO_DISK)
-"""Exit status of a program that was stopped by Ctrl-C, and of one that could not write: there is nothing more to do."""
+"""Exit status after Ctrl-C, and after a failed write: there is nothing more to do."""
+CHARTED = 100
+"""The number of runs that MLflow lists and draws at once."""
+CHECKPOINTS_SHOWN = 12
 
 
-def conduct(study: Study) -> int:
-    """Execute a study with its preflight line, progress bar and summary; return the exit status."""
-    _say(_preflight(study))
+def conduct(plan: Plan) -> int:
+    """Execute a plan with its preflight line, progress bar and summary; return the exit status."""
+    _say(_preflight(plan))
     started = time.perf_counter()
-    failures: list[Failure] = []
     try:
-        with study.heeding_stops(), _bar(len(study.todo)) as bar:
-            for result in study.execute():
-                if isinstance(result, Failure):
-                    failures.append(result)
-                bar.update()
+        with _bar(len(plan.todo)) as bar:
+            outcome = execute(plan, lambda result: bar.update())
     except KeyboardInterrupt:
-        _say(f"\nStopped. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+        _say(f"\nStopped. {_kept(plan)}")
         _say("To make the others, type the same command again.")
         return INTERRUPTED
-    except OSError as error:  # a full disk, a folder that is gone
-        _say(f"\nStopped: {error}. {_kept(study)} of {len(study.jobs)} runs are kept in {_short(study.store.folder)}")
+    except OSError as error:  # a full disk, a folder that was deleted
+        _say(f"\nStopped: {error}. {_kept(plan)}")
         _say("When that is mended, type the same command again: it makes the others.")
         return NO_DISK
-    kept = _kept(study)
-    shown = study.tables if len(study.jobs) > 1 else _one_run(study) if kept else ""
-    if shown:
-        _say(f"\n{shown}")
-    if study.offline:
-        _say(f"\nMLflow did not answer: {study.offline}")
-        _say(f'All runs are on disk. To tell MLflow later:  make sync ARGS="{_sync_words(study)}"')
-    if study.damaged:
-        _say("\nMLflow was not told of what cannot be read:", *study.damaged, sep="\n  ")
-    if study.unreported:
-        what = "The report" if study.tables else "The tables and the report"
-        _say(f"\n{what} could not be written: {study.unreported}")
-    if failures:
-        _say(_failed(failures))
-    _say(f"\n{kept} of {len(study.jobs)} runs in {_time(time.perf_counter() - started)}; next:{_next(study)}")
-    return 1 if failures else 0
+    for paragraph in _summary(plan, outcome):
+        _say(f"\n{paragraph}")
+    seconds = _time(time.perf_counter() - started)
+    _say(f"\n{outcome.recorded} of {len(plan.jobs)} runs in {seconds}; next:{_next(plan, outcome)}")
+    return 1 if outcome.failures else 0
 
 
-def _say(*words: str, sep: str = " ") -> None:
-    """Print at once. In the workers of Hydra's stock launchers too, output that cannot be written stops no training."""
+def _say(text: str) -> None:
+    """Print at once. In workers of Hydra's stock launchers, too, output that cannot be written stops no training."""
     with contextlib.suppress(OSError):
-        print(*words, sep=sep, flush=True)
+        print(text, flush=True)
 
 
-def _sync_words(study: Study) -> str:
-    config = study.jobs[0].config
-    words = []
-    if config.results_dir != RunConfig.results_dir:
-        words += ["--results-dir", config.results_dir]
-    if config.tracking.uri:
-        words += ["--uri", config.tracking.uri]
-    return shlex.join([*words, "--", study.store.folder.name])  # which may begin with a dash
+def _kept(plan: Plan) -> str:
+    return f"{count_recorded(plan)} of {len(plan.jobs)} runs are kept in {_short(plan.folders.folder)}"
 
 
-def _kept(study: Study) -> int:
-    """Return how many of the runs that were asked for are on disk."""
-    kept = set(study.store.fingerprints())
-    return sum(job.fingerprint in kept for job in study.jobs)
-
-
-def _failed(failures: list[Failure]) -> str:
-    """Return every failure with the command that repeats it, and each traceback once."""
-    lines = []
-    by_text: dict[str, list[Failure]] = {}
-    for failure in failures:
-        by_text.setdefault(failure.text, []).append(failure)
-    for text, alike in by_text.items():
-        lines += ["", *(f"FAILED {failure.job.name}\n  to repeat: {repeat_command(failure.job)}" for failure in alike)]
-        lines.append(text.rstrip())
-    return "\n".join(lines)
-
-
-def _preflight(study: Study) -> str:
-    runs = f"{len(study.jobs)} run{'s' * (len(study.jobs) > 1)}"
-    different = len({job.fingerprint for job in study.jobs})
-    done = different - len(study.todo)
-    parts = [f"{runs} of experiment {study.store.folder.name}"]
-    if different < len(study.jobs):
+def _preflight(plan: Plan) -> str:
+    different = len({job.fingerprint for job in plan.jobs})
+    done = different - len(plan.todo)
+    parts = [f"{_count(len(plan.jobs), 'run')} of experiment {plan.experiment}"]
+    if different < len(plan.jobs):
         parts.append(f"{different} of them different")
     if done:
         parts.append(f"{done} done already")
-    parts.append(f"folders in {_short(study.store.folder)}")
-    parts.append(f"MLflow at {_short(study.uri)}" if study.tracking else "MLflow off")
-    parts.append(f"about {_time(study.estimate())} on {study.n_jobs} worker{'s' * (study.n_jobs > 1)}")
+    parts.append(f"folders in {_short(plan.folders.folder)}")
+    parts.append(f"MLflow at {_short(plan.uri)}" if plan.tracking else "MLflow off")
+    parts.append(f"about {_time(plan.seconds())} on {_count(plan.n_jobs, 'worker')}")
     return "; ".join(parts)
 
 
-def _bar(total: int):  # type: ignore[no-untyped-def]  # tqdm has no types
+def _bar(total: int) -> Any:
     from tqdm import tqdm
 
-    # In a log file a bar is a heap of lines: there, one a quarter of a minute is enough.
+    # A log file gets one line per refresh: four a minute are enough there.
     return tqdm(total=total, unit="run", mininterval=0.2 if sys.stderr.isatty() else 15.0, disable=total < 2)
 
 
-_ROWS = 12
+# ---- after the last run
 
 
-def _one_run(study: Study) -> str:
-    """Return the training of a single network: a dozen of its checkpoints."""
+def _summary(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Yield the paragraphs about what was found and what failed."""
+    pages, logged = outcome.pages, outcome.logged
+    if len(plan.jobs) > 1:
+        if pages and pages.tables:
+            yield pages.tables
+    elif outcome.recorded:
+        yield _one_run(plan)
+    if logged and logged.failure:
+        yield (
+            f"MLflow did not answer: {logged.failure}\nAll runs are on disk. To log them later:  {_sync_command(plan)}"
+        )
+    if logged and logged.unreadable:
+        yield "\n  ".join(["These runs were not logged to MLflow, since they cannot be read:", *logged.unreadable])
+    if pages and pages.failure:
+        what = "The report" if pages.tables else "The tables and the report"
+        yield f"{what} could not be written: {pages.failure}"
+    if outcome.failures:
+        yield _failed(outcome.failures)
+
+
+def _one_run(plan: Plan) -> str:
+    """Return a dozen checkpoints of a single network, and its verdict."""
     try:
-        run: Run = study.store.read(study.jobs[0].fingerprint)
+        run = plan.folders.read(plan.jobs[0].fingerprint)
     except DamagedRunError as error:  # it was made earlier
-        return f"There is no table, since a run cannot be read: {error}"
+        return f"There is no table, since the run cannot be read: {error}"
     shown = [
         *("cost/train", "accuracy/train", "accuracy/test", "r2/train", "r2/test"),
         *("signal/ratio", "symmetry/distinct_units"),
@@ -131,57 +115,79 @@ def _one_run(study: Study) -> str:
     curves = run.history[run.history["quantity"].isin(shown) & (run.history["layer"] <= 1)]
     table = curves.pivot_table(index="iteration", columns="quantity", values="value", dropna=False)
     table = table[[quantity for quantity in shown if quantity in table]]
-    step = max(1, -(-(len(table) - 1) // (_ROWS - 1)))
+    step = max(1, -(-(len(table) - 1) // (CHECKPOINTS_SHOWN - 1)))
     table = table.iloc[sorted({*range(0, len(table), step), len(table) - 1})]
-    shown_table = table.rename_axis(columns=None).to_string(float_format="{:.4g}".format)
-    return f"{study.jobs[0].name}\n{shown_table}\n\n{run.verdict.text}"
+    text = table.rename_axis(columns=None).to_string(float_format="{:.4g}".format)
+    return f"{plan.jobs[0].name}\n{text}\n\n{run.verdict.text}"
 
 
-def _next(study: Study) -> str:
-    experiment = study.store.folder.name
-    steps = _in_the_ui(study) if study.views else []
-    if study.page:
-        steps.append(f"report    {_short(study.page)}")
-        others = len(set(study.store.fingerprints()) - {job.fingerprint for job in study.jobs})
+def _failed(failures: Sequence[Failure]) -> str:
+    """Return every failure with the command that repeats it, and each traceback once."""
+    lines = []
+    by_text: dict[str, list[Failure]] = {}
+    for failure in failures:
+        by_text.setdefault(failure.text, []).append(failure)
+    for text, alike in by_text.items():
+        lines += [
+            f"FAILED {failure.job.name}\n  to repeat: {pasteable(repeat_command(failure.job))}" for failure in alike
+        ]
+        lines += [text.rstrip(), ""]
+    return "\n".join(lines[:-1])
+
+
+# ---- what to do next
+
+
+def _next(plan: Plan, outcome: Outcome) -> str:
+    steps = _in_the_ui(plan, outcome.logged.views) if outcome.logged and outcome.logged.views else []
+    if outcome.pages and outcome.pages.report:
+        steps.append(f"report    {_short(outcome.pages.report)}")
+        others = len(set(plan.folders.fingerprints()) - {job.fingerprint for job in plan.jobs})
         if others:
-            steps.append(f"          of these runs; {others} more with: {_report_words(study)}")
-    results_dir = study.jobs[0].config.results_dir
-    where = "" if results_dir == RunConfig.results_dir else f", {results_dir!r}"
-    return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{experiment}"{where})'])
+            report = pasteable(["nnlab", "report", *_results_option(plan), *as_name(plan.experiment)])
+            steps.append(f"          of these runs; {others} more with: {report}")
+    results_dir = plan.config.results_dir
+    where = f", {results_dir!r}" if _results_option(plan) else ""
+    return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{plan.experiment}"{where})'])
 
 
-def _report_words(study: Study) -> str:
-    """Return what to type for a page about all runs of the experiment."""
-    config = study.jobs[0].config
-    elsewhere = config.results_dir != RunConfig.results_dir
-    place = f" ARGS={shlex.quote(f'--results-dir {shlex.quote(config.results_dir)}')}" if elsewhere else ""
-    return f"make report EXPERIMENT={shlex.quote(study.store.folder.name)}{place}"
-
-
-def _in_the_ui(study: Study) -> list[str]:
-    """Return where MLflow's UI shows the runs: on the server that was told of them, or on the one of `make ui`."""
-    config = study.jobs[0].config
-    uri = config.tracking.uri
-    address, steps = "http://127.0.0.1:5000", []
+def _in_the_ui(plan: Plan, views: dict[str, str]) -> list[str]:
+    """Return where MLflow's UI shows the runs: on the server that has them, or on the one of `nnlab ui`."""
+    uri = plan.config.tracking.uri
+    address, start = "http://127.0.0.1:5000", ""
     if uri is None:
-        elsewhere = config.results_dir != RunConfig.results_dir
-        steps = [f'make ui ARGS="--results-dir {shlex.quote(config.results_dir)}"' if elsewhere else "make ui"]
+        start = pasteable(["nnlab", "ui", *_results_option(plan)])
     elif uri.startswith("http"):
         address = uri.rstrip("/")
     else:
-        steps = [f"mlflow server --backend-store-uri {shlex.quote(uri)}"]
-    steps = [f"{step}    then open" for step in steps]
-    width = max(map(len, study.views))
-    steps += [f"  {what:{width}}  {address}{path}" for what, path in study.views.items()]
-    if len(study.jobs) > DRAWN:
+        start = f"mlflow server --backend-store-uri {shlex.quote(uri)}"
+    steps = [f"{start}    then open"] if start else []
+    width = max(map(len, views))
+    steps += [f"  {what:{width}}  {address}{path}" for what, path in views.items()]
+    if len(plan.jobs) > CHARTED:
         steps.append(
-            f"  (MLflow draws the best {DRAWN} runs: settings may lack their worst seeds there, not in the report)"
+            f"  (MLflow draws the best {CHARTED} runs: settings may lack their worst seeds there, not in the report)"
         )
     return steps
 
 
+def _sync_command(plan: Plan) -> str:
+    uri = plan.config.tracking.uri
+    where = [*_results_option(plan), *(["--uri", uri] if uri else [])]
+    return pasteable(["nnlab", "sync", *where, *as_name(plan.experiment)])
+
+
+def _results_option(plan: Plan) -> list[str]:
+    results_dir = plan.config.results_dir
+    return [] if results_dir == RunConfig.results_dir else ["--results-dir", results_dir]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
+
+
 def _short(place: Path | str) -> str:
-    """Return a path or SQLite URI as it looks from here."""
+    """Return a path or SQLite URI relative to the working folder."""
     return str(place).replace(f"{Path.cwd()}/", "").replace("sqlite:///", "")
 
 

@@ -1,61 +1,40 @@
-"""Make a film of a network while it learns (`make film ARGS="model.activation=relu seed=7"`)."""
+"""`nnlab film`: make a GIF of one network while it learns."""
 
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from nnlab.config import ConfigError, RunConfig, from_dict, resolve
-from nnlab.datasets import Dataset, load_dataset
-from nnlab.findings.film import Scene, film
-from nnlab.network.training import checkpoints
-from nnlab.results import Results
-from nnlab.study.plan import prepare
-from nnlab.study.run_stack import snapshots
+from nnlab.cli.options import parser
+from nnlab.cli.process import catch_signals
+
+if TYPE_CHECKING:
+    from nnlab.config import RunConfig
+    from nnlab.datasets import Dataset
+    from nnlab.findings.film import Scene
 
 __all__ = ["film_of", "main"]
 
 SCENES = 60
 
 
-def film_of(config: RunConfig, title: str) -> bytes:
-    """Train a network and return the film of it, a GIF. Raises ValueError unless it has two inputs and two classes."""
-    config = resolve(config)
-    data = load_dataset(config.data)
-    return film(_scenes(config, data), config.model.activation, data, title)
+def main(words: Sequence[str]) -> None:
+    """Write reports/film.gif in the results folder and print its path."""
+    options = parser("film", "Make a GIF of one network while it learns. Two inputs and two classes only.")
+    options.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for nnlab run")
+    options.add_argument("--to", help="the file (reports/film.gif in the results folder)")
+    given = options.parse_args(words)
+    from nnlab.config import ConfigError
+    from nnlab.results import Results
+    from nnlab.study.plan import prepare
 
-
-def _scenes(config: RunConfig, data: Dataset) -> Iterator[Scene]:
-    for snapshot in snapshots([config], data, checkpoints(config.training.iterations, SCENES)):
-        accuracy = snapshot.cost_function.score(snapshot.Z[-1], snapshot.Y)
-        yield Scene(snapshot.iteration, float(snapshot.cost[0]), float(accuracy[0]), snapshot.parameters.as_dict())
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Write reports/film.gif in the results folder and say where it is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as of experiments/train.py")
-    parser.add_argument("--to", help="the file (reports/film.gif in the results folder)")
-    options = parser.parse_args(arguments)
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from nnlab.cli.main import CONF
-    from nnlab.cli.schema import register
-
-    register()
+    catch_signals()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=options.words)
-        config = from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
-        (job,) = prepare([config])
+        (job,) = prepare([_composed(given.words)])
         content = film_of(job.config, job.name)
-    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
+    except (ConfigError, ValueError) as error:
         sys.exit(str(error))
-    path = Path(options.to) if options.to else Results.at(config.results_dir).report("film.gif")
+    path = Path(given.to) if given.to else Results.at(job.config.results_dir).report("film.gif")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -64,5 +43,42 @@ def main(arguments: list[str] | None = None) -> None:
     print(path)
 
 
-if __name__ == "__main__":
-    main()
+def film_of(config: "RunConfig", title: str) -> bytes:
+    """Train a network and return the film of it, a GIF. Raises ValueError unless it has two inputs and two classes."""
+    from nnlab.config import resolve
+    from nnlab.datasets import load_dataset
+    from nnlab.findings.film import film
+
+    config = resolve(config)
+    data = load_dataset(config.data)
+    return film(_scenes(config, data), config.model.activation, data, title)
+
+
+def _scenes(config: "RunConfig", data: "Dataset") -> "Iterator[Scene]":
+    from nnlab.findings.film import Scene
+    from nnlab.network.training import checkpoints
+    from nnlab.study.run_stack import snapshots
+
+    for snapshot in snapshots([config], data, checkpoints(config.training.iterations, SCENES)):
+        accuracy = snapshot.cost_function.score(snapshot.Z[-1], snapshot.Y)
+        yield Scene(snapshot.iteration, float(snapshot.cost[0]), float(accuracy[0]), snapshot.parameters.as_dict())
+
+
+def _composed(words: Sequence[str]) -> "RunConfig":
+    """Return the config of one network. Raises ConfigError for words that Hydra refuses."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nnlab.cli.schema import register
+    from nnlab.config import ConfigError, from_dict
+    from nnlab.results import conf_folder
+
+    register()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            cfg = compose("config", overrides=list(words))
+        return from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(str(error)) from None

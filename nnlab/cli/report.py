@@ -1,36 +1,33 @@
-"""Write one page about the recorded runs of an experiment (`make report EXPERIMENT=...`)."""
+"""`nnlab report`: write the page about the recorded runs of an experiment."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 
-from nnlab.cli import folder
+from nnlab.cli.options import add_results_dir, parser, results_at
+from nnlab.cli.process import catch_signals
 from nnlab.config import ConfigError
-from nnlab.results import Results
 
 __all__ = ["main"]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write reports/EXPERIMENT.html in the results folder and say where it is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", help="its name, as in conf/experiment")
-    folder.add_option(parser)
-    options = parser.parse_args(arguments)
-    folder.check(options.results_dir)
+def main(words: Sequence[str]) -> None:
+    """Write reports/EXPERIMENT.html in the results folder and print its path."""
+    options = parser("report", "Write one page about the recorded runs of an experiment.")
+    options.add_argument("experiment", help="its name, as in conf/experiment")
+    add_results_dir(options)
+    given = options.parse_args(words)
+    results = results_at(given.results_dir)
     from nnlab.findings.report import report
     from nnlab.record.files import write_whole
 
+    catch_signals()
     try:
-        page = report(options.experiment, options.results_dir)
+        page = report(given.experiment, given.results_dir)
     except ConfigError as error:
         sys.exit(str(error))
-    path = Results.at(options.results_dir).report(f"{options.experiment}.html")
+    path = results.report(f"{given.experiment}.html")
     try:
         write_whole(path, page)
     except OSError as error:
         sys.exit(f"{path} cannot be written: {error.strerror}")
     print(path)
-
-
-if __name__ == "__main__":
-    folder.run(main)

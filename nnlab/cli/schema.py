@@ -1,4 +1,4 @@
-"""Between Hydra's configs and nnlab's: the schema that Hydra checks against, and the way back."""
+"""What Hydra knows of nnlab: the schema of a config, and where relative results lie."""
 
 import os
 import sys
@@ -17,16 +17,16 @@ LONGEST_NAME = 255
 
 
 def register() -> None:
-    """Tell Hydra what a run's config looks like: it rejects unknown keys and wrong types by itself."""
+    """Register the schema, by which Hydra rejects unknown keys and wrong types, and the resolver of results_dir."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver("results_path", _usable_results_path, replace=True)
 
 
 def _usable_results_path(results_dir: str) -> str:
-    """Return the absolute results folder, or end the program.
+    """Return the absolute results folder, or exit.
 
-    Hydra makes its log folder there before it calls anybody, and shows a traceback if it cannot. This resolver is
-    the only one to see results_dir earlier, and nothing but SystemExit leaves a resolver as it was raised.
+    Hydra creates its log folder there before it calls the task, and shows a traceback if it cannot. Only a resolver
+    sees results_dir earlier, and only SystemExit leaves a resolver unchanged.
     """
     try:
         path = Results.at(str(results_dir)).folder

@@ -1,43 +1,41 @@
-"""Bring MLflow level with the run folders: what was made offline, or on another machine (`make sync`)."""
+"""`nnlab sync`: log to MLflow what is on disk and it lacks: runs made offline, or on another machine."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 
-from nnlab.cli import folder
+from nnlab.cli.options import add_results_dir, parser, results_at
+from nnlab.cli.process import catch_signals
 from nnlab.config import ConfigError
 
 __all__ = ["main"]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Tell the store of every run that it does not know."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
-    folder.add_option(parser)
-    parser.add_argument("--uri", help="the tracking store (the database in the results folder)")
-    options = parser.parse_args(arguments)
-    folder.check(options.results_dir)
-    from nnlab.study.sync import experiments_in, sync
+def main(words: Sequence[str]) -> None:
+    """Log every run that MLflow lacks. Exits with 1 if some could not be logged."""
+    options = parser("sync", "Log to MLflow the runs on disk that it lacks; nothing is logged twice.")
+    options.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
+    add_results_dir(options)
+    options.add_argument("--uri", help="the tracking URI (the database in the results folder)")
+    given = options.parse_args(words)
+    results = results_at(given.results_dir)
+    from nnlab.study.sync import sync
     from nnlab.tracking.connection import UnreachableError
 
-    experiments = options.experiment or experiments_in(options.results_dir)
-    refused: list[str] = []
+    catch_signals()
+    experiments = given.experiment or results.experiments()
+    errors: list[str] = []
     for experiment in experiments:
-        told: list[bool] = []
+        logged: list[bool] = []
         try:
-            told.extend(sync(experiment, options.results_dir, options.uri))
+            logged.extend(sync(experiment, given.results_dir, given.uri))
         except (ConfigError, OSError) as error:
-            refused.append(str(error))
-            if isinstance(error, UnreachableError):  # to the other experiments no less
+            errors.append(str(error))
+            if isinstance(error, UnreachableError):  # for the other experiments as well
                 break
         finally:
-            if told:
-                print(f"{experiment}: {sum(told)} of {len(told)} runs were new to MLflow")
-    if refused:
-        sys.exit("\n".join(dict.fromkeys(refused)))
+            if logged:
+                print(f"{experiment}: {sum(logged)} of {len(logged)} runs were new to MLflow")
+    if errors:
+        sys.exit("\n".join(dict.fromkeys(errors)))
     if not experiments:
-        print(f"There are no runs in {options.results_dir}.")
-
-
-if __name__ == "__main__":
-    folder.run(main)
+        print(f"There are no runs in {given.results_dir}.")

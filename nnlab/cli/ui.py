@@ -9,8 +9,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from nnlab.cli import folder
-from nnlab.results import Results
+from nnlab.cli.options import add_results_dir, results_at
 from nnlab.tracking.connection import SQLITE, relocate_artifacts
 from nnlab.tracking.ledger import known_experiments
 from nnlab.tracking.ui_views import link
@@ -24,14 +23,13 @@ HOST = "127.0.0.1"
 def main(arguments: list[str] | None = None) -> None:
     """Replace this process by MLflow's server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    folder.add_option(parser)
+    add_results_dir(parser)
     parser.add_argument("--port", type=int, default=5000, help="first port to try (5000)")
     parser.add_argument("--host", default=HOST, help=f"address to listen on ({HOST}: this machine only)")
     options = parser.parse_args(arguments)
-    folder.check(options.results_dir)
     if not 1 <= options.port <= 65535:
         sys.exit(f"--port must be from 1 to 65535, got {options.port}")
-    results = Results.at(options.results_dir)
+    results = results_at(options.results_dir)
     database = results.database
     if not database.is_file():
         sys.exit(f"There are no runs in {database}: make some with `make sweep` or `make run`.")
@@ -73,7 +71,3 @@ def free_port(first: int, host: str = HOST) -> int:
             else:
                 return port
     sys.exit(f"No free port from {first} to {first + 99}: name another with --port.")
-
-
-if __name__ == "__main__":
-    folder.run(main)

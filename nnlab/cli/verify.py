@@ -1,52 +1,49 @@
-"""Check every run folder against its checksums (`make verify`)."""
+"""`nnlab verify`: check every run folder against its checksums."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 
-from nnlab.cli import folder
+from nnlab.cli.options import add_results_dir, parser, results_at
+from nnlab.cli.process import catch_signals
 from nnlab.config import ConfigError
-from nnlab.results import Results
 
 __all__ = ["main"]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Say what is damaged; end with status 1 if anything is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
-    folder.add_option(parser)
-    options = parser.parse_args(arguments)
-    folder.check(options.results_dir)
+def main(words: Sequence[str]) -> None:
+    """Print what is damaged. Exits with 1 if anything is."""
+    options = parser("verify", "Check every run folder against its checksums.")
+    options.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
+    add_results_dir(options)
+    given = options.parse_args(words)
+    results = results_at(given.results_dir)
     from nnlab.record.sweeps import SweepLog
-    from nnlab.study.sync import experiments_in, run_folders_of
+    from nnlab.study.sync import run_folders_of
 
-    experiments = options.experiment or experiments_in(options.results_dir)
+    catch_signals()
+    experiments = given.experiment or results.experiments()
     if not experiments:
-        sys.exit(f"There are no runs in {Results.at(options.results_dir).folder}.")
+        sys.exit(f"There are no runs in {results.folder}.")
     try:
-        stores = {experiment: run_folders_of(experiment, options.results_dir) for experiment in experiments}
+        found = {experiment: run_folders_of(experiment, given.results_dir) for experiment in experiments}
     except ConfigError as error:
         sys.exit(str(error))
-    books = list(SweepLog(Results.at(options.results_dir)).problems())
-    for path, problem in books:
+    summaries = list(SweepLog(results).problems())
+    for path, problem in summaries:
         print(f"{path} {problem}")
     damaged = 0
-    for experiment, store in stores.items():
-        whole = set(store.fingerprints())
-        problems = list(store.problems())
+    for experiment, folders in found.items():
+        whole = set(folders.fingerprints())
+        problems = list(folders.problems())
         for path, problem in problems:
             print(f"{path}: {problem}")
         broken = {path.name for path, _ in problems}
         print(f"{experiment}: {len(whole - broken)} runs are whole")
         damaged += sum(not name.startswith(".") for name in broken)
-    said = []
+    advice = []
     if damaged:
-        said.append(f"{damaged} run folders are damaged: move them away, and the same sweeps make the runs anew.")
-    if books:
-        said.append(f"{len(books)} summaries of sweeps are damaged: delete them, and nothing else is lost.")
-    if said:
-        sys.exit("\n".join(said))
-
-
-if __name__ == "__main__":
-    folder.run(main)
+        advice.append(f"{damaged} run folders are damaged: move them away, and the same sweeps make the runs again.")
+    if summaries:
+        advice.append(f"{len(summaries)} summaries of sweeps are damaged: delete them; no run is lost.")
+    if advice:
+        sys.exit("\n".join(advice))

@@ -1,1 +1,1 @@
-"""How many runs are made: which are done, which belong together, who trains them, and the one writer."""
+"""Multiplies: which runs are done, which belong together, who trains them, and the one writer."""

@@ -1,49 +1,55 @@
-"""Many networks from Python: the configs go in, the runs come back in their order."""
+"""Networks from Python: configs go in, runs come back in their order."""
 
 import warnings
 from collections.abc import Sequence
 
 from nnlab.config import ConfigError, RunConfig
 from nnlab.record.run import Run
-from nnlab.study.execute import Study
+from nnlab.study.execute import execute
+from nnlab.study.plan import make_plan
 from nnlab.study.workers import Failure
 
 __all__ = ["StudyError", "run", "sweep"]
 
 
 class StudyError(RuntimeError):
-    """Some runs of a study raised. The others are kept."""
+    """Some runs of a sweep raised. The others are on disk."""
 
 
 def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: bool = False) -> list[Run]:
     """Train many networks and return their runs in the order given.
 
-    Like networks are trained together as stacks, in `n_jobs` worker processes (None: one per core). Every run is
-    kept in the results folder; one that is there already is read, not made again. With `tracking` it is recorded
-    in MLflow as well.
+    Networks of the same shape are trained together as stacks, in `n_jobs` worker processes (None: one per core).
+    Every run is kept in the results folder; one that is there already is read instead of trained. With `tracking`
+    runs are logged to MLflow as well.
 
     Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
-    failed; the others are kept. Warns if the tracking server did not answer; everything is on disk then.
+    failed; the others are on disk. Warns if MLflow failed; everything is on disk then.
     """
     if isinstance(configs, RunConfig):
         raise ConfigError("configs must be a list of RunConfig, got one: [config], or nnlab.run(config)")
     configs = list(configs)
     if not configs:
         return []
-    study = Study.plan(configs, n_jobs=n_jobs, tracking=tracking)
-    with study.heeding_stops():
-        results = list(study.execute())
-    if study.offline:
+    plan = make_plan(configs, n_jobs=n_jobs, tracking=tracking)
+    new: dict[str, Run] = {}
+
+    def collect(result: Run | Failure) -> None:
+        if isinstance(result, Run):
+            new[result.fingerprint] = result
+
+    outcome = execute(plan, collect)
+    if outcome.logged and outcome.logged.failure:
         warnings.warn(
-            f"MLflow did not answer: {study.offline}. All runs are on disk; `make sync` tells it later.", stacklevel=2
+            f"MLflow did not answer: {outcome.logged.failure}. All runs are on disk; `nnlab sync` logs them later.",
+            stacklevel=2,
         )
-    failures = [result for result in results if isinstance(result, Failure)]
-    if failures:
+    if outcome.failures:
+        first = outcome.failures[0]
         raise StudyError(
-            f"{len(failures)} of {len(configs)} runs failed; the first, {failures[0].job.name}:\n{failures[0].text}"
+            f"{len(outcome.failures)} of {len(configs)} runs failed; the first, {first.job.name}:\n{first.text}"
         )
-    fresh = {result.fingerprint: result for result in results if isinstance(result, Run)}
-    return [fresh.get(job.fingerprint) or study.store.read(job.fingerprint) for job in study.jobs]
+    return [new.get(job.fingerprint) or plan.folders.read(job.fingerprint) for job in plan.jobs]
 
 
 def run(config: RunConfig, *, tracking: bool = False) -> Run:

@@ -1,49 +1,82 @@
-"""What a sweep leaves for people to read: tables and a page, among its files; the page in `reports` as well.
+"""What a sweep leaves for people to read: its tables and its page, among its files; the page in `reports` as well.
 
-To compute and draw them takes seconds. A sweep that changed nothing takes over those of an earlier one of its runs.
+Computing and drawing them takes seconds. A sweep that changed nothing copies those of an earlier sweep of its runs.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnlab.record.files import write_whole
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.results import Results
+from nnlab.study.plan import Plan
 
-__all__ = ["sweep_of_before", "write_page", "write_tables"]
+__all__ = ["Pages", "write_pages"]
 
 TABLES = "tables.txt"
-"""What the terminal shows at the end."""
 
 
-def sweep_of_before(summary: SweepSummary, logbook: SweepLog) -> Path | None:
-    """Return the folder of the last sweep of the same runs that came to its end, None if there was none."""
-    for earlier in reversed(list(logbook)):
+@dataclass(frozen=True)
+class Pages:
+    """What was written about a sweep.
+
+    Attributes
+    ----------
+    tables : verdicts and final metrics as text, which the terminal shows
+    report : the page; None if `tracking.report` is false
+    failure : why tables or page could not be written; empty if they were
+    """
+
+    tables: str
+    report: Path | None
+    failure: str
+
+
+def write_pages(plan: Plan, summary: SweepSummary, sweeps: SweepLog, *, changed: bool) -> Pages:
+    """Write the tables and the page about a sweep; a page that fails does not fail a sweep whose runs are recorded.
+
+    The sweep may have more runs than the plan, which may be one batch of a sweeper that searches.
+    """
+    tables, page, failure = "", None, ""
+    if not plan.folders.fingerprints():
+        return Pages(tables, page, failure)
+    before = None if changed else _earlier_sweep(summary, sweeps)
+    try:
+        tables = _write_tables(summary, sweeps, plan.results, before)
+        if plan.config.tracking.report:
+            page = _write_report(summary, sweeps, plan.results, before)
+    except Exception as error:
+        failure = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return Pages(tables, page, failure)
+
+
+def _earlier_sweep(summary: SweepSummary, sweeps: SweepLog) -> Path | None:
+    """Return the folder of the last finished sweep of the same runs, None if there is none."""
+    for earlier in reversed(list(sweeps)):
         same = (earlier.experiment, earlier.runs.keys()) == (summary.experiment, summary.runs.keys())
         if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
-            return logbook.path(earlier.sweep)
+            return sweeps.path(earlier.sweep)
     return None
 
 
-def write_tables(summary: SweepSummary, logbook: SweepLog, results: Results, before: Path | None) -> str:
-    """Write the tables of verdicts and final metrics, those of `before` if they are there; return them."""
+def _write_tables(summary: SweepSummary, sweeps: SweepLog, results: Results, before: Path | None) -> str:
     text = _text_of(before, TABLES)
     if not text:
         from nnlab.findings.tables import overview  # scipy.stats takes half a second
 
         text = overview(summary.experiment, str(results.folder), summary.swept, list(summary.runs))
-    write_whole(logbook.path(summary.sweep) / TABLES, text)
+    write_whole(sweeps.path(summary.sweep) / TABLES, text)
     return text
 
 
-def write_page(summary: SweepSummary, logbook: SweepLog, results: Results, before: Path | None) -> Path:
-    """Write the report, that of `before` if it is there; return where people look for it."""
+def _write_report(summary: SweepSummary, sweeps: SweepLog, results: Results, before: Path | None) -> Path:
     page = results.report(f"{summary.experiment}.html")
     text = _text_of(before, page.name)
     if not text:
         from nnlab.findings.report import report  # and so does matplotlib
 
         text = report(summary.experiment, str(results.folder), list(summary.runs))
-    for path in (logbook.path(summary.sweep) / page.name, page):
+    for path in (sweeps.path(summary.sweep) / page.name, page):
         write_whole(path, text)
     return page
 

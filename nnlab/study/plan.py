@@ -1,59 +1,196 @@
-"""From the configs of a sweep to stacks: checked, fingerprinted, grouped, sized."""
+"""What a study will do: every config checked and named, what is done already, and who trains the rest."""
 
+import datetime
 import shlex
+import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Literal
 
 import numpy as np
 
 from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, overrides, resolve
 from nnlab.datasets import Dataset, file_digest, load_dataset
+from nnlab.record.run_folders import RunFolders
+from nnlab.results import Results
 from nnlab.settings import run_name, swept_keys
-from nnlab.study.stacking import Job, machine_memory, memory_needed
+from nnlab.study.stacking import Job, Stack, machine_memory, memory_needed, plan_stacks
+from nnlab.study.workers import cores
+from nnlab.tracking.connection import check_uri, tracking_uri
 from nnlab.validation import validate
 
-__all__ = ["Job", "prepare", "repeat_command"]
+__all__ = ["Plan", "make_plan", "prepare", "repeat_command"]
+
+LOGGING_SECONDS = 0.04
+"""What one run costs the writer with MLflow on SQLite, about (`make bench`)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs of one experiment, checked and planned; `nnlab.study.execute.execute` makes them.
+
+    Attributes
+    ----------
+    jobs : every run that was asked for, in order; the same run may occur twice
+    todo : the runs that are not on disk yet (all of them with launcher.force), each once
+    results : the results folder
+    swept : the config keys that vary
+    kind : "sweep"; "run", a single run that belongs to no sweep; or "job", one job of a sweep of another launcher
+    sweep : the name of the launch
+    tracking : whether runs are logged to MLflow
+    n_jobs : how many stacks are trained at once
+    command : what was typed; empty if the plan was made in Python
+    question : what the experiment asks; empty if its preset does not say
+    """
+
+    jobs: tuple[Job, ...]
+    todo: tuple[Job, ...]
+    results: Results
+    swept: tuple[str, ...]
+    kind: Literal["sweep", "run", "job"]
+    sweep: str
+    tracking: bool
+    n_jobs: int
+    command: str = ""
+    question: str = ""
+
+    @property
+    def config(self) -> RunConfig:
+        """The first config. All runs agree in results_dir, tracking and launcher."""
+        return self.jobs[0].config
+
+    @property
+    def experiment(self) -> str:
+        """The experiment of all runs."""
+        return self.config.tracking.experiment
+
+    @property
+    def folders(self) -> RunFolders:
+        """The run folders of the experiment."""
+        return RunFolders(self.results, self.experiment)
+
+    @property
+    def force(self) -> bool:
+        """Whether runs that are on disk already are trained again."""
+        return self.config.launcher.force
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI."""
+        return tracking_uri(self.config)
+
+    @cached_property
+    def stacks(self) -> list[Stack]:
+        """What is trained together, in the order of training."""
+        return plan_stacks(self.todo, self.n_jobs)
+
+    def seconds(self) -> float:
+        """Return about how long the study will take."""
+        workers = min(self.n_jobs, max(len(self.stacks), 1))
+        training = sum(stack.seconds for stack in self.stacks) / workers
+        logging = LOGGING_SECONDS * len(self.todo) * self.tracking
+        # Training and logging overlap, on the same cores.
+        return 2.0 * self.tracking + max(training, logging) + min(training, logging) / (workers + 1)
+
+
+def make_plan(
+    configs: Sequence[RunConfig],
+    *,
+    n_jobs: int | None = None,
+    tracking: bool = True,
+    sweep: str | None = None,
+    swept: Sequence[str] | None = None,
+    command: str = "",
+    question: str = "",
+) -> Plan:
+    """Check every config and every data file, and return what is to be done.
+
+    A run is done if its run folder exists: folders are named by fingerprint, and complete if they exist at all.
+    `sweep` names the launch. `swept` names the keys that the whole sweep varies, if these configs are only one job of
+    it. Raises ConfigError before anything is written.
+    """
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs < 1):
+        raise ConfigError(f"n_jobs must be an integer of at least 1, or None for one per core, got {n_jobs!r}")
+    jobs = prepare(configs, swept)
+    shared = jobs[0].config
+    tracking = tracking and shared.tracking.enabled
+    if tracking:
+        check_uri(shared)
+    results = Results.at(shared.results_dir)
+    folders = RunFolders(results, shared.tracking.experiment)
+    done = set() if shared.launcher.force else set(folders.fingerprints())
+    return Plan(
+        jobs=tuple(jobs),
+        todo=tuple({job.fingerprint: job for job in jobs if job.fingerprint not in done}.values()),
+        results=results,
+        swept=tuple(swept_keys(job.config for job in jobs) if swept is None else swept),
+        kind="job" if swept is not None else "run" if sweep is None and len(jobs) == 1 else "sweep",
+        sweep=sweep or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:4]}",
+        tracking=tracking,
+        n_jobs=int(n_jobs or 0) or shared.launcher.n_jobs or cores(shared.launcher),
+        command=command,
+        question=question,
+    )
 
 
 def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) -> list[Job]:
-    """Check every config and load every data set, before anything runs; name the runs by the swept keys.
+    """Check every config, load every data set and name the runs by the swept keys.
 
-    Raises ConfigError with all that is wrong, each message once, and in how many of the runs.
+    Raises ConfigError with everything that is wrong: each message once, with the number of runs it concerns.
     """
+    datasets = _Datasets()
     problems: Counter[str] = Counter()
-    datasets: dict[str, Dataset | None] = {}
-    digests: dict[str, str] = {}
     resolved = []
     for config in configs:
         try:
             validate(config)
+            resolved.append(resolve(config))
+            _check_against_data(resolved[-1], datasets.load(resolved[-1]))
         except ConfigError as error:
             problems.update(str(error).splitlines())
-            continue
-        resolved.append(resolve(config))
-        key = _data_key(resolved[-1])
-        try:
-            if key not in datasets:
-                datasets[key] = None
-                datasets[key] = load_dataset(resolved[-1].data)
-                path = resolved[-1].data.path
-                digests[key] = file_digest(path) if path else ""
-            data = datasets[key]
-            if data is not None:
-                _check_against_data(resolved[-1], data)
-        except ConfigError as error:
-            problems.update([str(error)])
     if problems:
         raise ConfigError(_report(problems, len(configs)))
     _check_agreement(resolved)
     swept = swept_keys(resolved) if swept is None else swept
-    jobs = []
-    for index, config in enumerate(resolved):
-        key = _data_key(config)
-        data = datasets[key]
-        assert data is not None  # else it is among the problems
-        jobs.append(Job(index, config, fingerprint(config, digests[key]), data, run_name(config, swept)))
-    return jobs
+    return [
+        Job(
+            index,
+            config,
+            fingerprint(config, datasets.digest(config)),
+            datasets.load(config),
+            run_name(config, swept),
+        )
+        for index, config in enumerate(resolved)
+    ]
+
+
+class _Datasets:
+    """The data sets of a sweep, each loaded once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Dataset | ConfigError] = {}
+        self._digests: dict[str, str] = {}
+
+    def load(self, config: RunConfig) -> Dataset:
+        """Return the data of a config. Raises ConfigError if it cannot be loaded."""
+        key = repr(config.data)
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = load_dataset(config.data)
+                self._digests[key] = file_digest(config.data.path) if config.data.path else ""
+            except ConfigError as error:
+                self._loaded[key] = error
+        found = self._loaded[key]
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    def digest(self, config: RunConfig) -> str:
+        """Return the digest of the file that a config's data were loaded from, empty if there is none."""
+        return self._digests[repr(config.data)]
 
 
 def _check_agreement(configs: Sequence[RunConfig]) -> None:
@@ -65,12 +202,8 @@ def _check_agreement(configs: Sequence[RunConfig]) -> None:
 
 
 def repeat_command(job: Job) -> str:
-    """Return what to type to make one run of a study alone."""
-    return f"python experiments/train.py {shlex.join(overrides(job.config))}"
-
-
-def _data_key(config: RunConfig) -> str:
-    return repr(config.data)
+    """Return what to type to train one run of a study alone."""
+    return f"nnlab run {shlex.join(overrides(job.config))}"
 
 
 def _check_against_data(config: RunConfig, data: Dataset) -> None:

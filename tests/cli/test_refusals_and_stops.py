@@ -70,7 +70,7 @@ def test_a_working_folder_that_is_gone_is_said_in_one_line(
     (tmp_path / "gone").rmdir()
     result = train("seed=1", *FAST)
     assert result.status == 1
-    assert result.error.startswith("the working folder is gone")
+    assert result.error.startswith("the working folder does not exist any more")
     assert len(result.error.splitlines()) == 1
 
 
@@ -128,8 +128,8 @@ def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkey
 def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     stop: signal.Signals, tmp_path: Path
 ) -> None:
-    words = ("-m", "seed=range(4)", "training.iterations=1000000", "tracking.enabled=false", "launcher.n_jobs=2")
-    command = [sys.executable, "experiments/train.py", *words, f"results_dir={tmp_path}"]
+    words = ("seed=range(4)", "training.iterations=1000000", "tracking.enabled=false", "launcher.n_jobs=2")
+    command = [sys.executable, "-m", "nnlab", "sweep", *words, f"results_dir={tmp_path}"]
     sweep = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -151,14 +151,13 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
 )
 def test_output_that_nobody_can_read_stops_no_training(redirection: str, launcher: str, tmp_path: Path) -> None:
     words = (
-        "-m",
         "model.hidden_size=2,3",
         f"hydra/launcher={launcher}",
         *FAST,
         "tracking.enabled=false",
         f"results_dir={tmp_path / 'results'}",
     )
-    command = shlex.join([sys.executable, "experiments/train.py", *words])
+    command = shlex.join([sys.executable, "-m", "nnlab", "sweep", *words])
     script = f"set -o pipefail; {command} {redirection}"
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0
@@ -169,7 +168,7 @@ def test_output_that_nobody_can_read_stops_no_training(redirection: str, launche
 def test_ctrl_c_while_the_program_is_imported_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
-        [sys.executable, "experiments/train.py"],
+        [sys.executable, "-m", "nnlab", "run"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True,

@@ -150,7 +150,7 @@ def test_the_files_of_a_job_are_those_that_hydra_writes(
 
     words = ("-m", "seed=3,4", "init=he", "model.layers=[4,3],null", *FAST)
     ours = train(*words, results=tmp_path / "ours")
-    monkeypatch.setattr(NnlabLauncher, "_nothing_to_call", lambda _: False)
+    monkeypatch.setattr(NnlabLauncher, "_needs_only_files", lambda _: False)
     hydras = train(*words, results=tmp_path / "hydras")
     assert ours.status == hydras.status == 0, hydras.error
     written, expected = job_files(tmp_path / "ours"), job_files(tmp_path / "hydras")

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 import nnlab
 from nnlab.cli.schema import register
 from nnlab.config import from_dict, overrides, resolve
-from nnlab.study.execute import Study
+from nnlab.study.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = ("training.iterations=20", "diagnostics.checkpoints=3", "diagnostics.every=null")
@@ -28,7 +28,7 @@ def test_every_preset_is_legal(preset: Path, train: Train, monkeypatch: pytest.M
     """All jobs of it are composed, checked and planned, as many as its grid has; none is trained."""
     planned = []
 
-    def conduct(study: Study) -> None:
+    def conduct(study: Plan) -> None:
         planned.append(study)
         sys.exit(0)
 

@@ -18,8 +18,9 @@ from nnlab.record.run import Run
 from nnlab.record.sweeps import SweepLog
 from nnlab.results import Results
 from nnlab.study import workers
-from nnlab.study.execute import Study
-from nnlab.study.plan import prepare
+from nnlab.study.execute import execute
+from nnlab.study.plan import make_plan, prepare
+from nnlab.study.sink import Logged
 from nnlab.study.stacking import plan_stacks
 
 SMALL = nnlab.TrainingConfig(iterations=50)
@@ -192,7 +193,7 @@ def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
 
 def test_a_sweep_in_batches_of_one_is_told_of_as_one_sweep(tmp_path: Path) -> None:
     for config in configs_in(tmp_path)[:3]:
-        list(Study.plan([config], n_jobs=1, tracking=False, sweep="search").execute())
+        execute(make_plan([config], n_jobs=1, tracking=False, sweep="search"))
     (summary,) = SweepLog(Results(tmp_path))
     assert (summary.sweep, summary.status, len(summary.runs), summary.made) == ("search", "FINISHED", 3, 3)
 
@@ -203,34 +204,50 @@ def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
     shown: list[str] = []
     monkeypatch.setattr("nnlab.findings.report.report", lambda experiment, results, runs: shown.extend(runs) or "page")
     configs = configs_in(tmp_path, 2)
-    list(Study.plan(configs[:2], n_jobs=1, tracking=False, sweep="search").execute())
+    execute(make_plan(configs[:2], n_jobs=1, tracking=False, sweep="search"))
     shown.clear()
-    list(Study.plan(configs[2:], n_jobs=1, tracking=False, sweep="search").execute())
+    execute(make_plan(configs[2:], n_jobs=1, tracking=False, sweep="search"))
     assert shown == [job.fingerprint for job in prepare(configs)]
 
 
-def test_a_best_run_that_is_damaged_is_not_said_to_be_mlflows_silence(results: Path) -> None:
-    nnlab.sweep(configs_in(results, 1), n_jobs=1)
-    study = Study.plan(configs_in(results, 1), n_jobs=1)
-    best = study._model_to_register()
-    assert best
-    (study.store.path(best) / "history.parquet").write_bytes(b"")
-    list(study.execute())
-    assert study.offline == ""
-    assert [f"{best}/history.parquet is damaged" in text for text in study.damaged] == [True]
+def test_a_damaged_run_is_reported_and_does_not_stop_logging(results: Path) -> None:
+    runs = nnlab.sweep(configs_in(results, 1), n_jobs=1)
+    plan = make_plan(configs_in(results, 1), n_jobs=1)
+    damaged = runs[0].fingerprint
+    (plan.folders.path(damaged) / "history.parquet").write_bytes(b"")
+    logged = execute(plan).logged
+    assert logged
+    assert logged.failure == ""
+    assert [f"{damaged}/history.parquet is damaged" in text for text in logged.unreadable] == [True]
 
 
-def test_what_a_database_says_is_passed_on_and_not_when_it_was_asked(tmp_path: Path) -> None:
+def test_the_message_of_a_database_is_shown_without_its_circumstances(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class OperationalError(Exception):  # SQLAlchemy's
         orig = sqlite3.OperationalError("database is locked")
 
-    def tell() -> None:
+    def fail(*_: object, **__: object) -> None:
         error = OperationalError("(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) ...")
         raise RuntimeError(str(error)) from error
 
-    study = Study.plan(configs_in(tmp_path, 1), n_jobs=1)
-    study._told(tell)
-    assert study.offline == "database is locked"
+    monkeypatch.setattr("nnlab.tracking.runs.RunTracker.log", fail)
+    logged = execute(make_plan(configs_in(results, 1), n_jobs=1)).logged
+    assert logged
+    assert logged.failure == "database is locked"
+
+
+def test_a_sink_that_failed_is_left_alone(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def fail(*words: object, **__: object) -> None:
+        calls.append(words)
+        raise OSError("no answer")
+
+    monkeypatch.setattr("nnlab.tracking.runs.RunTracker.log", fail)
+    logged = execute(make_plan(configs_in(results, 2), n_jobs=1)).logged
+    assert logged == Logged({}, "no answer", ())
+    assert len(calls) == 1
 
 
 def test_one_run_is_no_sweep(tmp_path: Path) -> None:
@@ -239,7 +256,7 @@ def test_one_run_is_no_sweep(tmp_path: Path) -> None:
 
 
 def test_the_estimate_grows_with_the_work(tmp_path: Path) -> None:
-    few, many = (Study.plan(configs_in(tmp_path, count), n_jobs=1, tracking=False).estimate() for count in (1, 10))
+    few, many = (make_plan(configs_in(tmp_path, count), n_jobs=1, tracking=False).seconds() for count in (1, 10))
     assert 0 < few < many
 
 
@@ -256,15 +273,20 @@ def kill_a_worker(others: set[int]) -> None:
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
     training = nnlab.TrainingConfig(iterations=5000)
-    study = Study.plan(configs_in(tmp_path / "struck", training=training), n_jobs=2, tracking=False)
+    plan = make_plan(configs_in(tmp_path / "struck", training=training), n_jobs=2, tracking=False)
     others = worker_numbers()
-    results = study.execute()
-    struck = [next(results)]
-    kill_a_worker(others)
-    struck += list(results)
-    assert all(isinstance(result, Run) for result in struck)
+    results: list[object] = []
+
+    def strike_once(result: object) -> None:
+        if not results:
+            kill_a_worker(others)
+        results.append(result)
+
+    execute(plan, strike_once)
+    assert len(results) == len(plan.jobs)
+    assert all(isinstance(result, Run) for result in results)
     assert_same_bits(
-        [study.store.read(job.fingerprint) for job in study.jobs],
+        [plan.folders.read(job.fingerprint) for job in plan.jobs],
         nnlab.sweep(configs_in(tmp_path / "quiet", training=training), n_jobs=1),
     )
 
@@ -289,10 +311,10 @@ def test_workers_end_with_a_study_that_ends_before_its_first_result(
         started.update(worker_numbers() - others)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Study, "_open_tracker", full)
+    monkeypatch.setattr("nnlab.study.execute.MlflowSink", full)
     configs = configs_in(tmp_path, training=nnlab.TrainingConfig(iterations=1_000_000))
     with pytest.raises(OSError, match="No space"):
-        list(Study.plan(configs, n_jobs=2).execute())
+        execute(make_plan(configs, n_jobs=2))
     assert started
     deadline = time.monotonic() + 60
     while any(_is_alive(str(number)) for number in started):

@@ -70,7 +70,7 @@ def test_stacks_of_mini_batches_leave_memory_for_what_checkpoints_see(monkeypatc
     """Z, A, dZ and shuffled inputs of 2-4-1 networks on 400 examples take 90 kB a run, in a quarter of the memory."""
     configs = [RunConfig(seed=seed, training=nnlab.TrainingConfig(batch_size=10)) for seed in range(60)]
     assert max(len(stack.jobs) for stack in plan_stacks(prepare(configs), 1)) == 60
-    monkeypatch.setattr("nnlab.study.plan._memory", lambda: 4_000_000)
+    monkeypatch.setattr("nnlab.study.stacking.machine_memory", lambda: 4_000_000)
     for n_jobs, most in ((1, 11), (2, 5)):
         stacks = plan_stacks(prepare(configs), n_jobs)
         assert most - 2 <= max(len(stack.jobs) for stack in stacks) <= most

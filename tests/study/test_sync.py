@@ -14,7 +14,7 @@ from servers import mlflow_server
 import nnlab
 from nnlab.cli.sync import main as sync_script
 from nnlab.results import Results
-from nnlab.study.sync import experiments_in, sync
+from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
 from nnlab.tracking.ledger import Ledger
 from nnlab.tracking.runs import RunTracker
@@ -133,7 +133,7 @@ def test_a_damaged_run_keeps_no_experiment_from_being_told(results: Path, capsys
 def test_what_is_no_experiment_is_passed_over(tmp_path: Path) -> None:
     for name in ("small", ".Trash-0", "sweeps"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    assert experiments_in(str(tmp_path)) == ["small"]
+    assert Results(tmp_path).experiments() == ["small"]
 
 
 def test_the_script_says_how_many_were_new(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,5 +217,5 @@ def test_a_server_that_dies_in_the_middle_is_one_line(
 
 def test_an_empty_address_is_refused(results: Path) -> None:
     nnlab.sweep(configs_in(results)[:1], n_jobs=1)
-    with pytest.raises(SystemExit, match="uri must be the address"):
+    with pytest.raises(SystemExit, match="uri must be a tracking URI"):
         sync_script(["small", "--results-dir", str(results), "--uri", ""])

@@ -11,7 +11,7 @@ import pytest
 from conftest import Train
 
 import nnlab
-from nnlab.cli.main import sweep_name
+from nnlab.cli.hydra_app import sweep_name
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = ("training.iterations=20", "diagnostics.checkpoints=3", "diagnostics.every=null")
@@ -72,7 +72,7 @@ def test_what_to_type_after_an_outage_can_be_typed(
     results = tmp_path / "o f"
     away = "tracking.uri=http://127.0.0.1:1"
     result = train("seed=1", away, "tracking.experiment=my exp", *FAST, results=results)
-    assert f"""make sync ARGS="--results-dir '{results}' --uri http://127.0.0.1:1 -- 'my exp'\"""" in result.output
+    assert f"nnlab sync --results-dir '{results}' --uri http://127.0.0.1:1 'my exp'" in result.output
 
 
 def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
@@ -92,9 +92,9 @@ def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
     result = train("-m", "seed=range(3)", *FAST)
     assert "2 done already" in result.output
     assert "3 of 3 runs" in result.output
-    assert "make report" not in result.output
+    assert "nnlab report" not in result.output
     part = train("-m", "seed=range(2)", "tracking.report=true", *FAST)
-    assert "of these runs; 1 more with: make report EXPERIMENT=playground ARGS='--results-dir " in part.output
+    assert f"of these runs; 1 more with: nnlab report --results-dir {part.results} playground" in part.output
 
 
 def python(*words: str) -> str:
@@ -103,7 +103,7 @@ def python(*words: str) -> str:
 
 
 def test_help_lists_presets_and_keys() -> None:
-    shown = python("experiments/train.py", "--help")
+    shown = python("-m", "nnlab", "sweep", "--help")
     experiments = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
     assert f"experiment: {', '.join(experiments)}" in shown
     assert "hidden_size: 4" in shown
@@ -125,8 +125,8 @@ def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, mon
     monkeypatch.setattr(workers, "run_stack", broken)
     result = train("-m", "seed=range(2)", *FAST, "launcher.n_jobs=1")
     assert result.status == 1
-    assert "FAILED seed 0\n  to repeat: python experiments/train.py seed=0 results_dir=" in result.output
-    assert "FAILED seed 1\n  to repeat: python experiments/train.py seed=1 results_dir=" in result.output
+    assert "FAILED seed 0\n  to repeat: nnlab run seed=0 results_dir=" in result.output
+    assert "FAILED seed 1\n  to repeat: nnlab run seed=1 results_dir=" in result.output
     assert result.output.count("RuntimeError: planted") == 1  # the same traceback is shown once
     assert "0 of 2 runs" in result.output
 
@@ -143,4 +143,4 @@ def test_a_server_that_is_away_does_not_stop_a_sweep(train: Train, monkeypatch: 
     result = train("-m", "seed=1,2", "tracking.uri=http://127.0.0.1:9", *FAST)
     assert result.status == 0, result.error
     assert "2 of 2 runs" in result.output
-    assert f'make sync ARGS="--results-dir {result.results} --uri http://127.0.0.1:9 -- playground"' in result.output
+    assert f"nnlab sync --results-dir {result.results} --uri http://127.0.0.1:9 playground" in result.output

@@ -1,6 +1,6 @@
-"""What was there before Hydra wrote its files, so that a launch that is refused leaves it as it was.
+"""The files that Hydra writes at a launch, and their former content: a launch that is refused leaves no trace.
 
-The folders of hydra.run.dir and hydra.sweep.dir may be anybody's, and Hydra writes into them before it calls anybody.
+hydra.run.dir and hydra.sweep.dir may be folders of the user's, and Hydra writes into them before it calls the task.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 __all__ = ["Before", "restore"]
 
 _files: dict[Path, bytes | None] = {}
-"""What stood in each file that this launch writes; None where there was no file."""
+"""The former content of each file that this launch writes; None where there was no file."""
 _new_folders: list[Path] = []
-"""The folders that this launch makes, the innermost first."""
+"""The folders that this launch creates, innermost first."""
 
 
 class Before(Callback):
-    """Notes what is there. Hydra calls it before it writes anything.
+    """Notes the former content. Hydra calls it before it writes anything.
 
-    It ends the program if there is no saying where Hydra would write: what a callback raises, Hydra passes over.
+    Exits if the folder cannot be resolved: Hydra ignores exceptions of callbacks.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -38,14 +38,14 @@ class Before(Callback):
 
 
 def restore() -> None:
-    """Give each file that this launch wrote its earlier content, and remove those and the folders that are new."""
+    """Restore the former content of each file that this launch wrote; remove new files and folders."""
     for path, content in _files.items():
         if content is None:
             path.unlink(missing_ok=True)
         elif path.read_bytes() != content:
             path.write_bytes(content)
     for folder in _new_folders:
-        with contextlib.suppress(OSError):  # it was never made, holds something, or is in use
+        with contextlib.suppress(OSError):  # it does not exist, is not empty, or is in use
             folder.rmdir()
 
 

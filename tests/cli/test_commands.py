@@ -1,14 +1,12 @@
-import runpy
 import shutil
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nnlab
-from nnlab.cli import film, folder, report, sync, ui, verify
+from nnlab.cli import film, main, report, sync, ui, verify
 from nnlab.tracking.connection import import_mlflow
 
 
@@ -96,16 +94,18 @@ def test_a_folder_that_cannot_be_is_one_line(name: str, given: str) -> None:
     assert "\n" not in str(stop.value)
 
 
-@pytest.mark.parametrize("name", ABOUT_A_FOLDER)
-def test_ctrl_c_is_no_traceback(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(_: str) -> None:
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_ctrl_c_exits_without_a_traceback(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder, "check", stopped)
-    monkeypatch.setattr(sys, "argv", [name, *NAMED.get(name, []), "--results-dir", str(tmp_path)])
+    monkeypatch.setattr(f"nnlab.cli.{name}.main", interrupted)
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(ui.__file__.replace("ui.py", f"{name}.py"), run_name="__main__")
+        main.main([name])
     assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("\nStopped.")
 
 
 def test_an_experiment_may_be_called_as_an_option_is(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

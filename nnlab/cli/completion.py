@@ -1,0 +1,49 @@
+"""Completion of words in bash, fish and zsh, by Hydra: `nnlab -sc install=bash` prints what the shell evaluates.
+
+The shell passes the line typed so far in COMP_LINE. Hydra knows nothing of sub-commands, so it is given the line
+without them.
+"""
+
+import os
+from collections.abc import Sequence
+
+from nnlab.cli.main import COMMANDS
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Answer `-sc install=...`, `-sc uninstall=...` or `-sc query=...`."""
+    if not any(word.startswith("query=") for word in words) or _translate(os.environ.get("COMP_LINE", "")):
+        from nnlab.cli.hydra_app import launch
+
+        launch(words)
+
+
+def _translate(line: str) -> bool:
+    """Print the candidates that only nnlab knows; return True if Hydra has more, for the line now in COMP_LINE."""
+    from nnlab.cli.presets import added_folders, group_options
+    from nnlab.cli.sweep import preset_place
+
+    program, *words = line.split() or ["nnlab"]
+    current = "" if line.endswith(" ") or not words else words.pop()
+    if not words:
+        _print(COMMANDS, current)
+        return False
+    command, *words = words
+    if command not in ("run", "sweep"):
+        return False
+    if command == "sweep":
+        place = preset_place(words)
+        if place is not None:
+            words[place] = f"experiment={words[place]}"
+        elif preset_place([*words, current or "x"]) == len(words):
+            _print(group_options("experiment", added_folders(words)), current)
+    os.environ["COMP_LINE"] = " ".join([program, *words, current])
+    return True
+
+
+def _print(candidates: Sequence[str] | dict[str, str], beginning: str) -> None:
+    for candidate in candidates:
+        if candidate.startswith(beginning):
+            print(candidate)

@@ -1,0 +1,157 @@
+"""The Hydra application behind `nnlab run` and `nnlab sweep`; its launcher and sweeper are in `hydra_plugins`."""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nnlab.cli.hydra_files import restore
+from nnlab.cli.presets import question
+from nnlab.cli.process import catch_signals
+from nnlab.cli.schema import register
+from nnlab.cli.words import check_words
+from nnlab.results import conf_folder
+
+if TYPE_CHECKING:
+    from nnlab.config import RunConfig
+
+__all__ = ["check_batch", "launch", "task", "train_batch"]
+
+LONGEST_SWEEP = 100
+"""Characters of a sweep's name: file names are made of it and more, and end at 255."""
+
+
+def launch(words: Sequence[str]) -> None:
+    """Run Hydra with these words. Exits with one line if they are wrong."""
+    catch_signals()
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        sys.exit("the working folder does not exist any more: change to another and type the same command again")
+    check_words(words)
+    register()
+    before, sys.argv = sys.argv, ["nnlab", *words]  # Hydra reads its words there
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(task)()
+    finally:
+        sys.argv = before
+
+
+def task(cfg: DictConfig) -> float | None:
+    """Train one network. Hydra calls this for a single run, and its stock launchers call it for each job."""
+    from nnlab.cli.console import conduct
+    from nnlab.config import ConfigError, from_dict
+    from nnlab.study.execute import final_costs
+    from nnlab.study.plan import make_plan
+
+    hydra_cfg = HydraConfig.get()
+    part_of_sweep = hydra_cfg.mode == RunMode.MULTIRUN
+    try:
+        config = from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+        plan = make_plan(
+            [config],
+            n_jobs=1,
+            sweep=sweep_name(hydra_cfg.sweep.dir) if part_of_sweep else None,
+            swept=_chosen_keys(config, hydra_cfg.overrides.task) if part_of_sweep else None,
+        )
+        status = conduct(plan)
+    except (ConfigError, OmegaConfBaseException) as error:
+        if not part_of_sweep:
+            restore()
+        raise refusal(error) from None
+    if status:
+        sys.exit(status)
+    return final_costs(plan)[0]
+
+
+def train_batch(
+    cfgs: Iterable[Mapping[str, Any]], sweep_dir: str, *, first: bool, preset_folders: Sequence[Path] = ()
+) -> list[float | SystemExit]:
+    """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
+
+    Returns the final test cost of each run, or the SystemExit to raise for one that failed. `first` is True for the
+    first batch of a sweep: if it is refused, Hydra's files of the sweep are removed. `preset_folders` are the folders
+    of presets that the user added.
+    """
+    from nnlab.cli.console import CUT_OFF, conduct
+    from nnlab.config import ConfigError, from_dict
+    from nnlab.record.commands import nnlab_command
+    from nnlab.study.execute import final_costs
+    from nnlab.study.plan import make_plan
+
+    try:
+        configs = [from_dict(cfg) for cfg in cfgs]
+        plan = make_plan(
+            configs,
+            sweep=sweep_name(sweep_dir),
+            command=nnlab_command(sys.argv[1:]),
+            question=question(configs[0].tracking.experiment, preset_folders),
+        )
+        status = conduct(plan)
+    except (ConfigError, OmegaConfBaseException) as error:
+        if first:
+            restore()
+        raise refusal(error) from None
+    if status in CUT_OFF:
+        sys.exit(status)
+    return [SystemExit(status) if cost is None else cost for cost in final_costs(plan)]
+
+
+def check_batch(cfgs: Iterable[Mapping[str, Any]]) -> None:
+    """Check all configs of a sweep and where it is recorded, whichever launcher will run it."""
+    from nnlab.config import ConfigError, from_dict
+    from nnlab.study.plan import make_plan
+
+    try:
+        make_plan([from_dict(cfg) for cfg in cfgs], n_jobs=1)
+    except (ConfigError, OmegaConfBaseException) as error:
+        raise refusal(error) from None
+
+
+def refusal(error: Exception) -> CompactHydraException:
+    """Return the exception that Hydra shows without a traceback."""
+    if isinstance(error, OmegaConfBaseException):  # an interpolation of something that does not exist
+        return CompactHydraException(f"{error.full_key} cannot be resolved: {str(error.msg).partition(chr(10))[0]}")
+    return CompactHydraException(str(error))
+
+
+def _chosen_keys(config: "RunConfig", words: Sequence[str]) -> list[str]:
+    """Return the keys that one job's words chose, by value or by preset; a job does not know the rest of its sweep."""
+    from nnlab.config import SCIENCE, RunConfig, flatten
+
+    defaults, values = flatten(RunConfig()), flatten(config)
+    given = [word.split("=")[0] for word in words]
+    return [
+        key
+        for key in values
+        if key.split(".")[0] in SCIENCE
+        and (key in given or (key.split(".")[0] in given and values[key] != defaults[key]))
+    ]
+
+
+def sweep_name(sweep_dir: str) -> str:
+    """Return the name of a sweep, which its record and the tag of its runs have: day and time of Hydra's folder.
+
+    A folder may have any name, a record may not: a name that is too long, reserved or has other characters is
+    shortened and gets a digest of the folder's path.
+    """
+    from nnlab.record.sweeps import RESERVED_NAMES
+
+    path = Path(sweep_dir)
+    if ".." in path.parts or not path.name:
+        path = path.resolve()
+    name = "T".join([part for part in path.parts if part != path.anchor][-2:])
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name).lstrip(".")[:LONGEST_SWEEP]
+    if safe and safe == name and safe not in RESERVED_NAMES:
+        return name
+    return f"{safe or 'sweep'}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"

@@ -1,0 +1,32 @@
+"""The command that made something, as it is typed today.
+
+Earlier versions were started as `python experiments/train.py WORDS`, and sweeps on record say so.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+__all__ = ["current_command", "nnlab_command"]
+
+_OLD_SCRIPT = "experiments/train.py"
+
+
+def nnlab_command(hydra_words: Sequence[str]) -> str:
+    """Return the nnlab command that gives Hydra these words: `nnlab sweep initialization seed=1,2`."""
+    words = [word for word in hydra_words if word not in ("-m", "--multirun")]
+    experiments = [word for word in words if word.startswith("experiment=")]
+    if len(words) == len(hydra_words) and not experiments:
+        return shlex.join(["nnlab", "run", *words])
+    presets = [word.partition("=")[2] for word in experiments]
+    return shlex.join(["nnlab", "sweep", *presets, *(word for word in words if word not in experiments)])
+
+
+def current_command(command: str) -> str:
+    """Return a recorded command as it is typed today; text that is no such command comes back as it is."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    if len(words) < 2 or words[1] != _OLD_SCRIPT:
+        return command
+    return nnlab_command(words[2:])
