@@ -3,14 +3,15 @@
     config = nnlab.RunConfig(model=nnlab.ModelConfig(activation="relu", hidden_size=20))
     run = nnlab.run(config)                     # data -> initialize -> train -> probe -> record
     run.history                                 # tidy frame: iteration, layer, quantity, value
-    run.metrics["accuracy/test"]
-    runs = nnlab.sweep([config, ...], n_jobs=2) # like networks trained together, as stacks
+    run.metrics["accuracy/test"]                # final values
+    run.verdict.text                            # why it learned or did not
+    runs = nnlab.sweep([config, ...], n_jobs=2) # networks of one shape are trained together, as stacks
     data = nnlab.load_dataset(config.data)      # X, Y, X_test, Y_test: (n, m), examples as columns
-    frame = nnlab.load_runs("initialization")   # what was recorded, one row per run
-    curves = nnlab.load_curves(frame)           # and what the probes saw
-    nnlab.course.nn_model(X, Y, n_h=4)          # the course's own functions over the same core
+    frame = nnlab.load_runs("initialization")   # one row per recorded run
+    curves = nnlab.load_curves(frame)           # what the probes measured
+    nnlab.course.nn_model(X, Y, n_h=4)          # the course's functions over the same core
 
-Names are loaded when they are first used: a script that only asks for help need not wait for pandas.
+Names are loaded on first use, so that `import nnlab` does not import pandas.
 """
 
 from importlib import import_module

@@ -1,7 +1,8 @@
-"""What can be chosen about a run: plain dataclasses, and what their values stand for.
+"""What can be chosen about a run: plain dataclasses, and pure functions over them.
 
-No Hydra here: `conf/` and the command line fill these dataclasses, and so can Python. A value of None means "what
-the data set brings", or the full batch, or the default layout; `resolve` writes out what it stands for.
+Each key is declared once, here. Hydra is not imported: `conf/` and the command line fill these dataclasses, and so
+can Python. None stands for what the data set brings, for the full batch or for the default layout; `resolve` writes
+out what it stands for.
 """
 
 import dataclasses
@@ -13,7 +14,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from nnlab.keys import declared, key
+
 __all__ = [
+    "KEYS",
     "ConfigError",
     "DataConfig",
     "DiagnosticsConfig",
@@ -30,6 +34,7 @@ __all__ = [
     "overrides",
     "plain",
     "resolve",
+    "to_word",
 ]
 
 NUMERICAL_VERSION = 3
@@ -48,13 +53,16 @@ class DataTraits(NamedTuple):
 
     m: int | None = 400
     noise: float | None = None
+    test_fraction: float | None = None
     standardize: bool = False
 
     @property
     def drawn(self) -> bool:
-        """Whether the examples are drawn from a formula (any m), not read."""
+        """True if the examples are drawn from a formula, as many as wanted, rather than read."""
         return self.m is not None
 
+
+_READ = DataTraits(m=None, test_fraction=0.25, standardize=True)
 
 DATA: dict[str, DataTraits] = {
     "flower": DataTraits(noise=0.2),
@@ -64,107 +72,172 @@ DATA: dict[str, DataTraits] = {
     "quantiles": DataTraits(),
     "xor": DataTraits(noise=0.2),
     "spiral": DataTraits(noise=0.1),
-    "digits": DataTraits(m=None, standardize=True),
-    "breast_cancer": DataTraits(m=None, standardize=True),
-    "diabetes": DataTraits(m=None, standardize=True),
-    "file": DataTraits(m=None, standardize=True),
+    "digits": _READ,
+    "breast_cancer": _READ,
+    "diabetes": _READ,
+    "file": _READ,
 }
+
+# Names of what other modules implement, in the order of error messages. Tests compare them with the registries.
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity")
+SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal")
+GENERATORS = ("pcg64", "legacy")
+DTYPES = ("float64", "float32")
+ARITHMETICS = ("blas", "exact")
+PRESETS = ("none", "standard", "full")
+BACKENDS = ("processes", "dask")
+
+LARGEST_M = 10_000_000
+WIDEST, DEEPEST = 100_000, 1_000
+LONGEST_NAME, LONGEST_PATH = 255, 2_000
+"""What common file systems allow, less what stands below a results folder."""
 
 
 @dataclass
 class DataConfig:
     """What is learned.
 
-    Drawn data sets take m, noise and test_m; a test part of its own is drawn with seed + 1. Read ones (digits,
-    breast_cancer, diabetes, file) take test_fraction. `path` and `target` belong to name=file.
+    Drawn data sets take `m`, `noise` and `test_m`; read ones (digits, breast_cancer, diabetes, file) take
+    `test_fraction`. `path` and `target` belong to `name=file`.
     """
 
-    name: str = "flower"
-    m: int | None = None
-    noise: float | None = None
-    seed: int = 1
-    test_m: int | None = None
-    test_fraction: float | None = None
-    path: str | None = None
-    target: str | None = None
-    standardize: bool | None = None
+    name: str = key("flower", "Data set", choices=DATA, example="moons")
+    m: int | None = key(None, "Training examples to draw", low=2, high=LARGEST_M, example=300)
+    noise: float | None = key(None, "Size of the noise in the drawn examples", example=0.3)
+    seed: int = key(
+        1, "Seed of the drawn examples (test part: seed + 1), or of the split of read ones", high=2**32 - 2, example=2
+    )
+    test_m: int | None = key(None, "Test examples to draw", low=1, high=LARGEST_M, example=100)
+    test_fraction: float | None = key(None, "Share of read examples kept for testing", between=(0, 1), example=0.5)
+    path: str | None = key(None, "CSV or Parquet file", example="table.csv")
+    target: str | None = key(None, "Column of the file to predict", example="label")
+    standardize: bool | None = key(
+        None,
+        "Scale inputs and regression targets to mean 0 and standard deviation 1 on the training part",
+        example=True,
+    )
 
 
 @dataclass
 class ModelConfig:
     """The network: `depth` hidden layers of `hidden_size` units, or explicit widths in `layers`."""
 
-    hidden_size: int = 4
-    depth: int = 1
-    layers: list[int] | None = None
-    activation: str = "tanh"
+    hidden_size: int = key(4, "Units in each hidden layer", low=1, high=WIDEST, example=20)
+    depth: int = key(1, "Hidden layers; 0 is logistic, softmax or linear regression", high=DEEPEST, example=3)
+    layers: list[int] | None = key(  # noqa: RUF009 (it returns a field)
+        None,
+        f"Width of every hidden layer: 1 to {WIDEST} units, at most {DEEPEST} layers",
+        low=1,
+        high=WIDEST,
+        longest=DEEPEST,
+        described="a list of widths, such as [16, 8],",
+        example=[10, 5],
+    )
+    activation: str = key("tanh", "Activation of the hidden units", choices=ACTIVATIONS, example="relu")
 
 
 @dataclass
 class InitConfig:
-    """The initial weights. What `scale` means depends on the scheme: see nnlab.network.initializers."""
+    """The initial weights; biases start at 0."""
 
-    scheme: str = "normal"
-    scale: float = 0.01
-    generator: str = "pcg64"
+    scheme: str = key("normal", "Distribution of the weights", choices=SCHEMES, example="he")
+    scale: float = key(
+        0.01,
+        "Standard deviation of normal, half width of uniform, value of constant, factor of xavier, he and orthogonal",
+        example=1.0,
+    )
+    generator: str = key(
+        "pcg64",
+        "Random generator; legacy draws as np.random.seed does in the course",
+        choices=GENERATORS,
+        example="legacy",
+    )
 
 
 @dataclass
 class TrainingConfig:
-    """Gradient descent. `batch_size` None is the full batch; `arithmetic` exact keeps equal rows bitwise equal."""
+    """Gradient descent."""
 
-    iterations: int = 10_000
-    learning_rate: float = 1.2
-    batch_size: int | None = None
-    dtype: str = "float64"
-    arithmetic: str = "blas"
+    iterations: int = key(10_000, "Updates of the weights", example=500)
+    learning_rate: float = key(1.2, "Step size", example=0.1)
+    batch_size: int | None = key(
+        None, "Examples in a mini-batch; null is the full batch", low=1, high=LARGEST_M, example=32
+    )
+    dtype: str = key("float64", "Floating-point precision", choices=DTYPES, example="float32")
+    arithmetic: str = key(
+        "blas",
+        "Matrix products: blas is fast, exact keeps units that start equal bitwise equal",
+        choices=ARITHMETICS,
+        example="exact",
+    )
 
 
 @dataclass
 class DiagnosticsConfig:
-    """What is measured, at about `checkpoints` log-spaced iterations and at the multiples of `every`."""
+    """What is measured, and when."""
 
-    preset: str = "standard"
-    checkpoints: int = 40
-    every: int | None = None
+    preset: str = key(
+        "standard", "Probes; full adds curvature, histograms and a value for each unit", choices=PRESETS, example="full"
+    )
+    checkpoints: int = key(
+        40, "About how many iterations to measure, evenly spaced on a log axis", low=2, high=10_000, example=10
+    )
+    every: int | None = key(None, "Measure at the multiples of this iteration too", low=1, example=1_000)
 
 
 @dataclass
 class TrackingConfig:
-    """Where runs are recorded in MLflow; `uri` None is an SQLite file in the results folder.
+    """What is logged to MLflow, and where."""
 
-    With `figures` each run gets pictures among its artifacts (cost, boundary, gradient flow, units), which takes half
-    a second a run. Without `report` a sweep ends without drawing the page about it, which takes seconds.
-    """
-
-    enabled: bool = True
-    uri: str | None = None
-    figures: bool = False
-    report: bool = True
-    experiment: str = "playground"
+    enabled: bool = key(True, "Log runs as they finish; if false, `nnlab sync` can log them later", example=False)
+    uri: str | None = key(
+        None, "MLflow server or database; null is an SQLite file in the results folder", example="http://127.0.0.1:5000"
+    )
+    figures: bool = key(
+        False, "Attach figures of cost, boundary, gradient flow and units to each run, in half a second", example=True
+    )
+    report: bool = key(True, "Write a page about a sweep when it ends, in a few seconds", example=False)
+    experiment: str = key(
+        "playground",
+        "Experiment that holds the runs, in MLflow and on disk",
+        pattern=rf"(?!(Default|{SWEEPS})\Z)[A-Za-z0-9_-][A-Za-z0-9_. -]{{0,99}}",
+        described="a name of up to 100 letters, digits, - _ . or spaces, since it names a folder, and neither Default "
+        f"nor {SWEEPS}, which are taken",
+        example="first_tries",
+    )
 
 
 @dataclass
 class LauncherConfig:
-    """Where stacks are trained.
+    """Where networks are trained. Those that are trained together are a stack."""
 
-    `backend` is processes (of this machine) or dask (the workers of the scheduler at `address`). `n_jobs` is how many
-    stacks are trained at once; None is one per core, or one per thread of the cluster's workers. With `force` runs
-    that are there already are made again; the earlier ones are set aside.
-    """
-
-    n_jobs: int | None = None
-    backend: str = "processes"
-    address: str | None = None
-    force: bool = False
+    n_jobs: int | None = key(
+        None,
+        "Stacks trained at the same time; null is one per core, or one per thread of the cluster's workers",
+        low=1,
+        high=100_000,
+        example=1,
+    )
+    backend: str = key(
+        "processes", "Processes of this machine, or the workers of a Dask cluster", choices=BACKENDS, example="dask"
+    )
+    address: str | None = key(None, "Scheduler of the Dask cluster", example="tcp://127.0.0.1:8786")
+    force: bool = key(False, "Train runs again that are on disk; the earlier ones are set aside", example=True)
 
 
 @dataclass
 class RunConfig:
-    """Everything about one run. The defaults are the course's network: 4 tanh units on the flower."""
+    """All keys of a run. The defaults are the course's network: 4 tanh units on the flower."""
 
-    seed: int = 3
-    results_dir: str = "results"
+    seed: int = key(3, "Seed of the initial weights and of the order of mini-batches", high=2**32 - 1, example=7)
+    results_dir: str = key(
+        "results",
+        "Folder of all results, relative to nnlab's source tree or else to the working folder",
+        folder=True,
+        described=f"a folder that can be written to, with names of up to {LONGEST_NAME} bytes and at most "
+        f"{LONGEST_PATH} characters",
+        example="drafts",
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     init: InitConfig = field(default_factory=InitConfig)
@@ -173,6 +246,9 @@ class RunConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
+
+KEYS = {key.name: key for key in declared(RunConfig)}
+"""Every key by its name, in the order of declaration: `KEYS["model.hidden_size"].legal`."""
 
 SCIENCE = ("seed", "data", "model", "init", "training", "diagnostics")
 """The parts of a config that decide what a run computes; the others say where and how."""
@@ -193,14 +269,14 @@ def plain(config: Any) -> Any:
         return dataclasses.replace(config, **values)
     if isinstance(config, list | tuple):
         return [plain(value) for value in config]
-    # NumPy's scalars have both; arrays, which stay what they are and are refused, have a shape.
+    # A NumPy scalar has the shape () and `item`. Arrays stay arrays: validation rejects them.
     return config.item() if getattr(config, "shape", None) == () and hasattr(config, "item") else config
 
 
 def resolve(config: RunConfig) -> RunConfig:
     """Return a copy in which every value that stands for something else is written out.
 
-    Two configs that mean the same run resolve to the same.
+    Configs that mean the same run resolve to equal configs.
     """
     config = plain(config)
     data, traits = config.data, DATA[config.data.name]
@@ -208,7 +284,7 @@ def resolve(config: RunConfig) -> RunConfig:
         data.m = traits.m if data.m is None else data.m
         data.test_m = traits.m if data.test_m is None else data.test_m
     else:
-        data.test_fraction = 0.25 if data.test_fraction is None else data.test_fraction
+        data.test_fraction = traits.test_fraction if data.test_fraction is None else data.test_fraction
     data.noise = traits.noise if data.noise is None else data.noise
     data.standardize = traits.standardize if data.standardize is None else data.standardize
     model = config.model
@@ -224,67 +300,58 @@ def resolve(config: RunConfig) -> RunConfig:
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Return the config that nested plain values stand for; what is left out has its default.
+    """Return the config that nested plain values stand for; a key that is left out has its default.
 
-    Raises ConfigError for keys that there are not.
+    Raises ConfigError for unknown keys.
     """
     unknown = [*_unknown_keys("", RunConfig(), values)]
     if unknown:
-        raise ConfigError(f"{', '.join(unknown)}: there is no such key; --help lists those there are")
+        raise ConfigError(f"{', '.join(unknown)}: there is no such key; `nnlab run --help` lists all keys")
     default = RunConfig()
     given = {
-        key: type(getattr(default, key))(**value)
-        if isinstance(value, dict) and dataclasses.is_dataclass(getattr(default, key))
+        name: type(getattr(default, name))(**value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(getattr(default, name))
         else value
-        for key, value in values.items()
+        for name, value in values.items()
     }
     return RunConfig(**given)
 
 
 def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterator[str]:
     names = {part.name for part in dataclasses.fields(known)}
-    for key, value in values.items():
-        if key not in names:
-            yield f"{prefix}{str(key).encode(errors='backslashreplace').decode():.100}"
-        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, key)):
-            yield from _unknown_keys(f"{prefix}{key}.", getattr(known, key), value)
+    for name, value in values.items():
+        if name not in names:
+            yield f"{prefix}{str(name).encode(errors='backslashreplace').decode():.100}"
+        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, name)):
+            yield from _unknown_keys(f"{prefix}{name}.", getattr(known, name), value)
 
 
-def _leaves(prefix: str, part: Any) -> Iterator[str]:
-    for one in dataclasses.fields(part):
-        value = getattr(part, one.name)
-        if dataclasses.is_dataclass(value):
-            yield from _leaves(f"{prefix}{one.name}.", value)
-        else:
-            yield prefix + one.name
-
-
-_LEAVES = {key: attrgetter(key) for key in _leaves("", RunConfig())}
+_READERS = {name: attrgetter(name) for name in KEYS}
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
     """Return `{"seed": 3, ..., "model.hidden_size": 4, ...}`."""
-    return {key: value_of(config) for key, value_of in _LEAVES.items()}
+    return {name: read(config) for name, read in _READERS.items()}
 
 
 def overrides(config: RunConfig) -> list[str]:
     """Return the words that make this config on the command line: `["model.activation=relu", "seed=7"]`.
 
-    What has its default, or follows from the rest, is left out.
+    Keys that have their default, or follow from the others, are left out.
     """
-    resolved, defaults = resolve(config), flatten(RunConfig())
-    values = {key: value for key, value in flatten(resolved).items() if value != defaults[key]}
-    for key in list(values):
-        fewer = {other: value for other, value in values.items() if other != key}
+    resolved = resolve(config)
+    values = {name: value for name, value in flatten(resolved).items() if value != KEYS[name].default}
+    for name in list(values):
+        fewer = {other: value for other, value in values.items() if other != name}
         if resolve(from_dict(_nested(fewer))) == resolved:
             values = fewer
-    return [f"{key}={_word(value)}" for key, value in values.items()]
+    return [f"{name}={to_word(value)}" for name, value in values.items()]
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
-    for key, value in values.items():
-        *parts, leaf = key.split(".")
+    for name, value in values.items():
+        *parts, leaf = name.split(".")
         inner = nested
         for part in parts:
             inner = inner.setdefault(part, {})
@@ -292,8 +359,8 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _word(value: Any) -> str:
-    """Return a value in Hydra's grammar, where a text that could be something else stands in quotes."""
+def to_word(value: Any) -> str:
+    """Return a value in Hydra's grammar; a text that could be read as something else is quoted."""
     if not isinstance(value, str):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     if re.fullmatch(r"[A-Za-z_/][A-Za-z0-9_./:-]*", value) and value.lower() not in (
@@ -311,7 +378,7 @@ def _word(value: Any) -> str:
 def fingerprint(config: RunConfig, data_digest: str = "") -> str:
     """Return 16 hex digits that are equal for two configs if and only if they compute the same run.
 
-    `data_digest` stands for the content of a user's file, whose path says nothing.
+    `data_digest` identifies the content of a user's file; it replaces the path.
     """
     resolved = dataclasses.asdict(resolve(config))
     science = {part: resolved[part] for part in SCIENCE}

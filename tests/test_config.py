@@ -5,29 +5,65 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnlab
-from nnlab import validation as module
-from nnlab.config import DATA, RunConfig, fingerprint, flatten, hidden_sizes, resolve
+from nnlab import config as declarations
+from nnlab.config import DATA, KEYS, RunConfig, fingerprint, flatten, from_dict, hidden_sizes, resolve
 from nnlab.datasets import DRAWN, READ
 from nnlab.diagnostics import PRESETS
+from nnlab.keys import declared
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.initializers import INITIALIZERS
 from nnlab.network.propagation import ARITHMETICS
 from nnlab.seeding import GENERATORS
-from nnlab.validation import validate
+from nnlab.validation import validate, wrong_value
 
 
 def changed(**parts: object) -> RunConfig:
     return dataclasses.replace(RunConfig(), **parts)  # type: ignore[arg-type]
 
 
-def test_the_legal_names_are_those_that_exist() -> None:
-    assert set(module.ACTIVATIONS) == set(ACTIVATIONS)
-    assert set(module.SCHEMES) == set(INITIALIZERS)
-    assert set(module.ARITHMETICS) == set(ARITHMETICS)
-    assert set(module.GENERATORS) == set(GENERATORS)
-    assert set(module.PRESETS) == set(PRESETS)
+def test_the_declared_names_match_the_registries() -> None:
+    assert set(declarations.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(declarations.SCHEMES) == set(INITIALIZERS)
+    assert set(declarations.ARITHMETICS) == set(ARITHMETICS)
+    assert set(declarations.GENERATORS) == set(GENERATORS)
+    assert set(declarations.PRESETS) == set(PRESETS)
     assert set(DATA) == set(DRAWN) | set(READ)
     assert {name for name, traits in DATA.items() if traits.drawn} == set(DRAWN)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_key_declares_a_meaning_and_a_legal_example(name: str) -> None:
+    key = KEYS[name]
+    assert key.meaning[0].isupper()
+    assert not key.meaning.endswith(".")
+    assert key.example != key.default
+    assert [*wrong_value(key, key.example)] == []
+    assert [*wrong_value(key, key.default)] == []
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if key.type is int])
+def test_the_declared_bounds_of_an_integer_are_its_bounds(name: str) -> None:
+    key = KEYS[name]
+    assert [*wrong_value(key, key.low), *wrong_value(key, key.high)] == []
+    for value in (key.low - 1, key.high + 1):
+        assert [*wrong_value(key, value)] == [f"{name} must be {key.legal}, got {value}"]
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if not key.optional])
+def test_null_is_legal_only_where_the_type_allows_none(name: str) -> None:
+    assert [*wrong_value(KEYS[name], None)] != []
+    assert "null" not in KEYS[name].legal
+
+
+def test_a_field_without_a_declaration_is_refused() -> None:
+    with pytest.raises(TypeError, match="meaning"):
+        list(declared(dataclasses.make_dataclass("Undeclared", [("m", int, 3)])))
+
+
+def test_unknown_keys_are_named_with_their_section() -> None:
+    with pytest.raises(nnlab.ConfigError) as caught:
+        from_dict({"sed": 3, "model": {"dropout": 0.5, "depth": 2}})
+    assert str(caught.value).startswith("sed, model.dropout: there is no such key")
 
 
 def test_the_defaults_are_legal_and_those_of_the_course() -> None:
@@ -37,7 +73,7 @@ def test_the_defaults_are_legal_and_those_of_the_course() -> None:
     assert (config.training.learning_rate, config.training.iterations, config.seed) == (1.2, 10_000, 3)
 
 
-def test_all_that_is_wrong_is_named_at_once() -> None:
+def test_one_error_names_every_wrong_key() -> None:
     with pytest.raises(nnlab.ConfigError) as caught:
         validate(changed(seed=-1, init=nnlab.InitConfig(scale=-1.0)))
     assert str(caught.value).splitlines() == [
@@ -78,7 +114,7 @@ def test_another_run_has_another_fingerprint(other: RunConfig) -> None:
     assert fingerprint(other) != fingerprint(RunConfig())
 
 
-def test_a_file_is_known_by_its_content_not_its_path() -> None:
+def test_the_fingerprint_of_a_file_is_of_its_content_not_its_path() -> None:
     def of(path: str) -> RunConfig:
         return changed(data=nnlab.DataConfig(name="file", path=path, target="y"))
 
@@ -103,4 +139,5 @@ def test_flatten_names_keys_as_the_command_line_does() -> None:
     flat = flatten(RunConfig())
     assert flat["model.hidden_size"] == 4
     assert flat["seed"] == 3
+    assert list(flat) == list(KEYS)
     assert not any(isinstance(value, dict) for value in flat.values())

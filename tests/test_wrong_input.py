@@ -111,7 +111,7 @@ WRONG_TOGETHER = {
 
 
 @pytest.mark.parametrize(("overrides", "named"), WRONG_TOGETHER.items(), ids=str)
-def test_values_that_contradict_each_other(overrides: str, named: list[str], train: Train) -> None:
+def test_values_that_contradict_each_other_are_one_clear_error(overrides: str, named: list[str], train: Train) -> None:
     result = train(*overrides.split())
     assert result.status == 1
     assert all(name in result.error for name in named), result.error
@@ -130,17 +130,17 @@ WRONG_SWEEPS = {
 }
 
 
-@pytest.mark.parametrize(("override", "said"), WRONG_SWEEPS.items(), ids=str)
-def test_a_sweep_over_nothing_or_over_too_much(override: str, said: str, train: Train) -> None:
+@pytest.mark.parametrize(("override", "message"), WRONG_SWEEPS.items(), ids=str)
+def test_a_sweep_over_no_or_forbidden_values_is_one_clear_error(override: str, message: str, train: Train) -> None:
     result = train("-m", override)
     assert result.status == 1
-    assert said in result.error
+    assert message in result.error
     assert override.split("=")[0] in result.error
     assert "Traceback" not in result.error
     assert not result.results.exists()
 
 
-WRONG_STORES = {
+WRONG_URIS = {
     "sqlite://": "file",
     "sqlite:///{folder}": "folder that exists",
     "sqlite:///{folder}/nowhere/mlflow.db": "folder that exists",
@@ -152,21 +152,21 @@ WRONG_STORES = {
 }
 
 
-@pytest.mark.parametrize(("uri", "said"), WRONG_STORES.items(), ids=WRONG_STORES.keys())
-def test_a_store_that_cannot_be_one(uri: str, said: str, train: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("uri", "message"), WRONG_URIS.items(), ids=WRONG_URIS.keys())
+def test_an_unusable_tracking_uri_is_one_clear_error(uri: str, message: str, train: Train, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database " * 100)
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE notes (text)")
     result = train(f"tracking.uri='{uri.format(folder=tmp_path)}'", "training.iterations=5")
     assert result.status == 1
-    assert said in result.error
+    assert message in result.error
     assert "tracking.uri" in result.error
     assert "Traceback" not in result.error
     assert result.written == []
 
 
 @pytest.mark.parametrize("name", ["50%", "what?", "a#b"])
-def test_a_results_folder_that_sqlite_would_misread(name: str, train: Train, tmp_path: Path) -> None:
+def test_a_results_folder_whose_name_sqlite_would_misread_is_rejected(name: str, train: Train, tmp_path: Path) -> None:
     result = train(f"results_dir='{tmp_path / name}'", "tracking.enabled=true", "training.iterations=5")
     assert result.status == 1
     assert "results_dir must not contain" in result.error
@@ -183,7 +183,7 @@ def test_a_results_folder_may_have_spaces_quotes_and_accents(train: Train, resul
 @pytest.mark.parametrize(
     "results_dir", ["~nobody_of_that_name/x", "x" * 300, "/proc/nowhere", "/dev/null/x"], ids=lambda text: text[:20]
 )
-def test_a_results_folder_that_cannot_be(results_dir: str, train: Train) -> None:
+def test_an_unusable_results_folder_is_one_clear_error(results_dir: str, train: Train) -> None:
     result = train(f"results_dir='{results_dir}'")
     assert result.status == 1
     assert "results_dir must be a folder that can be written to" in result.error
@@ -191,7 +191,7 @@ def test_a_results_folder_that_cannot_be(results_dir: str, train: Train) -> None
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({}, "nnlab.RunConfig"),
         (nnlab.RunConfig(model=None), "model must be a nnlab.ModelConfig"),  # type: ignore[arg-type]
@@ -204,8 +204,8 @@ def test_a_results_folder_that_cannot_be(results_dir: str, train: Train) -> None
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_wrong_config_in_python(config: nnlab.RunConfig, said: str) -> None:
-    with pytest.raises(nnlab.ConfigError, match=said):
+def test_a_wrong_config_in_python_is_a_config_error(config: nnlab.RunConfig, message: str) -> None:
+    with pytest.raises(nnlab.ConfigError, match=message):
         nnlab.run(config)
 
 
@@ -227,16 +227,16 @@ UNSHOWABLE = {
 }
 
 
-@pytest.mark.parametrize(("config", "said"), UNSHOWABLE.values(), ids=UNSHOWABLE)
-def test_what_came_is_shown_on_one_line_that_can_be_read(config: nnlab.RunConfig, said: str) -> None:
+@pytest.mark.parametrize(("config", "beginning"), UNSHOWABLE.values(), ids=UNSHOWABLE)
+def test_a_message_shows_the_value_on_one_short_line(config: nnlab.RunConfig, beginning: str) -> None:
     with pytest.raises(nnlab.ConfigError) as caught:
         nnlab.run(config)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(beginning)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
-def test_more_layers_than_depth_may_have() -> None:
+def test_layers_has_at_most_as_many_layers_as_depth() -> None:
     nnlab.validation.validate(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_000)))
     with pytest.raises(nnlab.ConfigError, match=r"model\.layers must have at most 1000 layers, got 1001"):
         nnlab.run(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_001)))
@@ -251,14 +251,16 @@ def test_more_layers_than_depth_may_have() -> None:
     ],
     ids=["results_dir", "path", "target"],
 )
-def test_a_text_that_no_run_folder_could_keep(config: nnlab.RunConfig, key: str) -> None:
+def test_a_text_that_utf8_cannot_write_is_rejected(config: nnlab.RunConfig, key: str) -> None:
     with pytest.raises(nnlab.ConfigError, match=f"^{key} must be a text that UTF-8 can write"):
         nnlab.run(config)
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "a/" * 1_500], ids=["long", "long in bytes", "deep"])
 @pytest.mark.parametrize("enabled", [True, False])
-def test_a_results_folder_whose_name_is_too_long_in_python(name: str, enabled: bool, tmp_path: Path) -> None:
+def test_a_results_folder_whose_name_is_too_long_is_rejected_in_python(
+    name: str, enabled: bool, tmp_path: Path
+) -> None:
     config = nnlab.RunConfig(results_dir=f"{tmp_path}/{name}", tracking=nnlab.TrackingConfig(enabled))
     with pytest.raises(nnlab.ConfigError, match=r"^results_dir must be a folder that can be written to"):
         nnlab.run(config, tracking=True)
@@ -277,19 +279,19 @@ def test_a_results_folder_whose_name_is_too_long_in_python(name: str, enabled: b
     ],
     ids=str,
 )
-def test_a_wrong_data_set_in_python(data: nnlab.DataConfig) -> None:
+def test_a_wrong_data_config_in_python_is_a_config_error(data: nnlab.DataConfig) -> None:
     with pytest.raises(nnlab.ConfigError, match="data"):
         nnlab.load_dataset(data)
 
 
 @pytest.mark.parametrize("n_jobs", [0, -1, 1.5, "2", True])
-def test_a_wrong_number_of_workers(n_jobs: object, tmp_path: Path) -> None:
+def test_a_wrong_number_of_workers_is_a_config_error(n_jobs: object, tmp_path: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match="n_jobs must be an integer"):
         nnlab.sweep([nnlab.RunConfig(results_dir=str(tmp_path))], n_jobs=n_jobs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["../..", "a/b", "", "/", "nowhere"])
-def test_a_wrong_experiment_to_load(name: str, tmp_path: Path) -> None:
+def test_loading_an_unknown_experiment_is_a_config_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match="experiment must be"):
         nnlab.load_runs(name, str(tmp_path))
 
@@ -303,7 +305,7 @@ def test_one_wrong_run_of_a_sweep_stops_it_before_the_first(train: Train) -> Non
     assert result.written == []
 
 
-def test_one_wrong_run_stops_a_stock_launcher_too(train: Train) -> None:
+def test_one_wrong_run_stops_a_sweep_of_a_stock_launcher_too(train: Train) -> None:
     result = train("-m", "hydra/launcher=basic", "model.hidden_size=1,0")
     assert result.status == 1
     assert "model.hidden_size" in result.error
@@ -346,14 +348,14 @@ def test_a_wrong_file_is_one_clear_error(
     assert result.written == []
 
 
-def test_a_directory_is_not_a_file(train: Train, tmp_path: Path) -> None:
+def test_a_folder_as_data_file_is_one_clear_error(train: Train, tmp_path: Path) -> None:
     result = train("data=file", f"data.path={tmp_path}", "data.target=y")
     assert result.status == 1
     assert "data.path" in result.error
     assert "Traceback" not in result.error
 
 
-def test_a_results_folder_that_is_a_file(train: Train, tmp_path: Path) -> None:
+def test_a_file_as_results_folder_is_one_clear_error(train: Train, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     result = train(f"results_dir={tmp_path / 'taken'}")
     assert result.status == 1

@@ -7,6 +7,7 @@ import tempfile
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from nnlab.cli.configuration import key_list, preset_list
 from nnlab.config import ConfigError, RunConfig
 from nnlab.results import Results
 
@@ -20,6 +21,8 @@ def register() -> None:
     """Register the schema, by which Hydra rejects unknown keys and wrong types, and the resolver of results_dir."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver("results_path", _usable_results_path, replace=True)
+    OmegaConf.register_new_resolver("nnlab_keys", key_list, replace=True)
+    OmegaConf.register_new_resolver("nnlab_presets", preset_list, replace=True)
 
 
 def _usable_results_path(results_dir: str) -> str:

@@ -177,4 +177,4 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("identity", np.copy, np.ones_like, _identity_activate, _kept),
     )
 }
-"""Every hidden activation, by the name used in `model.activation`, which `nnlab.validation.ACTIVATIONS` lists too."""
+"""Every hidden activation, by the name used in `model.activation`, which `nnlab.config.ACTIVATIONS` lists too."""

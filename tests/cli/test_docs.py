@@ -1,4 +1,4 @@
-"""docs/diagnostics.md has an entry for everything that is measured, and every picture that it shows."""
+"""docs/diagnostics.md describes everything that is measured; docs/guarantees.md names tests that exist."""
 
 import re
 from pathlib import Path
@@ -21,26 +21,36 @@ def test_every_quantity_has_an_entry(activation: str) -> None:
     assert measured <= ENTRIES
 
 
-def test_every_picture_is_shown_and_there() -> None:
+def test_every_picture_is_shown_and_exists() -> None:
     shown = re.findall(r"\]\((images/diagnostics/\w+)\.png\)", TEXT)
     assert sorted(shown) == sorted(f"images/diagnostics/{name}" for name in PICTURES)
     assert all((DOCS / f"{picture}.png").is_file() for picture in shown)
 
 
-def test_every_verdict_stands_in_the_table_in_order() -> None:
+def test_the_table_lists_every_verdict_in_order() -> None:
     names = re.findall(r"^\| `(\w+)` \|", TEXT, re.M)
     assert names == [*(rule.__name__.lstrip("_") for rule in RULES), "healthy", "unfinished"]
 
 
-SAID = {10.0: "10 times", 0.5: "half", 1e-3: "1e-3", 1e-4: "1e-4", 1e3: "1e3", 1e-2: "1e-2|1 %", 0.05: "5 %"}
+WORDS = {10.0: "10 times", 0.5: "half", 1e-3: "1e-3", 1e-4: "1e-4", 1e3: "1e3", 1e-2: "1e-2|1 %", 0.05: "5 %"}
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_the_thresholds_in_force_are_those_of_the_table(threshold: str) -> None:
+def test_the_table_gives_the_thresholds_in_force(threshold: str) -> None:
     verdict = threshold.split(":")[0]
-    said = (
+    text = (
         TEXT[TEXT.index("The goal is") :]
         if verdict == "healthy"
         else re.findall(rf"^\| `{verdict}` .*$", TEXT, re.M)[0]
     )
-    assert re.search(SAID[THRESHOLDS[threshold]], said)
+    assert re.search(WORDS[THRESHOLDS[threshold]], text)
+
+
+def test_every_guarantee_names_a_test_that_exists() -> None:
+    text = (DOCS / "guarantees.md").read_text(encoding="utf-8")
+    promises = text[: text.index("`python -m benchmarks.torture`")]
+    tests = re.findall(r"`([\w/]+\.py)`", promises)
+    assert [name for name in tests if not (DOCS.parent / "tests" / name).is_file()] == []
+    items = re.findall(r"^- (.*(?:\n  .*)*)", promises, re.M)
+    assert len(items) > 20
+    assert [item for item in items if not re.search(r"`[\w/]+\.py`", item)] == []

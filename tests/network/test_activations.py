@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from nnlab import validation
+from nnlab import config
 from nnlab.network.activations import ACTIVATIONS, LEAK, Activation
 
 Z = np.concatenate([np.linspace(-30, 30, 241), [-1e-9, 1e-9, 0.0, -37.5, 37.5]])
@@ -33,7 +33,7 @@ each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 def test_the_config_offers_what_exists() -> None:
-    assert set(validation.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(config.ACTIVATIONS) == set(ACTIVATIONS)
     assert all(name == activation.name for name, activation in ACTIVATIONS.items())
 
 

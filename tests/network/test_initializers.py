@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import generator
 
-from nnlab import validation
+from nnlab import config
 from nnlab.network.initializers import INITIALIZERS, initialize
 from nnlab.seeding import legacy_stream, stream
 
@@ -22,7 +22,7 @@ each_scheme = pytest.mark.parametrize("scheme", list(INITIALIZERS))
 
 
 def test_the_config_offers_what_exists() -> None:
-    assert set(validation.SCHEMES) == set(INITIALIZERS)
+    assert set(config.SCHEMES) == set(INITIALIZERS)
 
 
 @pytest.mark.parametrize("scheme", list(STANDARD_DEVIATION))

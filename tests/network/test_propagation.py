@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from strategies import generator, random_networks
 
-from nnlab import validation
+from nnlab import config
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.costs import COSTS
 from nnlab.network.inplace import working_set
@@ -15,7 +15,7 @@ SIZES = (3, 5, 2)
 
 
 def test_the_config_offers_what_exists() -> None:
-    assert set(validation.ARITHMETICS) == set(ARITHMETICS)
+    assert set(config.ARITHMETICS) == set(ARITHMETICS)
 
 
 def test_views_share_the_flat_row() -> None:
