@@ -1,4 +1,7 @@
-"""Draw the pictures of docs/diagnostics.md: every diagnostic on a healthy network and on a sick one (`make atlas`)."""
+"""Draw the pictures of docs/diagnostics.md: every diagnostic on a healthy and on a sick network.
+
+Run it with `python -m benchmarks.atlas`.
+"""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,7 +22,7 @@ import nnlab
 from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
 from nnlab.diagnostics.activity import HISTOGRAM_EDGES
 from nnlab.diagnostics.events import BROKEN
-from nnlab.diagnostics.verdict import THRESHOLDS
+from nnlab.diagnostics.thresholds import THRESHOLDS
 from nnlab.findings.style import name_ends
 from nnlab.network import theory
 from nnlab.record.run import Run
@@ -28,13 +31,13 @@ __all__ = ["PICTURES", "main"]
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "diagnostics"
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7"
-"""Okabe & Ito's colours, told apart by colour-blind readers: healthy is blue, sick is vermilion."""
+"""Okabe & Ito's colours, which colour-blind readers can distinguish: healthy is blue, sick is vermilion."""
 
 SMALL, XAVIER, HE = InitConfig("normal", 0.01), InitConfig("xavier", 1.0), InitConfig("he", 1.0)
 
 
 def trained(preset: str = "standard", every: int | None = None, **parts: object) -> Run:
-    """Train one network in a results folder that is thrown away."""
+    """Return one trained network; its results folder is deleted."""
     with tempfile.TemporaryDirectory() as folder:
         diagnostics = DiagnosticsConfig(preset, every=every)
         return nnlab.run(RunConfig(results_dir=folder, diagnostics=diagnostics, **parts))  # type: ignore[arg-type]
@@ -42,23 +45,23 @@ def trained(preset: str = "standard", every: int | None = None, **parts: object)
 
 def curve(run: Run, quantity: str, layer: int = 1) -> pd.Series:
     """Return one quantity by iteration."""
-    chosen = run.history[(run.history["quantity"] == quantity) & (run.history["layer"] == layer)]
-    return chosen.set_index("iteration")["value"]
+    rows = run.history[(run.history["quantity"] == quantity) & (run.history["layer"] == layer)]
+    return rows.set_index("iteration")["value"]
 
 
-def by_layer(run: Run, quantity: str, iteration: int = 0) -> pd.Series:
+def values_by_layer(run: Run, quantity: str, iteration: int = 0) -> pd.Series:
     """Return one quantity at one iteration by layer."""
-    chosen = run.history[(run.history["quantity"] == quantity) & (run.history["iteration"] == iteration)]
-    return chosen.set_index("layer")["value"]
+    rows = run.history[(run.history["quantity"] == quantity) & (run.history["iteration"] == iteration)]
+    return rows.set_index("layer")["value"]
 
 
-def draw(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-") -> None:
-    """Draw a line; `finish` writes its name at its end."""
+def draw_line(ax: Axes, series: pd.Series, colour: str, label: str, style: str = "-") -> None:
+    """Draw a line; `name_lines` writes its name at its end."""
     ax.plot(series.index, series.to_numpy(), style, color=colour, linewidth=1.8, label=label)
 
 
-def limit(ax: Axes, value: float, text: str) -> None:
-    """Draw where a rule begins to object."""
+def draw_threshold(ax: Axes, value: float, text: str) -> None:
+    """Draw a threshold as a dotted line."""
     ax.axhline(value, color=GREY, linestyle=":", linewidth=1)
     ax.annotate(
         *(text, (0.01, value)),
@@ -73,7 +76,7 @@ def limit(ax: Axes, value: float, text: str) -> None:
 
 
 def panels(titles: Mapping[str, str]) -> tuple[Figure, list[Axes]]:
-    """Return a row of panels, given their titles and what stands at their upright axes."""
+    """Return a row of panels, given their titles and the labels of their vertical axes."""
     figure, row = plt.subplots(1, len(titles), figsize=(4.4 * len(titles), 3.2), layout="constrained", squeeze=False)
     for ax, (title, unit) in zip(row[0], titles.items(), strict=True):
         ax.set_title(title, fontsize=10, loc="left")
@@ -83,7 +86,7 @@ def panels(titles: Mapping[str, str]) -> tuple[Figure, list[Axes]]:
     return figure, list(row[0])
 
 
-def finish(ax: Axes) -> None:
+def name_lines(ax: Axes) -> None:
     """Write the names of the lines beside their ends."""
     ends = []
     for line in (line for line in ax.lines if not str(line.get_label()).startswith("_")):
@@ -94,18 +97,18 @@ def finish(ax: Axes) -> None:
     name_ends(ax, ends)
 
 
-def over_iterations(ax: Axes) -> None:
-    """Put iterations on an axis that shows 0 and the early ones."""
+def label_iterations(ax: Axes) -> None:
+    """Label the horizontal axis with iterations, on a scale that shows 0 and the early ones."""
     ax.set_xscale("symlog", linthresh=1)
     last = max(float(np.asarray(line.get_xdata(), np.float64)[-1]) for line in ax.lines)
     ax.set_xlim(-0.1, last)
     ax.set_xticks([0, *(10**power for power in range(int(np.log10(last)) + 1))])
     ax.set_xlabel("iteration", fontsize=8)
-    finish(ax)
+    name_lines(ax)
 
 
 def symmetry() -> Figure:
-    """Equal units: kept by exact arithmetic, parted by rounding at the predicted rate, and drawn different."""
+    """Equal units, kept equal by exact arithmetic or separated by rounding at the predicted rate, and random ones."""
     constant, nine = InitConfig("constant", 0.5), ModelConfig(hidden_size=9)
     exact = trained(model=nine, init=constant, training=TrainingConfig(arithmetic="exact"))
     blas = trained("full", model=nine, init=constant)
@@ -118,8 +121,8 @@ def symmetry() -> Figure:
         (exact, GREEN, "constant, exact"),
         (blas, ORANGE, "constant, blas"),
     ):
-        draw(left, curve(run, "symmetry/near_units"), colour, label)
-        draw(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label)
+        draw_line(left, curve(run, "symmetry/near_units"), colour, label)
+        draw_line(right, curve(run, "symmetry/deviation").replace(0, np.nan), colour, label)
     deviation, growth = curve(blas, "symmetry/deviation"), curve(blas, "curvature/growth")
     start = deviation[deviation > 0].index[0]
     visible = deviation.index[deviation > BROKEN][0]
@@ -127,16 +130,16 @@ def symmetry() -> Figure:
     rate = np.log(steps.to_numpy())
     gaps = np.diff(steps.index)
     predicted = deviation[start] * np.exp(np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * gaps)]))
-    draw(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--")
+    draw_line(right, pd.Series(predicted, steps.index), PURPLE, "predicted growth", "--")
     right.set_yscale("log")
-    limit(right, BROKEN, "broken")
+    draw_threshold(right, BROKEN, "broken")
     for ax in (left, right):
-        over_iterations(ax)
+        label_iterations(ax)
     return figure
 
 
 def ranks() -> Figure:
-    """How many directions the activations of a layer use."""
+    """The number of directions that the activations of a layer use."""
     wide = ModelConfig(hidden_size=20)
     runs = [
         (trained(model=wide, init=XAVIER), BLUE, "xavier"),
@@ -155,8 +158,8 @@ def ranks() -> Figure:
     figure, axes = panels(names)
     for ax, name in zip(axes, names, strict=True):
         for run, colour, label in runs:
-            draw(ax, curve(run, name), colour, label)
-        over_iterations(ax)
+            draw_line(ax, curve(run, name), colour, label)
+        label_iterations(ax)
     return figure
 
 
@@ -164,13 +167,13 @@ DEEP = ModelConfig(hidden_size=100, depth=10)
 
 
 def deep(activation: str, init: InitConfig) -> Run:
-    """Train ten layers of 100 for a moment."""
+    """Return a network with ten layers of 100 units after one iteration."""
     model = ModelConfig(DEEP.hidden_size, DEEP.depth, activation=activation)
     return trained(model=model, init=init, data=DataConfig(m=200), training=TrainingConfig(1))
 
 
 def signal() -> Figure:
-    """What arrives of the error at each of ten layers, beside the theory; and what ||dW|| shows of it."""
+    """The error that reaches each of ten layers, beside the theory, and ||dW||, which hardly shows it."""
     figure, (left, middle, right) = panels(
         {
             "signal/rms_dZ at iteration 0 (dashed: theory)": "rms dZ",
@@ -185,31 +188,31 @@ def signal() -> Figure:
     )
     for activation, init, colour, label, weight_variance in cases:
         run = deep(activation, init)
-        rms = by_layer(run, "signal/rms_dZ")
-        draw(left, rms.iloc[::-1], colour, label)
+        rms = values_by_layer(run, "signal/rms_dZ")
+        draw_line(left, rms.iloc[::-1], colour, label)
         gain = theory.signal_gain(activation, weight_variance)
         top = rms.loc[10]
-        draw(
+        draw_line(
             left,
             pd.Series([top * gain ** (10 - layer) for layer in range(10, 0, -1)], range(10, 0, -1)),
             colour,
             "_theory",
             "--",
         )
-        draw(middle, by_layer(run, "signal/gain").iloc[:-1].iloc[::-1], colour, label)
+        draw_line(middle, values_by_layer(run, "signal/gain").iloc[:-1].iloc[::-1], colour, label)
         middle.axhline(gain, color=colour, linestyle="--", linewidth=1)
-        draw(right, by_layer(run, "signal/norm_dW").iloc[::-1], colour, label)
+        draw_line(right, values_by_layer(run, "signal/norm_dW").iloc[::-1], colour, label)
     for ax in (left, middle, right):
         ax.set_yscale("log")
         ax.set_xlabel("layer", fontsize=8)
         ax.set_xlim(11.3, 0.7)
         ax.set_xticks(range(1, 12, 2))
-        finish(ax)
+        name_lines(ax)
     return figure
 
 
 def ratio_and_update() -> Figure:
-    """The two numbers that a vanished signal is judged by."""
+    """The two numbers by which the verdict recognizes a vanished signal."""
     figure, (left, right) = panels(
         {"signal/ratio": "rms dZ of layer 1 / of the output", "update (layer 1)": "norm of a step / of W"}
     )
@@ -219,13 +222,13 @@ def ratio_and_update() -> Figure:
     ):
         model = ModelConfig(16, 10, activation=activation)
         run = trained(model=model, init=init, training=TrainingConfig(1000, 0.1))
-        draw(left, curve(run, "signal/ratio", 0), colour, label)
-        draw(right, curve(run, "update"), colour, label)
-    limit(left, THRESHOLDS["vanishing: signal ratio"], "vanishing")
-    limit(right, THRESHOLDS["vanishing: update ratio of layer 1"], "vanishing")
+        draw_line(left, curve(run, "signal/ratio", 0), colour, label)
+        draw_line(right, curve(run, "update"), colour, label)
+    draw_threshold(left, THRESHOLDS["vanishing: signal ratio"], "vanishing")
+    draw_threshold(right, THRESHOLDS["vanishing: update ratio of layer 1"], "vanishing")
     for ax in (left, right):
         ax.set_yscale("log")
-        over_iterations(ax)
+        label_iterations(ax)
     return figure
 
 
@@ -242,22 +245,22 @@ def activity() -> Figure:
     two = ModelConfig(20, 2)
     for init, colour, label in ((XAVIER, BLUE, "xavier"), (InitConfig("normal", 10.0), ORANGE, "normal 10")):
         run = trained(model=two, init=init, training=TrainingConfig(2000, 0.1))
-        draw(axes[0], curve(run, "activity/saturated", 2), colour, label)
-        draw(axes[3], curve(run, "activity/std", 2), colour, label)
+        draw_line(axes[0], curve(run, "activity/saturated", 2), colour, label)
+        draw_line(axes[3], curve(run, "activity/std", 2), colour, label)
     for rate, colour, label in ((0.1, BLUE, "rate 0.1"), (8.0, ORANGE, "rate 8")):
         run = trained(model=ModelConfig(20, activation="relu"), init=HE, training=TrainingConfig(2000, rate), seed=1)
-        draw(axes[1], curve(run, "activity/dead"), colour, label)
-        draw(axes[2], curve(run, "activity/negative"), colour, label)
-    limit(axes[0], THRESHOLDS["saturated: share of a layer's units"], "saturated")
-    limit(axes[1], THRESHOLDS["dead: share of a layer's units"], "dead")
+        draw_line(axes[1], curve(run, "activity/dead"), colour, label)
+        draw_line(axes[2], curve(run, "activity/negative"), colour, label)
+    draw_threshold(axes[0], THRESHOLDS["saturated: share of a layer's units"], "saturated")
+    draw_threshold(axes[1], THRESHOLDS["dead: share of a layer's units"], "dead")
     for ax in axes:
         ax.set_ylim(-0.05, 1.05)
-        over_iterations(ax)
+        label_iterations(ax)
     return figure
 
 
 def function() -> Figure:
-    """How far the network is from a line, and its cost beside what simpler models reach."""
+    """The distance of the network from an affine function, and its cost beside those of simpler models."""
     figure, (left, right) = panels(
         {"function/affine_residual": "share of variance", "cost/train and the reference costs": "mean loss"}
     )
@@ -265,20 +268,20 @@ def function() -> Figure:
         run = trained(
             model=ModelConfig(activation=activation), data=DataConfig("moons"), training=TrainingConfig(10_000, 0.3)
         )
-        draw(left, curve(run, "function/affine_residual", 0).clip(lower=1e-33), colour, label)
-        draw(right, curve(run, "cost/train", 0), colour, label)
-    limit(left, THRESHOLDS["linear: affine residual"], "linear")
+        draw_line(left, curve(run, "function/affine_residual", 0).clip(lower=1e-33), colour, label)
+        draw_line(right, curve(run, "cost/train", 0), colour, label)
+    draw_threshold(left, THRESHOLDS["linear: affine residual"], "linear")
     left.set_yscale("log")
-    limit(right, run.references.prior, "reference/nothing = reference/prior: ln 2")
-    limit(right, run.references.affine, "reference/affine")
+    draw_threshold(right, run.references.prior, "reference/nothing = reference/prior: ln 2")
+    draw_threshold(right, run.references.affine, "reference/affine")
     right.set_ylim(0, 0.75)
     for ax in (left, right):
-        over_iterations(ax)
+        label_iterations(ax)
     return figure
 
 
 def curvature() -> Figure:
-    """The edge of stability, the way out of a symmetric state, and the growth that it predicts."""
+    """The edge of stability, the way out of a symmetric state, and the predicted growth."""
     figure, axes = panels(
         {
             "curvature/sharpness": "largest eigenvalue * learning rate / 2",
@@ -288,28 +291,28 @@ def curvature() -> Figure:
     )
     for rate, colour, label in ((0.3, BLUE, "rate 0.3"), (1.2, ORANGE, "rate 1.2")):
         run = trained("full", model=ModelConfig(8), init=XAVIER, training=TrainingConfig(10_000, rate))
-        draw(axes[0], curve(run, "curvature/sharpness", 0), colour, label)
-        draw(axes[1], curve(run, "curvature/smallest", 0), colour, label)
+        draw_line(axes[0], curve(run, "curvature/sharpness", 0), colour, label)
+        draw_line(axes[1], curve(run, "curvature/smallest", 0), colour, label)
         constant = InitConfig("constant", 0.5)
         training = TrainingConfig(10_000, rate, arithmetic="exact")
         symmetric = trained("full", model=ModelConfig(8), init=constant, training=training)
-        draw(axes[2], curve(symmetric, "curvature/growth"), colour, label)
-    limit(axes[0], 1.0, "edge of stability: eigenvalue 2 / learning rate")
-    limit(axes[2], 1.0, "above: units drift apart")
+        draw_line(axes[2], curve(symmetric, "curvature/growth"), colour, label)
+    draw_threshold(axes[0], 1.0, "edge of stability: eigenvalue 2 / learning rate")
+    draw_threshold(axes[2], 1.0, "above: units drift apart")
     for ax in axes:
-        over_iterations(ax)
+        label_iterations(ax)
     return figure
 
 
 def profiles() -> Figure:
-    """One value for each unit or bin: the full preset's histograms, rasters and trajectories."""
+    """Profiles of the full preset, with one value for each unit or bin: histograms, rasters and trajectories."""
     run = trained("full", model=ModelConfig(12, activation="relu"), init=HE, training=TrainingConfig(3000, 6.0), seed=2)
     figure, (left, middle, right) = panels(
         {"activity/histogram (layer 1)": "logit z", "units/silent: dark is dead": "unit", "units/w1, units/w2": "w2"}
     )
     for ax, quantity in ((left, "activity/histogram"), (middle, "units/silent")):
-        chosen = run.profiles[(run.profiles["quantity"] == quantity) & (run.profiles["layer"] == 1)]
-        table = chosen.pivot_table(index="index", columns="iteration", values="value")
+        rows = run.profiles[(run.profiles["quantity"] == quantity) & (run.profiles["layer"] == 1)]
+        table = rows.pivot_table(index="index", columns="iteration", values="value")
         image = ax.pcolormesh(
             range(table.shape[1] + 1),
             range(len(table) + 1),
@@ -345,7 +348,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
 
 
 def main() -> None:
-    """Write every picture."""
+    """Draw and write every picture."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, picture in PICTURES.items():
         figure = picture()

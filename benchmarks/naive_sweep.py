@@ -1,6 +1,6 @@
-"""The sweep as people write it first, for comparison: Hydra's basic launcher, a textbook loop, log_metric.
+"""A naive sweep to compare nnlab's with: Hydra's basic launcher, a textbook loop, `mlflow.log_metric`.
 
-Hydra composes and launches each job on its own; each logs six metrics every 100 iterations to MLflow on SQLite.
+Hydra composes and launches each job separately; each job logs six metrics every 100 iterations to MLflow on SQLite.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ EVERY = 100
 
 @dataclass
 class Config:
-    """What the naive sweep can vary."""
+    """The keys of the naive sweep."""
 
     results: str = "???"
     activation: str = "tanh"
@@ -50,14 +50,14 @@ def main(cfg: Any) -> None:
     with mlflow.start_run():
         mlflow.log_params(dict(cfg))
         for iteration in range(0, cfg.iterations + 1, EVERY):
-            for name, value in measured(network, data).items():
+            for name, value in metrics(network, data).items():
                 mlflow.log_metric(name, value, step=iteration)
             if iteration < cfg.iterations:
                 network.advance()
 
 
-def measured(network: Notes, data: Any) -> dict[str, float]:
-    """Return the six metrics."""
+def metrics(network: Notes, data: Any) -> dict[str, float]:
+    """Return the six metrics of a network."""
     cache, test = network.forward(data.X), network.forward(data.X_test)
     gradients = network.backward(cache, data.Y)
     return {

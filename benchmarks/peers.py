@@ -1,4 +1,4 @@
-"""The contestants of `speed.py`: the same gradient descent, as others would write it and as nnlab does."""
+"""The contestants of `speed.py`: the same gradient descent in other libraries, in the course's code and in nnlab."""
 
 import copy
 import importlib.util
@@ -49,14 +49,14 @@ Layers = list[tuple[Any, Any]]
 
 
 class DisagreementError(Exception):
-    """Two contestants do not compute the same thing, so their times must not be compared."""
+    """Two contestants compute different things, so their times cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What every contestant is given: X (n_x, m), Y (1, m) of 0 and 1, and networks to start from, all one dtype.
+    """The input of every contestant: X (n_x, m), Y (1, m) of 0 and 1, and initial networks, all of one dtype.
 
-    A contestant that trains R networks takes the first R of `start`. `iterations` is what one `advance` does.
+    A contestant that trains R networks takes the first R of `start`. One `advance` takes `iterations` iterations.
     """
 
     X: Array
@@ -68,7 +68,7 @@ class Problem:
 
 
 def installed(package: str) -> bool:
-    """Return whether a package can be imported, without importing it."""
+    """Return True if a package can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
 
 
@@ -80,10 +80,10 @@ class Contestant(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """Do the problem's number of iterations more."""
+        """Train for `problem.iterations` more iterations."""
 
     def weights(self) -> Weights | None:
-        """Return the first network as it now is, `{"W1": (n_1, n_x), "b1": (n_1, 1), ...}`; None: not comparable."""
+        """Return the first network as `{"W1": (n_1, n_x), "b1": (n_1, 1), ...}`; None if it is not comparable."""
         return None
 
 
@@ -109,7 +109,7 @@ NOTES_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], N
 
 
 class Notes(Contestant):
-    """The notes' loop: forward, cost, backward, update of a copy; every line makes new arrays."""
+    """The loop of the course's notes: forward, cost, backward, update of a copy; every line allocates new arrays."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -157,7 +157,7 @@ class Notes(Contestant):
 
 
 class ScikitLearn(Contestant):
-    """MLPClassifier, plain gradient descent. Every `advance` starts anew from weights of its own."""
+    """MLPClassifier with plain gradient descent. Every `advance` restarts from weights that it draws itself."""
 
     def __init__(self, problem: Problem) -> None:
         from sklearn.neural_network import MLPClassifier
@@ -187,7 +187,7 @@ class ScikitLearn(Contestant):
 
 
 class Torch(Contestant):
-    """PyTorch as its tutorials have it: nn.Sequential, BCEWithLogitsLoss, optim.SGD, no compilation."""
+    """PyTorch as in its tutorials: nn.Sequential, BCEWithLogitsLoss, optim.SGD, no compilation."""
 
     def __init__(self, problem: Problem) -> None:
         import torch
@@ -228,7 +228,7 @@ class Torch(Contestant):
 
 
 class Jax(Contestant):
-    """JAX: all iterations of an `advance` in one compiled scan; several runs by vmap over the whole of it."""
+    """JAX: all iterations of an `advance` in one compiled scan; several runs by vmap over that scan."""
 
     def __init__(self, problem: Problem, runs: int = 1) -> None:
         import jax
@@ -276,10 +276,10 @@ class Jax(Contestant):
 
 
 class Nnlab(Contestant):
-    """`nnlab.network.training.train` on a stack; its checkpoints stand only where an `advance` ends."""
+    """`nnlab.network.training.train` on a stack, with a checkpoint only at the end of each `advance`."""
 
     LONGEST = 1000
-    """How often one contestant can advance."""
+    """The largest number of calls of `advance`."""
 
     def __init__(self, problem: Problem, runs: int = 1) -> None:
         super().__init__(problem, runs)
@@ -303,7 +303,7 @@ class Nnlab(Contestant):
 
 
 class TanhPass(Contestant):
-    """No training: one `np.tanh` over the hidden layers of a stack, for comparison."""
+    """No training, only one `np.tanh` over the hidden layers of a stack: a lower bound."""
 
     def __init__(self, problem: Problem, runs: int = 1) -> None:
         super().__init__(problem, runs)
@@ -317,18 +317,18 @@ class TanhPass(Contestant):
 
 
 def contestants(problem: Problem, R: int) -> dict[str, Contestant]:
-    """Return all that are installed; `R` is the size of nnlab's stack."""
-    entered: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
+    """Return the contestants whose libraries are installed; `R` is the size of nnlab's stack."""
+    found: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
     if installed("torch"):
-        entered[TORCH] = Torch(problem)
+        found[TORCH] = Torch(problem)
     if installed("jax"):
-        entered |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
-    return entered | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
+        found |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
+    return found | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
 
 
-def check_agreement(problem: Problem, entered: Mapping[str, Contestant]) -> None:
-    """Raise DisagreementError unless all who advanced equally far from the same weights have the same cost."""
-    networks = {name: weights for name, peer in entered.items() if (weights := peer.weights()) is not None}
+def check_agreement(problem: Problem, peers: Mapping[str, Contestant]) -> None:
+    """Raise DisagreementError unless all contestants that started from the same weights have the same cost."""
+    networks = {name: weights for name, peer in peers.items() if (weights := peer.weights()) is not None}
     costs = {name: _cost(problem, weights) for name, weights in networks.items()}
     reference, expected = next(iter(costs.items()))
     tolerance = TOLERANCE[problem.X.dtype.name]

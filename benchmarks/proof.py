@@ -1,7 +1,7 @@
-"""Write the numbers that the README rests on (`make proof`): what the course published, gradients, speed, verdicts.
+"""Write the figures in README.md: the course's published costs, gradients, speed, verdicts.
 
-The first two are computed here, in seconds; the others are read from the pages of docs/ that `make bench` and
-`make battery` write.
+The first two are computed here, in seconds. The others are read from the pages in docs/ and experiments/ that
+`make bench`, `python -m benchmarks.battery` and `make findings` write.
 """
 
 import json
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.findings import written
+from experiments.findings import Finding
+from experiments.pages import read_findings
 from nnlab import course
 from nnlab.config import DataConfig
 from nnlab.datasets import load_dataset
@@ -30,9 +31,9 @@ STEP = 1e-5
 
 
 def worst_gradient() -> float:
-    """Return the largest relative difference of a gradient from central differences of the cost.
+    """Return the largest relative difference between a gradient and central differences of the cost.
 
-    Over every activation, task and depth from 0 to 4: ||g - g'|| / (||g|| + ||g'||).
+    ||g - g'|| / (||g|| + ||g'||), over every activation, every task and the depths 0 to 4.
     """
     return max(
         _difference(activation, task, n_y, depth)
@@ -59,19 +60,19 @@ def _difference(activation: str, task: str, n_y: int, depth: int) -> float:
 
 
 def _published() -> list[str]:
-    """Return the course's costs beside ours, as a table."""
-    known = json.loads((ROOT / "tests" / "data" / "course_numbers.json").read_text(encoding="utf-8"))["training"]
-    costs = next(one["costs"] for one in known["seeds"] if one["seed"] == 3)
+    """Return a table of the course's published costs beside nnlab's."""
+    published = json.loads((ROOT / "tests" / "data" / "course_numbers.json").read_text(encoding="utf-8"))["training"]
+    costs = next(one["costs"] for one in published["seeds"] if one["seed"] == 3)
     flower = load_dataset(DataConfig())
     ours: list[float] = []
     np.random.seed(3)
-    parameters = course.initialize_parameters(len(flower.X), known["n_h"], len(flower.Y))
+    parameters = course.initialize_parameters(len(flower.X), published["n_h"], len(flower.Y))
     for iteration in range(1000 * (len(costs) - 1) + 1):
         A2, cache = course.forward_propagation(flower.X, parameters)
         if iteration % 1000 == 0:
             ours.append(float(course.compute_cost(A2, flower.Y)))
         gradients = course.backward_propagation(parameters, cache, flower.X, flower.Y)
-        parameters = course.update_parameters(parameters, gradients, known["learning_rate"])
+        parameters = course.update_parameters(parameters, gradients, published["learning_rate"])
     iterations = [f"{1000 * number:,}" for number in range(len(costs))]
     return [
         f"| cost at iteration | {' | '.join(iterations)} |",
@@ -82,53 +83,60 @@ def _published() -> list[str]:
 
 
 def _from_page(name: str, pattern: str) -> str:
-    found = re.search(pattern, (ROOT / "docs" / name).read_text(encoding="utf-8"))
-    if found is None:
-        raise ValueError(f"docs/{name} does not say what is looked for: {pattern}")
-    return found[1]
+    match = re.search(pattern, (ROOT / "docs" / name).read_text(encoding="utf-8"))
+    if match is None:
+        raise ValueError(f"docs/{name} has no text that matches {pattern}")
+    return match[1]
+
+
+def _false_alarms() -> tuple[int, int]:
+    """Return how many healthy networks of the battery were not used for tuning, and how many of them were misjudged."""
+    page = (ROOT / "docs" / "battery.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\| false alarms on healthy \| (\d+) \| ([\d.]+)%", page[page.index("## Held out") :])
+    return sum(int(count) for count, _ in rows), round(sum(int(count) * float(share) / 100 for count, share in rows))
+
+
+def _lead(units: int) -> Finding:
+    """Return the share of seeds in which a hidden size has the best training accuracy."""
+    findings = [Finding(**one) for one in read_findings("hidden_size")["findings"]]
+    return next(one for one in findings if one.what.startswith(f"seeds in which {units} units"))
+
+
+def _share(one: Finding) -> str:
+    return f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
 
 
 def block() -> str:
-    """Return what stands between the marks of the README."""
+    """Return the generated part of README.md."""
     bound = f"1e{int(np.ceil(np.log10(worst_gradient())))}"
     runs, seconds = (_from_page("sweeps.md", rf"\| nnlab \| {cell} \|") for cell in (r"(\d+)", r"\d+ \| ([\d.]+)"))
     naive = _from_page("sweeps.md", r"naive / nnlab, per run ([\d.]+)")
     jax = [_from_page("benchmarks.md", rf"tanh, h = {h}: nnlab stacked / best of JAX ([\d.]+)") for h in (4, 20, 50)]
     loading = _from_page("loading.md", r"MLflow / nnlab (\d+)")
-    page = (ROOT / "docs" / "battery.md").read_text(encoding="utf-8")
-    held_out = page[page.index("## Held out") :]
-    alarms = re.findall(r"\| false alarms on healthy \| (\d+) \| ([\d.]+)%", held_out)
-    healthy = sum(int(count) for count, _ in alarms)
-    wrong = round(sum(int(count) * float(share) / 100 for count, share in alarms))
-    leads = {
-        units: next(
-            one for one in written("hidden_size")["findings"] if one["what"].startswith(f"seeds in which {units}")
-        )
-        for units in (5, 20)
-    }
-    five, twenty = (f"{one['value']:.0%} [{one['low']:.0%}, {one['high']:.0%}]" for one in leads.values())
+    healthy, wrong = _false_alarms()
+    five, twenty = _lead(5), _lead(20)
     lines = [
         *_published(),
         "",
         f"- Gradients of {len(ACTIVATIONS)} activations, 3 tasks and depths 0 to 4 differ from central differences",
         f"  of the cost by less than {bound}.",
-        f"- The default sweep, {runs} networks trained, judged and recorded, takes {seconds} s on two cores; per run",
-        f"  Hydra's and MLflow's own way takes {naive} times as long ([docs/sweeps.md](docs/sweeps.md)).",
-        f"- An iteration of tanh networks in a stack takes {min(jax)} to {max(jax)} of the best that JAX does on the",
-        "  same core ([docs/benchmarks.md](docs/benchmarks.md)).",
+        f"- The default sweep trains, judges and records {runs} networks in {seconds} s on two cores. A naive sweep",
+        f"  with Hydra and MLflow takes {naive} times as long per run ([docs/sweeps.md](docs/sweeps.md)).",
+        f"- An iteration of stacked tanh networks takes {min(jax)} to {max(jax)} times as long as the best of JAX on",
+        "  the same core ([docs/benchmarks.md](docs/benchmarks.md)).",
         f"- The curves of 10,000 runs load {loading} times as fast as through MLflow's client",
         "  ([docs/loading.md](docs/loading.md)).",
-        f"- Of {healthy} healthy networks on which nothing was tuned, {wrong} got another verdict; four published rule",
-        "  sets are beside it ([docs/battery.md](docs/battery.md)).",
-        f'- The course\'s "best" five hidden units lead, or share the lead, in {five} of',
-        f"  {leads[5]['n']}, twenty units in {twenty}: a table of one seed does not tell",
+        f"- Of {healthy} healthy networks on which nothing was tuned, {wrong} got another verdict.",
+        "  [docs/battery.md](docs/battery.md) compares four published rule sets.",
+        f'- The course\'s "best" five hidden units lead, or share the lead, in {_share(five)} of',
+        f"  {five.n}, twenty units in {_share(twenty)}: a table of one seed cannot tell",
         "  ([experiments/hidden_size](experiments/hidden_size/README.md)).",
     ]
     return f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}"
 
 
 def main() -> None:
-    """Write the block into the README."""
+    """Write the generated part of README.md."""
     text = README.read_text(encoding="utf-8")
     start, stop = text.index(BEGIN), text.index(END) + len(END)
     README.write_text(text[:start] + block() + text[stop:], encoding="utf-8")

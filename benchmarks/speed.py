@@ -1,7 +1,7 @@
 """Time the core beside its peers, on one core with one BLAS thread; write docs/benchmarks.md (`make bench`).
 
-The machine may be shared and its clock may drift: contestants take turns within a round, a time is the median over
-the rounds, and a ratio is formed within each round, of neighbours in time.
+Machines are shared and clocks drift. Contestants therefore take turns within a round, a time is the median over the
+rounds, and a ratio is formed within each round, from times measured shortly after one another.
 """
 
 import argparse
@@ -10,14 +10,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import probe_price
-from benchmarks.peers import Nnlab
-from benchmarks.tables import floor_section, heading, section, single_section, sizes_section, targets_section
-from benchmarks.timing import ACTIVATIONS_TIMED, COLUMNS, Cells, Effort, everybody, in_single_precision, time_cell
+from benchmarks import probes
+from benchmarks.peers import Nnlab, contestants
+from benchmarks.speed_page import (
+    FUSED_KERNEL,
+    activation_section,
+    bare_pass_section,
+    heading,
+    single_precision_section,
+    stack_size_section,
+    targets,
+    targets_section,
+)
+from benchmarks.targets import Target, report_missed
+from benchmarks.timing import ACTIVATIONS_TIMED, COLUMNS, Cells, Effort, single_precision_contestants, time_cell
 
 __all__ = ["main"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -29,36 +39,43 @@ KERNEL_CHOICE = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 QUICK = Effort(rounds=2, size_rounds=1, sizes=(1, 4), shorter=25)
 
 
-def bench(effort: Effort, command: str, tell: Callable[[str], None]) -> str:
-    """Measure everything; `tell` each part of the page as it is ready, and return the page."""
+def measure(effort: Effort, command: str, show: Callable[[str], None]) -> tuple[str, list[Target]]:
+    """Measure everything and return the page and its targets. `show` gets each part of the page when it is ready."""
+    parts = []
+
+    def add(part: str) -> None:
+        parts.append(part)
+        show(part)
+
+    add(heading(command, effort))
     double: Cells = {}
-    parts = [heading(command, effort)]
-    tell(parts[-1])
     for activation in ACTIVATIONS_TIMED:
         for column in COLUMNS:
-            double[activation, column] = time_cell(column, activation, "float64", everybody, effort)
-        parts.append(section(activation, double))
-        tell(parts[-1])
-    single = {key: time_cell(key[1], key[0], "float32", in_single_precision, effort) for key in double}
-    watching = probe_price.section(probe_price.prices(effort.shorter))
+            double[activation, column] = time_cell(column, activation, "float64", contestants, effort)
+        add(activation_section(activation, double))
+    single = {key: time_cell(key[1], key[0], "float32", single_precision_contestants, effort) for key in double}
+    prices = probes.measure(effort.shorter)
+    page_targets = [*targets(double, single), probes.target(prices)]
     for part in (
-        floor_section(double),
-        single_section(single),
-        sizes_section(double),
-        watching,
-        targets_section(double, single),
+        bare_pass_section(double),
+        FUSED_KERNEL,
+        single_precision_section(single),
+        stack_size_section(double),
+        probes.section(prices),
+        targets_section(page_targets),
     ):
-        parts.append(part)
-        tell(part)
-    return "\n\n".join(parts) + "\n"
+        add(part)
+    return "\n\n".join(parts) + "\n", page_targets
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the tables and write them to docs/benchmarks.md."""
-    parser = argparse.ArgumentParser(description="Time the core beside its peers; write docs/benchmarks.md.")
-    parser.add_argument("--quick", action="store_true", help="a few iterations only: to see that it works")
-    parser.add_argument("--rounds", type=int, help=f"rounds of turns ({Effort().rounds})")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md alone")
+    """Print the page and write it to docs/benchmarks.md."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed", description="Time the core beside its peers; write docs/benchmarks.md."
+    )
+    parser.add_argument("--quick", action="store_true", help="a few iterations only, to try the command")
+    parser.add_argument("--rounds", type=int, help=f"rounds of turns (default: {Effort().rounds})")
+    parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
@@ -67,15 +84,16 @@ def main(arguments: list[str] | None = None) -> None:
         effort = effort._replace(rounds=options.rounds)
     words = " ".join(sys.argv[1:] if arguments is None else arguments)
     command = f'make bench ARGS="{words}"' if words else "make bench"
-    page = bench(effort, command, lambda part: print(part + "\n"))
+    page, page_targets = measure(effort, command, lambda part: print(part + "\n"))
     if not options.no_write:
         PAGE.write_text(page, encoding="utf-8")
+    report_missed(page_targets)
 
 
 def _on_one_core() -> None:
-    """Start this process anew with one thread on one core: BLAS and XLA read these variables when they are loaded.
+    """Restart this process with one thread on one core: BLAS and XLA read these variables when they are loaded.
 
-    A kernel that the environment asks of OpenBLAS is put aside: it would hold back NumPy, not its peers.
+    A choice of OpenBLAS kernel in the environment is dropped: it would slow down NumPy but not its peers.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

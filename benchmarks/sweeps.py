@@ -1,7 +1,7 @@
-"""Time whole sweeps beside the naive way; write docs/sweeps.md (second half of `make bench`).
+"""Time whole sweeps beside a naive one; write docs/sweeps.md (part of `make bench`).
 
-Every sweep is a process of its own, timed from outside, into a fresh folder: imports, composing, training, probes, disk
-and MLflow are all in its time.
+Every sweep is a process of its own that is timed from outside and writes into a new folder. Its time includes imports,
+composing, training, probes, disk and MLflow.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import pandas as pd
 import yaml
 
 from benchmarks.speed import KERNEL_CHOICE
+from benchmarks.targets import Target, report_missed
 from nnlab.results import Results
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "sweeps.md"
 GRID: dict[str, Any] = yaml.safe_load(
     (ROOT / "conf" / "experiment" / "initialization.yaml").read_text(encoding="utf-8")
@@ -36,7 +37,7 @@ SIZES = (50, 500, 5000)
 
 
 class Sweep(NamedTuple):
-    """One timed sweep: how many runs, seconds from outside, largest process in MiB, and what it told of itself."""
+    """One timed sweep: number of runs, seconds, MiB of its largest process, and seconds by part as it reports them."""
 
     runs: int
     seconds: float
@@ -50,47 +51,42 @@ class Sweep(NamedTuple):
 
 def timed(command: Sequence[str], runs: int, folder: Path) -> Sweep:
     """Run a sweep in a process of its own."""
-    # As in speed.py: BLAS chooses its own kernel.
-    own_choice = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE}
-    environment = own_choice | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
+    # As in speed.py, BLAS chooses its own kernel.
+    unforced = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE}
+    environment = unforced | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     started = time.perf_counter()
     done = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    parts = folder / "parts.json"
-    told = json.loads(parts.read_text(encoding="utf-8")) if parts.is_file() else {}
-    # The kernel only keeps the largest child there ever was.
-    memory = told.pop("memory", max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, before) / 1024)
-    return Sweep(runs, seconds, memory, told)
+    report = folder / "parts.json"
+    parts = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}
+    # Without a report: the kernel only keeps the maximum over all children so far.
+    memory = parts.pop("memory", max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, before) / 1024)
+    return Sweep(runs, seconds, memory, parts)
 
 
-def naive(iterations: int, sizes: str) -> Sweep:
+def time_naive_sweep(iterations: int, sizes: str) -> Sweep:
     """Time the naive sweep over the activations and widths of the default one, with one scale and seed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         activations = PARAMS["model.activation"].replace(" ", "")
         words = [f"results={folder}", f"activation={activations}", f"hidden_size={sizes}", f"iterations={iterations}"]
-        command = [
-            str(ROOT / "experiments" / "bench" / "naive_sweep.py"),
-            "-m",
-            *words,
-            f"hydra.sweep.dir={folder}/hydra",
-        ]
+        command = ["-m", "benchmarks.naive_sweep", "-m", *words, f"hydra.sweep.dir={folder}/hydra"]
         return timed(command, len(activations.split(",")) * len(sizes.split(",")), folder)
 
 
-def ours(words: Sequence[str], runs: int) -> Sweep:
-    """Time one of nnlab's sweeps."""
+def time_sweep(words: Sequence[str], runs: int) -> Sweep:
+    """Time `nnlab sweep` with the given words."""
     with tempfile.TemporaryDirectory() as name:
-        command = [str(ROOT / "experiments" / "bench" / "sweeps.py"), "--child", "-m", f"results_dir={name}", *words]
+        command = ["-m", "benchmarks.sweeps", "--child", *words, f"results_dir={name}"]
         return timed(command, runs, Path(name))
 
 
 def child(words: Sequence[str]) -> None:
-    """Be `experiments/train.py`, and note where the writer's time goes."""
-    from nnlab.cli import main as train
+    """Run `nnlab sweep` in this process and report where the writer's time goes."""
+    from nnlab.cli.main import main as run_nnlab
     from nnlab.record.run_folders import RunFolders
     from nnlab.tracking.runs import RunTracker
 
@@ -112,146 +108,152 @@ def child(words: Sequence[str]) -> None:
 
     clocked(RunFolders, "write", "storing")
     clocked(RunTracker, "log", "logging")
-    sys.argv = ["train.py", *words]
+    sys.argv[1:] = ["sweep", *words]
     try:
-        train.main()
+        run_nnlab()
     finally:
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         Path(os.environ["NNLAB_BENCH"]).write_text(json.dumps(spent | {"memory": own}), encoding="utf-8")
 
 
-class Way(NamedTuple):
-    """One way of launching the default sweep: what it took, and the digest of all its histories and parameters."""
+class Launch(NamedTuple):
+    """One way of launching the default sweep, with a digest of all its histories and parameters."""
 
     name: str
     sweep: Sweep
     digest: str
 
 
-def ways(words: Sequence[str], runs: int, experiment: str) -> list[Way]:
-    """Launch the same sweep in every way there is, without MLflow."""
+def launch_every_way(words: Sequence[str], runs: int, experiment: str) -> list[Launch]:
+    """Run the same sweep with every launcher, without MLflow."""
     from distributed import LocalCluster
 
-    chosen = {
+    launchers = {
         "stacks on one worker": ["launcher.n_jobs=1"],
         "stacks on two workers": ["launcher.n_jobs=2"],
         "Hydra's basic launcher": ["hydra/launcher=basic"],
         "Hydra's joblib launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
     }
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        chosen["stacks on a Dask cluster"] = ["launcher=dask", f"launcher.address={cluster.scheduler_address}"]
-        return [launched(name, [*words, "tracking=off", *more], runs, experiment) for name, more in chosen.items()]
+        launchers["stacks on a Dask cluster"] = ["launcher=dask", f"launcher.address={cluster.scheduler_address}"]
+        return [launch(name, [*words, "tracking=off", *more], runs, experiment) for name, more in launchers.items()]
 
 
-def launched(name: str, words: Sequence[str], runs: int, experiment: str) -> Way:
-    """Launch a sweep in one way."""
+def launch(name: str, words: Sequence[str], runs: int, experiment: str) -> Launch:
+    """Run the sweep in one way and compute its digest."""
     from nnlab.record.run_folders import RunFolders
 
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "nnlab.cli.main", "-m", f"results_dir={folder}", *words]
-        sweep = timed(command, runs, Path(folder))
-        store = RunFolders(Results(Path(folder)), experiment)
-        if len(store.fingerprints()) != runs:
-            raise RuntimeError(f"{name}: {len(store.fingerprints())} runs, not {runs}")
+        sweep = timed(["-m", "nnlab", "sweep", *words, f"results_dir={folder}"], runs, Path(folder))
+        folders = RunFolders(Results(Path(folder)), experiment)
+        if len(folders.fingerprints()) != runs:
+            raise RuntimeError(f"{name}: {len(folders.fingerprints())} runs, not {runs}")
         digest = hashlib.sha256()
-        for run in store:
+        for run in folders:
             digest.update(pd.util.hash_pandas_object(run.history).to_numpy().tobytes())
             for value in run.parameters.values():
                 digest.update(value.tobytes())
-        return Way(name, sweep, digest.hexdigest())
+        return Launch(name, sweep, digest.hexdigest())
 
 
-def ways_section(found: Sequence[Way]) -> str:
+def launch_section(launches: Sequence[Launch]) -> str:
     """Return the table of all ways of launching."""
-    rows = "\n".join(f"| {way.name} | {way.sweep.seconds:.0f} | {way.digest[:12]} |" for way in found)
-    same = len({way.digest for way in found}) == 1
+    rows = "\n".join(f"| {one.name} | {one.sweep.seconds:.0f} | {one.digest[:12]} |" for one in launches)
     return f"""## Every way of launching
 
-The default sweep without MLflow, {found[0].sweep.runs} runs, and a digest of all histories and parameters, bit by bit.
+The default sweep without MLflow, {launches[0].sweep.runs} runs, with a digest of the bits of all histories and
+parameters. The digest must be the same in every row.
 
 | launched by | seconds | digest |
 |---|---:|---|
 {rows}
-
-- {"pass" if same else "FAIL"}: the same bits in every way
 """
 
 
-def page(peer: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int, iterations: int) -> str:
-    """Return the page."""
-    parts = default.parts
-    training, logging = parts["training"] / workers, parts["logging"]
-    bound = max(training, logging)
-    table = "\n".join(
-        f"| {name} | {sweep.runs} | {sweep.seconds:.1f} | {1000 * sweep.per_run:.0f} "
-        f"| {peer.per_run / sweep.per_run:.1f} |"
-        for name, sweep in {"naive": peer, "nnlab": default}.items()
-    )
-    first, *_, last = growth
-    grown = "\n".join(
-        f"| {sweep.runs} | {sweep.seconds:.1f} | {sweep.per_run * 1000:.1f} | {sweep.per_run / first.per_run:.2f} "
-        f"| {sweep.memory:.0f} |"
-        for sweep in growth
-    )
-    checks = [
-        (peer.per_run / default.per_run, 25.0, "naive / nnlab, per run", True),
-        (default.seconds / bound, 1.35, "nnlab / the larger of training and logging", False),
-        (last.per_run / first.per_run, 1.15, f"per run at {last.runs} / at {first.runs} runs", False),
-        (empty, 3.0, "seconds for 500 jobs that do nothing", False),
-    ]
-    targets = "\n".join(
-        f"- {'pass' if (value >= bound if least else value <= bound) else 'FAIL'}: {name} {value:.2f}, "
-        f"target at {'least' if least else 'most'} {bound:g}"
-        for value, bound, name, least in checks
-    )
-    shares = ", ".join(f"{name} {spent:.1f} s" for name, spent in parts.items())
+def page(naive: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int, iterations: int) -> str:
+    """Return the page without its table of launches."""
+    found = targets(naive, default, growth, empty, workers)
     return f"""# How fast sweeps are
 
 Written by `make bench` on {date.today().isoformat()}, on {workers} cores, load {os.getloadavg()[0]:.1f}. Every sweep
-is a process of its own, timed from outside into a fresh folder: imports, composing, training, probes, disk, MLflow on
-SQLite.
+is a process of its own that is timed from outside and writes into a new folder. Its time includes imports, composing,
+training, probes, disk and MLflow on SQLite.
 
-## Beside the naive sweep
+{_naive_section(naive, default, workers, iterations)}
 
-The naive sweep is what people write first (`experiments/bench/naive_sweep.py`): Hydra's basic launcher, the textbook's
-loop, six metrics every 100 iterations by `mlflow.log_metric`; the default sweep's activations and widths, one scale and
-seed. nnlab's is the default sweep with everything that it records. {iterations:,} iterations each.
+{_growth_section(growth, empty)}
+
+## Targets
+
+{"".join(f"- {target}" + chr(10) for target in found)}"""
+
+
+def targets(naive: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int) -> list[Target]:
+    """Return the figures that have a target."""
+    first, *_, last = growth
+    return [
+        Target("naive / nnlab, per run", naive.per_run / default.per_run, 25.0, at_least=True),
+        Target("nnlab / the larger of training and logging", default.seconds / _bottleneck(default, workers), 1.35),
+        Target(f"per run at {last.runs} / at {first.runs} runs", last.per_run / first.per_run, 1.15),
+        Target("seconds for 500 jobs that do nothing", empty, 3.0),
+    ]
+
+
+def _bottleneck(sweep: Sweep, workers: int) -> float:
+    """Return the seconds below which a sweep cannot get: training and logging overlap."""
+    return max(sweep.parts["training"] / workers, sweep.parts["logging"])
+
+
+def _naive_section(naive: Sweep, default: Sweep, workers: int, iterations: int) -> str:
+    rows = "\n".join(
+        f"| {name} | {sweep.runs} | {sweep.seconds:.1f} | {1000 * sweep.per_run:.0f} "
+        f"| {naive.per_run / sweep.per_run:.1f} |"
+        for name, sweep in {"naive": naive, "nnlab": default}.items()
+    )
+    parts = ", ".join(f"{name} {spent:.1f} s" for name, spent in default.parts.items())
+    return f"""## Beside a naive sweep
+
+The naive sweep (`benchmarks/naive_sweep.py`) uses Hydra's basic launcher, the textbook's loop, and six metrics every
+100 iterations by `mlflow.log_metric`. It has the activations and widths of the default sweep, with one scale and seed.
+nnlab's sweep is the default one, with everything that it records. Both train for {iterations:,} iterations.
 
 | | runs | seconds | ms per run | times as fast |
 |---|---:|---:|---:|---:|
-{table}
+{rows}
 
-Where nnlab's time goes, each on its own clock: {shares}
-(training and probes summed over {workers} workers, disk and MLflow in the one writer, at the same time). The larger of
-training per worker and logging is {bound:.1f} s.
+nnlab's time by part: {parts}. Training includes the probes and is summed over
+{workers} workers; storing and logging happen in the one writer, at the same time. The larger of training per worker and
+logging is {_bottleneck(default, workers):.1f} s."""
 
-## Growth
+
+def _growth_section(growth: Sequence[Sweep], empty: float) -> str:
+    rows = "\n".join(
+        f"| {sweep.runs} | {sweep.seconds:.1f} | {sweep.per_run * 1000:.1f} | {sweep.per_run / growth[0].per_run:.2f} "
+        f"| {sweep.memory:.0f} |"
+        for sweep in growth
+    )
+    return f"""## Growth
 
 Runs of 200 iterations and four units, everything recorded.
 
 | runs | seconds | ms per run | relative to the first | MiB of the writer |
 |---:|---:|---:|---:|---:|
-{grown}
+{rows}
 
-500 jobs that do nothing, composed, launched and kept as Hydra promises: {empty:.1f} s.
-
-## Targets
-
-{targets}
-"""
+500 jobs that do nothing, composed and launched, each with Hydra's own job folder: {empty:.1f} s."""
 
 
 EMPTY = """
 import sys
-from nnlab.cli import main as train
-train.task.batch = lambda jobs, *rest: [0.0 for job in jobs if job]
-sys.argv = ["train.py", "-m", "results_dir=" + sys.argv[1], "seed=range(500)"]
-train.main()
+from nnlab.cli import hydra_app, main
+hydra_app.train_batch = lambda jobs, *rest, **options: [0.0 for job in jobs if job]
+sys.argv[1:] = ["sweep", "results_dir=" + sys.argv[1], "seed=range(500)"]
+main.main()
 """
 
 
-def empty_jobs() -> float:
-    """Return how long 500 jobs take that do nothing."""
+def time_empty_jobs() -> float:
+    """Return the seconds that 500 jobs take that do nothing."""
     with tempfile.TemporaryDirectory() as name:
         script = Path(name) / "empty.py"
         script.write_text(EMPTY, encoding="utf-8")
@@ -264,29 +266,36 @@ def main(arguments: list[str] | None = None) -> None:
     if words[:1] == ["--child"]:
         child(words[1:])
         return
-    parser = argparse.ArgumentParser(description="Time sweeps beside the naive way; write docs/sweeps.md.")
-    parser.add_argument("--quick", action="store_true", help="short trainings and small sweeps: to see that it works")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/sweeps.md alone")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sweeps", description="Time sweeps beside a naive one; write docs/sweeps.md."
+    )
+    parser.add_argument("--quick", action="store_true", help="short trainings and small sweeps, to try the command")
+    parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(words)
-    iterations, sizes = (200, (3, 6)) if options.quick else (10_000, SIZES)
-    widths = "2,4" if options.quick else PARAMS["model.hidden_size"].replace(" ", "")
-    chosen = [f"model.hidden_size={widths}", "seed=0"] if options.quick else []
-    default_runs = 4 * 2 * 3 if options.quick else 420
     for name in KERNEL_CHOICE:  # for the workers of the cluster, which this process starts
         os.environ.pop(name, None)
-    words_of_sweep = ["experiment=initialization", f"training.iterations={iterations}", *chosen]
-    text = page(
-        naive(iterations, widths),
-        ours(words_of_sweep, default_runs),
-        [ours([f"seed=range({size})", "training.iterations=200"], size) for size in sizes],
-        empty_jobs(),
-        len(os.sched_getaffinity(0)),
-        iterations,
-    )
-    text += "\n" + ways_section(ways(words_of_sweep, default_runs, "initialization"))
+    text, found, launches = measure(options.quick)
     print(text)
     if not options.no_write:
         PAGE.write_text(text, encoding="utf-8")
+    report_missed(found)
+    if len({one.digest for one in launches}) > 1:
+        sys.exit("the ways of launching gave different bits: see the digests above")
+
+
+def measure(quick: bool) -> tuple[str, list[Target], list[Launch]]:
+    """Time all sweeps; return the page, its targets and the launches. `quick` makes trainings and sweeps small."""
+    iterations, sizes = (200, (3, 6)) if quick else (10_000, SIZES)
+    widths = "2,4" if quick else PARAMS["model.hidden_size"].replace(" ", "")
+    fewer = [f"model.hidden_size={widths}", "seed=0"] if quick else []
+    runs, workers = 4 * 2 * 3 if quick else 420, len(os.sched_getaffinity(0))
+    words = ["initialization", f"training.iterations={iterations}", *fewer]
+    naive, default = time_naive_sweep(iterations, widths), time_sweep(words, runs)
+    growth = [time_sweep([f"seed=range({size})", "training.iterations=200"], size) for size in sizes]
+    empty = time_empty_jobs()
+    text = page(naive, default, growth, empty, workers, iterations)
+    launches = launch_every_way(words, runs, "initialization")
+    return f"{text}\n{launch_section(launches)}", targets(naive, default, growth, empty, workers), launches
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Contestants take turns on one problem; their times, and ratios of neighbours in time."""
+"""Times of contestants that take turns on one problem, and ratios within each round."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.account import PASSES, passes
-from benchmarks.fused import FUSED, Fused, applies
+from benchmarks.breakdown import PASSES, time_passes
 from benchmarks.peers import (
     FLOOR,
     JAX,
     JAX_VMAP,
     NOTES,
-    ROWS,
     STACKED,
     Contestant,
     Jax,
@@ -22,7 +20,6 @@ from benchmarks.peers import (
     Problem,
     TanhPass,
     check_agreement,
-    contestants,
     installed,
 )
 from nnlab import DataConfig, ModelConfig, RunConfig, TrainingConfig, load_dataset
@@ -35,18 +32,16 @@ from nnlab.study.stacking import plan_stacks
 __all__ = [
     "ACTIVATIONS_TIMED",
     "COLUMNS",
-    "LINES",
     "RATIOS",
     "Cell",
     "Cells",
     "Column",
     "Effort",
     "Times",
-    "everybody",
-    "in_single_precision",
     "measure",
     "problem_of",
     "ratios",
+    "single_precision_contestants",
     "time_cell",
 ]
 
@@ -55,12 +50,8 @@ RATIOS = {
     "nnlab stacked / JAX vmap": (STACKED, (JAX_VMAP,)),
     "nnlab stacked / best of JAX": (STACKED, (JAX, JAX_VMAP)),
     "nnlab stacked / bare tanh pass": (STACKED, (FLOOR,)),
-    "fused kernel / bare tanh pass": (FUSED, (FLOOR,)),
-    "nnlab stacked / fused kernel": (STACKED, (FUSED,)),
 }
-"""What is divided, and by whom: by the fastest of them in each round."""
-LINES = (*ROWS, FUSED)
-"""The contestants in the order of the tables."""
+"""Numerator, and denominators: in each round the fastest of them counts."""
 
 ACTIVATIONS_TIMED = ("tanh", "relu", "sigmoid")
 LEARNING_RATE = 0.1
@@ -68,7 +59,7 @@ LARGEST = 64
 
 
 class Column(NamedTuple):
-    """A network, and how many iterations make one turn."""
+    """A network shape, and the number of iterations in one turn."""
 
     title: str
     hidden_size: int
@@ -85,7 +76,7 @@ COLUMNS = (
 
 
 class Effort(NamedTuple):
-    """How long to measure: rounds, rounds for the stack sizes, the stack sizes, and what divides the iterations."""
+    """How long to measure: rounds, rounds for the stack sizes, the stack sizes, and a divisor of the iterations."""
 
     rounds: int = 11
     size_rounds: int = 5
@@ -94,19 +85,28 @@ class Effort(NamedTuple):
 
 
 Times = dict[str, list[float]]
-"""Microseconds per iteration per run, one for each round, by contestant."""
+"""Microseconds per iteration and run of each contestant, one value per round."""
 
 
 class Cell(NamedTuple):
-    """What was measured for one network and one activation."""
+    """The measurements of one network shape with one activation.
+
+    Attributes
+    ----------
+    times : of every contestant
+    sizes : median time of nnlab by stack size
+    planned : the stack size that a sweep would use
+    passes : time of each pass of nnlab at the best stack size; empty for deep networks
+    """
 
     times: Times
     sizes: dict[int, float]
     planned: int
-    account: dict[str, float]
+    passes: dict[str, float]
 
     @property
     def best(self) -> int:
+        """The fastest stack size."""
         return min(self.sizes, key=self.sizes.__getitem__)
 
 
@@ -114,7 +114,7 @@ Cells = dict[tuple[str, Column], Cell]
 
 
 def problem_of(column: Column, activation: str, dtype: str = "float64") -> Problem:
-    """Return the flower with networks of that shape: different ones, Xavier weights, biases zero."""
+    """Return the flower with networks of one shape, each with its own Xavier weights and zero biases."""
     data = load_dataset(DataConfig())
     sizes = (len(data.X), *[column.hidden_size] * column.depth, 1)
     drawn = [initialize(sizes, "xavier", 1.0, stream(seed, "bench")).flat for seed in range(LARGEST)]
@@ -123,20 +123,20 @@ def problem_of(column: Column, activation: str, dtype: str = "float64") -> Probl
 
 
 def planned_size(column: Column, activation: str, dtype: str) -> int:
-    """Return how many networks `nnlab.study.plan` puts into a stack when there are plenty and one worker."""
+    """Return the stack size that nnlab plans for a large sweep on one worker."""
     model = ModelConfig(column.hidden_size, column.depth, activation=activation)
     configs = [RunConfig(seed=seed, model=model, training=TrainingConfig(dtype=dtype)) for seed in range(300)]
     return max(len(stack.jobs) for stack in plan_stacks(prepare(configs), n_jobs=1))
 
 
-def measure(problem: Problem, entered: Mapping[str, Contestant], rounds: int) -> Times:
-    """Warm up, check, then let the contestants take turns."""
-    for peer in entered.values():
+def measure(problem: Problem, peers: Mapping[str, Contestant], rounds: int) -> Times:
+    """Warm up the contestants, check that they agree, then let them take turns."""
+    for peer in peers.values():
         peer.advance()
-    check_agreement(problem, entered)
-    times: Times = {name: [] for name in entered}
+    check_agreement(problem, peers)
+    times: Times = {name: [] for name in peers}
     for _ in range(rounds):
-        for name, peer in entered.items():
+        for name, peer in peers.items():
             start = time.perf_counter()
             peer.advance()
             times[name].append((time.perf_counter() - start) / problem.iterations / peer.runs * 1e6)
@@ -150,36 +150,29 @@ def time_cell(
     enter: Callable[[Problem, int], Mapping[str, Contestant]],
     effort: Effort,
 ) -> Cell:
-    """Find the best stack size, then measure anew with it beside the others."""
+    """Find the best stack size, then time nnlab with it beside the contestants that `enter` returns."""
     problem = problem_of(column._replace(iterations=max(2, column.iterations // effort.shorter)), activation, dtype)
     planned = planned_size(column, activation, dtype)
     stacks = {str(R): Nnlab(problem, R) for R in sorted({*effort.sizes, planned})}
     sizes = {int(R): median(times) for R, times in measure(problem, stacks, effort.size_rounds).items()}
     best = min(sizes, key=sizes.__getitem__)
     times = measure(problem, enter(problem, best), effort.rounds)
-    return Cell(times, sizes, planned, _account(problem, best, effort.rounds) if column.depth == 1 else {})
+    return Cell(times, sizes, planned, _median_passes(problem, best, effort.rounds) if column.depth == 1 else {})
 
 
-def _account(problem: Problem, R: int, rounds: int) -> dict[str, float]:
-    found = [passes(problem, R) for _ in range(rounds)]
+def _median_passes(problem: Problem, R: int, rounds: int) -> dict[str, float]:
+    found = [time_passes(problem, R) for _ in range(rounds)]
     return {name: median(one[name] for one in found) for name in PASSES}
 
 
-def everybody(problem: Problem, R: int) -> dict[str, Contestant]:
-    return contestants(problem, R) | _fused(problem, R)
-
-
-def _fused(problem: Problem, R: int) -> dict[str, Contestant]:
-    return {FUSED: Fused(problem, R)} if applies(problem) else {}
-
-
-def in_single_precision(problem: Problem, R: int) -> dict[str, Contestant]:
+def single_precision_contestants(problem: Problem, R: int) -> dict[str, Contestant]:
+    """Return the contestants of the float32 tables."""
     jax: dict[str, Contestant] = {JAX_VMAP: Jax(problem, 16)} if installed("jax") else {}
-    return jax | {STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)} | _fused(problem, R)
+    return jax | {STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
 
 
 def ratios(times: Times, name: str) -> list[float] | None:
-    """Return a ratio of `RATIOS` for each round, None where one of its sides is not installed."""
+    """Return a ratio of `RATIOS` for each round; None if one of its contestants is not installed."""
     over, under = RATIOS[name]
     if over not in times or not all(peer in times for peer in under):
         return None

@@ -1,1 +1,1 @@
-"""The edges of nnlab: scripts that people and make call, and one folder per question."""
+"""Questions about networks, one folder each. `python -m experiments` runs them and writes what was found."""

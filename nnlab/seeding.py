@@ -1,7 +1,7 @@
-"""One seed, named streams: every random draw of a run comes from here.
+"""Random streams: every random draw of a run comes from a named stream of one seed.
 
-The streams of one seed are independent of each other, so that drawing more batches never changes the initial
-weights. Nothing in nnlab touches NumPy's global state, but for ``nnlab.course``, which reproduces a course that does.
+The streams of a seed are independent of each other, so drawing more batches never changes the initial weights. Only
+``nnlab.course`` uses NumPy's global random state, because the course that it reproduces does.
 """
 
 import zlib
@@ -14,10 +14,10 @@ GENERATORS = ("pcg64", "legacy")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """Return the generator of the stream called `name` that belongs to `seed`."""
+    """Return the generator of the stream `name` of `seed`."""
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
 
 
 def legacy_stream(seed: int) -> np.random.RandomState:
-    """Return the stream that follows ``np.random.seed(seed)``, without touching the global one."""
+    """Return the stream that ``np.random.seed(seed)`` starts, without touching the global one."""
     return np.random.RandomState(seed)

@@ -1,6 +1,7 @@
 """What was swept, and the names of runs and settings.
 
-A *setting* is a combination of the varied config keys other than the seed.
+A *setting* is a combination of the swept config keys other than the seed. Before a sweep its keys come from the
+configs (`swept_keys`); afterwards they come from a frame of runs (`varied`, `setting_keys`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,28 +11,55 @@ import pandas as pd
 
 from nnlab.config import SCIENCE, RunConfig, flatten
 
-__all__ = ["independent_keys", "setting_name"]
-
-_NAMED_FIRST = ("model.activation", "model.hidden_size", "init.scale")
-
-_NAMED_LAST = "seed"
-
-_SAY_ENOUGH = ("model.activation", "data.name", "init.scheme")
-
-
-def setting_name(values: Mapping[str, Any]) -> str:
-    """Return the name by which people know a run or its setting: `tanh h4 scale 0.01 seed 3`."""
-    first = [key for key in _NAMED_FIRST if key in values]
-    last = [_NAMED_LAST] if _NAMED_LAST in values else []
-    keys = [*first, *(key for key in values if key not in (*first, *last)), *last]
-    return " ".join(_name_part(key, values[key]) for key in keys)
+__all__ = [
+    "by_architecture",
+    "constant",
+    "independent_keys",
+    "run_name",
+    "setting_keys",
+    "setting_name",
+    "swept_keys",
+    "varied",
+]
 
 
-def _name_part(key: str, value: Any) -> str:
-    text = "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    if key == "model.hidden_size":
-        return f"h{text}"
-    return text if key in _SAY_ENOUGH else f"{key.split('.')[-1]} {text}"
+# ---- what was swept
+
+
+def swept_keys(configs: Iterable[RunConfig]) -> list[str]:
+    """Return the keys whose values differ between configs, in the order of the config.
+
+    Keys that follow from another choice are left out, such as a data set's noise, which follows from its name.
+    """
+    rows = [flatten(config) for config in configs]
+    return independent_keys({key: [repr(row[key]) for row in rows] for key in rows[0]})
+
+
+def varied(runs: pd.DataFrame) -> list[str]:
+    """Return the config keys that vary between these runs: the seed first, the others in the order of the config.
+
+    Two kinds of keys are left out: those that follow from another choice, such as a data set's noise, and those that
+    change no result, such as the results folder and the number of workers.
+    """
+    return [*(["seed"] if "seed" in runs and runs["seed"].nunique() > 1 else []), *setting_keys(runs)]
+
+
+def setting_keys(runs: pd.DataFrame) -> list[str]:
+    """Return the config keys by which the settings of these runs differ: those that vary, without the seed."""
+    keys = [key for key in _result_keys(runs) if key != "seed"]
+    if "data.seed" in keys and "seed" in runs:
+        pairs = runs[["seed", "data.seed"]].drop_duplicates()
+        if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
+            keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
+    return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+
+
+def constant(runs: pd.DataFrame) -> dict[str, object]:
+    """Return the config keys that have one value in all these runs, with that value.
+
+    Keys that change no result are left out.
+    """
+    return {key: runs[key].iloc[0] for key in _result_keys(runs) if runs[key].nunique(dropna=False) == 1}
 
 
 def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
@@ -44,29 +72,16 @@ def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
     return [key for key in columns if key in kept]
 
 
-def varied(runs: pd.DataFrame) -> list[str]:
-    """Return the config keys that were varied between these runs: the seed first, the others in the config's order.
-
-    What merely follows from another choice, as a data set's noise from its name, is left out, and so is what does not
-    change a result: where and by how many workers a run was made.
-    """
-    return [*(["seed"] if "seed" in runs and runs["seed"].nunique() > 1 else []), *setting_keys(runs)]
-
-
-def setting_keys(runs: pd.DataFrame) -> list[str]:
-    """Return the config keys that make settings of these runs: those that were varied, without the seed."""
-    keys = [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key != "seed" and key in runs]
-    if "data.seed" in keys and "seed" in runs:
-        pairs = runs[["seed", "data.seed"]].drop_duplicates()
-        if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
-            keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
-    return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+def _result_keys(runs: pd.DataFrame) -> list[str]:
+    """Return the config keys among the columns that can change a result."""
+    return [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key in runs]
 
 
 def by_architecture(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return runs that name every architecture by its layers, `[20, 20]`, if any of them has layers of unlike widths.
+    """Return the runs with every architecture in model.layers, as `[20, 20]`, if any run has layers of unequal widths.
 
-    hidden_size and depth are left out then: 20 units thrice would stand beside a single layer of 20, as none does.
+    hidden_size and depth are dropped then: for layers of unequal widths they hold the widest layer and the number of
+    layers, so that tables by them would show an architecture that no run has.
     """
     key = "model.layers"
     if key not in runs or runs[key].isna().all():
@@ -77,30 +92,31 @@ def by_architecture(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def constant(runs: pd.DataFrame) -> dict[str, object]:
-    """Return the config keys that have one value in all these runs, with it, but for those that change no result."""
-    keys = [key for key in flatten(RunConfig()) if key.split(".")[0] in SCIENCE and key in runs]
-    return {key: runs[key].iloc[0] for key in keys if runs[key].nunique(dropna=False) == 1}
+# ---- names
 
+_FIRST_IN_NAME = ("model.activation", "model.hidden_size", "init.scale")
 
-def name_of(values: Mapping[str, Any]) -> str:
-    """Return the name of a setting, `tanh h4 scale 0.01`: that of its runs in MLflow without the seed."""
-    return setting_name({key: None if pd.isna(value) else value for key, value in values.items()})
-
-
-def swept_keys(configs: Iterable[RunConfig]) -> list[str]:
-    """Return the keys whose values differ between runs, in the order of the config.
-
-    What merely follows from another choice, as a data set's noise from its name, is not swept.
-    """
-    rows = [flatten(config) for config in configs]
-    return independent_keys({key: [repr(row[key]) for row in rows] for key in rows[0]})
-
-
-_UNSWEPT = ("model.activation", "model.hidden_size", "init.scale", "seed")
+_WITHOUT_KEY = ("model.activation", "data.name", "init.scheme")
+"""Keys whose values need no key beside them in a name."""
 
 
 def run_name(config: RunConfig, swept: Sequence[str]) -> str:
-    """Return a name made of what was swept: `tanh h4 scale 0.01 seed 3`."""
+    """Return a run's name, made of what was swept: `tanh h4 scale 0.01 seed 3`."""
     values = flatten(config)
-    return setting_name({key: values[key] for key in swept or _UNSWEPT})
+    return setting_name({key: values[key] for key in swept or (*_FIRST_IN_NAME, "seed")})
+
+
+def setting_name(values: Mapping[str, Any]) -> str:
+    """Return the name of a setting, `tanh h4 scale 0.01`, or of a run, if `values` has its seed."""
+    first = [key for key in _FIRST_IN_NAME if key in values]
+    last = ["seed"] if "seed" in values else []
+    keys = [*first, *(key for key in values if key not in (*first, *last)), *last]
+    return " ".join(_name_part(key, values[key]) for key in keys)
+
+
+def _name_part(key: str, value: Any) -> str:
+    missing = pd.api.types.is_scalar(value) and pd.isna(value)  # None in a config, NA in a frame
+    text = "null" if missing else f"{value:g}" if isinstance(value, float) else str(value)
+    if key == "model.hidden_size":
+        return f"h{text}"
+    return text if key in _WITHOUT_KEY else f"{key.split('.')[-1]} {text}"

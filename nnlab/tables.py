@@ -1,41 +1,33 @@
-"""A user's table, CSV or Parquet, read into numbers or refused with one clear message.
+"""A user's table as numbers: columns become features and a target, or are rejected with one clear message.
 
-Rows are counted from 1 below the header, in messages too. Only local files are opened, never a URL, and nothing in
-a file is executed or unpickled.
+Messages count rows from 1 below the header. `nnlab.table_files` opens the files.
 """
 
-import csv
-import gzip
-import hashlib
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.config import ConfigError
+from nnlab.table_files import file_error, local_file, quoted, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LARGEST", "Table", "file_digest", "read_table"]
+__all__ = ["LARGEST", "Table", "read_table"]
 
 LARGEST = 1e100
-"""Numbers beyond this are refused: their squares would overflow in standardization and cost."""
-MAX_COLUMNS = 10_000
-MAX_LINE = 2**20
+"""Larger numbers are rejected, because their squares would overflow in standardization and cost."""
 MAX_CLASSES = 1_000
 MAX_INTEGER_CLASSES = 20
 
 NUMERIC = ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
-"""What pandas calls the columns that can be features."""
+"""The types of columns, as pandas infers them, that can be features."""
 
 
 class Table(NamedTuple):
-    """Examples as columns: X (n_x, m); y (m,), the index of the class or, where `classes` is empty, a real number."""
+    """Examples as columns: X (n_x, m), and y (m,): class indices or, if `classes` is empty, real numbers."""
 
     X: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -43,174 +35,39 @@ class Table(NamedTuple):
     features: tuple[str, ...]
 
     def take(self, examples: NDArray[np.intp]) -> "Table":
-        """Return the table of these examples only."""
+        """Return the table of these examples."""
         return self._replace(X=self.X[:, examples], y=self.y[examples])
 
 
 def read_table(path: str, target: str) -> Table:
-    """Return the table in a local file (.csv, .csv.gz, .parquet, .pq); its column `target` is what is learned.
+    """Return the table in a local file (.csv, .csv.gz, .parquet, .pq), with the column `target` as the target.
 
-    A relative path starts at the working folder, ~ is the home folder. Every other column is a feature and holds
-    finite numbers or true/false (1/0). The target decides the task:
+    A relative path starts at the working folder, ~ is the home folder. Every other column is a feature and must hold
+    finite numbers or true/false (1/0). The values of the target decide the task:
 
-    - text, true/false or categories are classes, and so are whole numbers (1.0 is one) with at most 20 distinct
-      values; classes are sorted, categories keep the order of the file;
-    - all other numbers are real targets, for regression.
+    - Text, true/false, categories, and whole numbers (1.0 is one) with at most 20 distinct values are classes. Classes
+      are sorted; categories keep the order of the file.
+    - All other numbers are real targets, for regression.
 
     Raises ConfigError, naming data.path or data.target, the file, what is legal and what came.
     """
-    file = _local_file(path)
-    read = _reader(file)
-    with _readable(file):
-        frame = read(file)
-    names = [str(name) for name in frame.columns]
-    _check_columns(file, names)
-    frame.columns = names
+    file = local_file(path)
+    frame = read_frame(file)
+    names = list(frame.columns)
     if target not in names:
-        raise ConfigError(f"data.target must be a column of {_show(file)}, {_listed(names)}, got {_show(target)}")
+        raise ConfigError(f"data.target must be a column of {quoted(file)}, {_one_of(names)}, got {quoted(target)}")
     features = [name for name in names if name != target]
     if not features:
-        raise _wrong(file, f"must have at least one column besides the target, got only {_show(target)}")
+        raise file_error(file, f"must have at least one column besides the target, got only {quoted(target)}")
     if len(frame) < 2:
-        raise _wrong(file, f"must have at least two rows (to train and to test on), got {len(frame)}")
+        raise file_error(file, f"must have at least two rows (to train and to test on), got {len(frame)}")
     y, classes = _labels(file, frame[target])
     X = np.stack([_numbers("data.path", file, frame[name]) for name in features])
     return Table(X, y, classes, tuple(features))
 
 
-def file_digest(path: str) -> str:
-    """Return 16 hex digits of the SHA-256 of a file's content. Raises ConfigError if it cannot be read."""
-    file = _local_file(path)
-    with _readable(file), file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
-
-
-# ---- the file
-
-
-def _local_file(path: str) -> Path:
-    try:
-        file = Path(path).expanduser()
-        what = "" if file.is_file() else "a folder" if file.is_dir() else "no regular file there"
-        if what and not file.is_absolute():
-            what += f" (relative paths start at {Path.cwd()})"
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {reason}") from None
-    if what:
-        raise ConfigError(f"data.path must be an existing local file, got {_show(path)}: {what}")
-    return file
-
-
-def _reader(file: Path) -> Callable[[Path], "pd.DataFrame"]:
-    for suffix, read in READERS.items():
-        if file.name.lower().endswith(suffix):
-            return read
-    raise ConfigError(f"data.path must end in {', '.join(READERS)}, got {_show(file)}")
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "damaged"
-        raise _wrong(file, f"must be readable: {reason}") from None
-
-
-def _read_csv(file: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    _inspect_csv(file)
-    try:
-        with _text(file) as text:
-            # index_col: no column is an index. low_memory: a column is looked at as a whole, not in pieces.
-            return pd.read_csv(text, index_col=False, low_memory=False)
-    except (ValueError, OverflowError):
-        raise _wrong(file, "must be a CSV file, separated by commas: it cannot be parsed") from None
-
-
-def _inspect_csv(file: Path) -> None:
-    """Refuse what pandas would repair silently: short rows, columns with no name or with the same name."""
-    row = 0
-    try:
-        with _text(file) as text:
-            reader = csv.reader(_lines(file, text), strict=True)
-            rows = (fields for fields in reader if fields)
-            header = next(rows, None)
-            if header is None:
-                raise _wrong(file, "must have a header and at least two rows, got an empty file")
-            if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-                came = _show(header[0])
-                raise _wrong(file, f"must be separated by commas, with points in numbers, got the header {came}")
-            _check_columns(file, header)
-            for row, fields in enumerate(rows, start=1):
-                if len(fields) != len(header):
-                    raise _wrong(
-                        file,
-                        f"must have {len(header)} values in every row, got {len(fields)} in row {row} "
-                        f"(line {reader.line_num})",
-                    )
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise _wrong(file, f"must be UTF-8 text, got byte {byte:#04x} after row {row}: save it as UTF-8") from None
-    except csv.Error:
-        raise _wrong(file, f"must be a CSV file, got a broken quotation or an endless value after row {row}") from None
-
-
-def _text(file: Path) -> IO[str]:
-    open_file = gzip.open if file.name.lower().endswith(".gz") else Path.open
-    return cast("IO[str]", open_file(file, "rt", encoding="utf-8-sig", newline=""))
-
-
-def _lines(file: Path, text: IO[str]) -> Iterator[str]:
-    # Reading up to a limit, so that gigabytes without a newline do not fill the memory.
-    while line := text.readline(MAX_LINE):
-        if len(line) == MAX_LINE:
-            raise _wrong(file, f"must have lines shorter than {MAX_LINE} characters, got a longer one")
-        yield line
-
-
-def _read_parquet(file: Path) -> "pd.DataFrame":
-    import pyarrow.parquet
-
-    try:
-        with file.open("rb") as content:
-            parquet = pyarrow.parquet.ParquetFile(content)
-            _check_columns(file, parquet.schema_arrow.names)
-            return parquet.read().to_pandas()
-    except (ConfigError, PermissionError):
-        raise
-    except Exception:
-        # Damage surfaces as ArrowInvalid, OSError, KeyError, MemoryError or others, depending on where it sits.
-        raise _wrong(file, "must be a Parquet file that fits in memory: it is damaged, too large or not one") from None
-
-
-READERS: dict[str, Callable[[Path], "pd.DataFrame"]] = {
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv,
-    ".parquet": _read_parquet,
-    ".pq": _read_parquet,
-}
-
-
-# ---- the columns
-
-
-def _check_columns(file: Path, names: list[str]) -> None:
-    if len(names) > MAX_COLUMNS:
-        raise _wrong(file, f"must have at most {MAX_COLUMNS} columns, got {len(names)}")
-    seen: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        if not name.strip():
-            raise _wrong(file, f"must name every column, got none for column {position} (a saved index?)")
-        if name in seen:
-            raise _wrong(file, f"must have different column names, got {_show(name)} twice")
-        seen.add(name)
-
-
 def _numbers(key: str, file: Path, column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Return a column as finite numbers (m,), or raise."""
+    """Return a column as finite numbers (m,), or raise ConfigError, naming `key`."""
     import pandas as pd
 
     _check_present(key, file, column)
@@ -218,24 +75,23 @@ def _numbers(key: str, file: Path, column: "pd.Series[Any]") -> NDArray[np.float
         column = column.astype(column.cat.categories.dtype)
     kind = pd.api.types.infer_dtype(column, skipna=False)
     numbers = pd.to_numeric(column, errors="coerce") if kind == "string" else column
+    owner = _owner(key, file, column)
     if kind == "string":
-        _refuse(key, file, column, numbers.isna().to_numpy(bool), "finite numbers")
+        _check_values(key, file, column, numbers.isna().to_numpy(bool), "finite numbers")
     elif kind not in NUMERIC:
-        raise ConfigError(f"{key}: column {_show(column.name)} of {_show(file)} must hold numbers, got {kind} values")
+        raise ConfigError(f"{owner} must hold numbers, got {kind} values")
     legal = f"finite numbers (magnitude up to {LARGEST:g})"
     try:
         values = numbers.to_numpy(np.float64)
     except OverflowError:
-        # Whole numbers of hundreds of digits arrive as Python's own.
-        raise ConfigError(
-            f"{key}: column {_show(column.name)} of {_show(file)} must hold {legal}, got a larger one"
-        ) from None
-    _refuse(key, file, column, ~(np.abs(values) <= LARGEST), legal)
+        # Whole numbers of hundreds of digits arrive as Python integers.
+        raise ConfigError(f"{owner} must hold {legal}, got a larger one") from None
+    _check_values(key, file, column, ~(np.abs(values) <= LARGEST), legal)
     return values
 
 
 def _labels(file: Path, column: "pd.Series[Any]") -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return the target (m,) and its classes: see `read_table`."""
+    """Return the target (m,) and its classes, as described in `read_table`."""
     import pandas as pd
 
     _check_present("data.target", file, column)
@@ -248,61 +104,64 @@ def _labels(file: Path, column: "pd.Series[Any]") -> tuple[NDArray[np.float64], 
         names = [str(value) for value in values]
     else:
         numbers = _numbers("data.target", file, column)
-        whole = pd.api.types.infer_dtype(column, skipna=False) == "integer"
-        # Whole numbers as they are: beyond 2^53 two classes could be one float.
-        levels, codes = np.unique(column.to_numpy() if whole else numbers, return_inverse=True)
-        if len(levels) > 1 and (len(levels) > MAX_INTEGER_CLASSES or not (whole or (levels == np.rint(levels)).all())):
+        classes = _numeric_classes(column, numbers)
+        if classes is None:
             return numbers, ()
-        names = [str(int(level)) if whole or level.is_integer() else str(level) for level in levels]
+        codes, names = classes
         hint = f" (whole numbers with at most {MAX_INTEGER_CLASSES} distinct values are classes)"
-    _check_classes(file, str(column.name), codes, names, hint)
+    _check_classes(_owner("data.target", file, column), codes, names, hint)
     return codes.astype(np.float64), tuple(names)
 
 
-def _check_classes(file: Path, target: str, codes: NDArray[np.integer], names: list[str], hint: str) -> None:
-    owner = f"data.target: column {_show(target)} of {_show(file)}"
+def _numeric_classes(
+    column: "pd.Series[Any]", numbers: NDArray[np.float64]
+) -> tuple[NDArray[np.integer], list[str]] | None:
+    """Return the class index of each row and the names of the classes, or None if the numbers are real targets."""
+    import pandas as pd
+
+    whole = pd.api.types.infer_dtype(column, skipna=False) == "integer"
+    # Integers stay integers, because beyond 2^53 two classes could be the same float.
+    levels, codes = np.unique(column.to_numpy() if whole else numbers, return_inverse=True)
+    if len(levels) > 1 and (len(levels) > MAX_INTEGER_CLASSES or not (whole or (levels == np.rint(levels)).all())):
+        return None
+    return codes, [str(int(level)) if whole or level.is_integer() else str(level) for level in levels]
+
+
+# ---- checks and messages
+
+
+def _check_classes(owner: str, codes: NDArray[np.integer], names: list[str], hint: str) -> None:
     if len(names) < 2:
-        raise ConfigError(f"{owner} must have at least two different values, got only {_show(names[0])}")
+        raise ConfigError(f"{owner} must have at least two different values, got only {quoted(names[0])}")
     if len(names) > MAX_CLASSES:
         raise ConfigError(f"{owner} must have at most {MAX_CLASSES} classes, got {len(names)}")
     counts = np.bincount(codes)
     if counts.min() < 2:
         name = names[int(counts.argmin())]
-        raise ConfigError(f"{owner} must have two rows or more of every class{hint}, got one of class {_show(name)}")
+        raise ConfigError(f"{owner} must have at least two rows of every class{hint}, got one of class {quoted(name)}")
 
 
 def _check_present(key: str, file: Path, column: "pd.Series[Any]") -> None:
     missing = column.isna().to_numpy(bool)
     if missing.any():
-        raise ConfigError(
-            f"{key}: column {_show(column.name)} of {_show(file)} must have a value in every row, got a missing one "
-            f"(empty, NA, nan or null) in row {int(missing.argmax()) + 1}"
-        )
+        row = int(missing.argmax()) + 1
+        came = f"got a missing one (empty, NA, nan or null) in row {row}: fill it in or remove the row"
+        raise ConfigError(f"{_owner(key, file, column)} must have a value in every row, {came}")
 
 
-def _refuse(key: str, file: Path, column: "pd.Series[Any]", wrong: NDArray[np.bool_], legal: str) -> None:
-    if wrong.any():
-        row = int(wrong.argmax())
+def _check_values(key: str, file: Path, column: "pd.Series[Any]", illegal: NDArray[np.bool_], legal: str) -> None:
+    if illegal.any():
+        row = int(illegal.argmax())
         value = column.iloc[row]
-        shown = _show(value) if isinstance(value, str) else str(value)
-        hint = "; every column but data.target is an input, so leave out those that are none" * (key == "data.path")
-        raise ConfigError(
-            f"{key}: column {_show(column.name)} of {_show(file)} must hold {legal}, got {shown} in row {row + 1}{hint}"
-        )
+        came = quoted(value) if isinstance(value, str) else str(value)
+        hint = "; every column but data.target is an input, so remove columns that are not" * (key == "data.path")
+        raise ConfigError(f"{_owner(key, file, column)} must hold {legal}, got {came} in row {row + 1}{hint}")
 
 
-# ---- the messages
+def _owner(key: str, file: Path, column: "pd.Series[Any]") -> str:
+    return f"{key}: column {quoted(column.name)} of {quoted(file)}"
 
 
-def _wrong(file: Path, what: str) -> ConfigError:
-    return ConfigError(f"data.path: {_show(file)} {what}")
-
-
-def _show(value: object) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 200 else f"{text[:100]}...{text[-100:]}")
-
-
-def _listed(names: list[str]) -> str:
+def _one_of(names: list[str]) -> str:
     rest = f", ... ({len(names)} in all)" if len(names) > 10 else ""
-    return "one of " + ", ".join(_show(name) for name in names[:10]) + rest
+    return "one of " + ", ".join(quoted(name) for name in names[:10]) + rest

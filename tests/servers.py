@@ -1,4 +1,4 @@
-"""Real servers on loopback for tests: PostgreSQL, MLflow, a Dask cluster. Each is a process that the test may kill."""
+"""Servers on loopback for tests: PostgreSQL, MLflow, a Dask cluster. Each is a process that a test may kill."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 
 
 def own_port(offset: int) -> int:
-    """A free port in a range of this test process: two that start at once must not choose the same."""
+    """Return a free port from a range of this test process: two that start at once must not choose the same."""
     suite = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0")[:4], 16) % 15
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     return free_port(15000 + 1000 * suite + 200 * worker + offset)
@@ -25,7 +25,7 @@ def own_port(offset: int) -> int:
 
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, killed in the end with all that it has started."""
+    """Start a process in a group of its own; at the end, kill the group."""
     with log.open("w") as file:
         process = subprocess.Popen(command, env=os.environ | QUIET, stdout=file, stderr=file, start_new_session=True)
     try:
@@ -37,6 +37,7 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Wait until a process is ready. Raises AssertionError with its log if it exits, TimeoutError if it is late."""
     for _ in range(int(seconds * 20)):
         assert process.poll() is None, log.read_text()
         if ready():
@@ -46,6 +47,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 
 def answers(url: str) -> bool:
+    """Return True if a URL can be opened."""
     try:
         with urllib.request.urlopen(url, timeout=1):
             return True
@@ -54,13 +56,13 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def mlflow_server(store: str, artifacts: Path) -> Iterator[str]:
-    """MLflow's server over a store; yields its address."""
+def mlflow_server(backend: str, artifacts: Path) -> Iterator[str]:
+    """Start MLflow's server over a database, given by its URI, and yield its address."""
     port = own_port(0)
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", store, "--artifacts-destination", artifacts.as_uri()),
+        *("--backend-store-uri", backend, "--artifacts-destination", artifacts.as_uri()),
     ]
     log = artifacts / "server.log"
     with running(command, log) as process:
@@ -69,7 +71,7 @@ def mlflow_server(store: str, artifacts: Path) -> Iterator[str]:
 
 
 def postgresql_programs() -> Path | None:
-    """The folder of initdb and pg_ctl; Debian keeps them out of the path."""
+    """Return the folder of initdb and pg_ctl, which Debian does not put on PATH."""
     folders = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
@@ -77,7 +79,7 @@ def postgresql_programs() -> Path | None:
 
 @contextmanager
 def postgresql(programs: Path, folder: Path) -> Iterator[str]:
-    """A PostgreSQL cluster in a folder; yields the URI of an empty database. It refuses to run as root."""
+    """Start PostgreSQL in a folder and yield the URI of an empty database. It refuses to run as root."""
     port, data = own_port(50), folder / "data"
     as_user: list[str] = []
     if os.geteuid() == 0:
@@ -85,7 +87,7 @@ def postgresql(programs: Path, folder: Path) -> Iterator[str]:
         as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         folder.mkdir(parents=True, exist_ok=True)
         os.chown(folder, account.pw_uid, account.pw_gid)
-        for parent in folder.parents:  # pytest's folders are for one user only
+        for parent in folder.parents:  # pytest makes folders for one user only
             if parent.stat().st_uid == 0 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ def postgresql(programs: Path, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def dask_scheduler(folder: Path) -> Iterator[str]:
-    """A Dask scheduler; yields its address."""
+    """Start a Dask scheduler and yield its address."""
     port, log = own_port(100), folder / "scheduler.log"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard"]
     with running([*command, "--port", str(port), "--no-show"], log) as process:
@@ -114,7 +116,7 @@ def dask_scheduler(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def dask_worker(address: str, folder: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One worker process of a scheduler, without the nanny that would restart it."""
+    """Start one worker of a scheduler, without the nanny that would restart it."""
     log = folder / f"{name}.log"
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
     options = ["--no-dashboard", "--name", name, "--local-directory", str(folder)]

@@ -1,4 +1,4 @@
-"""Snapshots of random stacks, for tests of probes."""
+"""Snapshots of random stacks for tests of probes."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from nnlab.network.training import Snapshot
 
 
 def snapshot(parameters: Parameters, activation: str = "tanh", task: str = "binary", m: int = 40) -> Snapshot:
-    """The stack at iteration 0 on random examples of a task."""
+    """Return a snapshot of the stack at iteration 0 on random examples of a task."""
     rng = np.random.default_rng(5)
     X = rng.standard_normal((parameters.sizes[0], m))
     n_y = parameters.sizes[-1]
@@ -24,12 +24,12 @@ def snapshot(parameters: Parameters, activation: str = "tanh", task: str = "bina
 
 
 def random_stack(sizes: tuple[int, ...] = (2, 6, 5, 1), R: int = 3) -> Parameters:
-    """R networks of standard normal weights and biases."""
+    """Return R networks with standard normal weights and biases."""
     parameters = Parameters.zeros(sizes, R)
     parameters.flat[...] = np.random.default_rng(1).standard_normal(parameters.flat.shape)
     return parameters
 
 
-def values(seen: Snapshot, preset: str = "standard") -> dict[tuple[str, int], Array]:
-    """What the probes of a preset yield, by quantity and layer."""
-    return {(quantity, layer): value for quantity, layer, value in measure(seen, preset)}
+def values(state: Snapshot, preset: str = "standard") -> dict[tuple[str, int], Array]:
+    """Return what the probes of a preset measure, by quantity and layer."""
+    return {(quantity, layer): value for quantity, layer, value in measure(state, preset)}

@@ -1,4 +1,4 @@
-"""What the tests of the core are about: data, networks, and hypothesis strategies that draw both."""
+"""Data, networks and hypothesis strategies for tests of the core."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ def generator(seed: int) -> np.random.Generator:
 
 
 def labelled(task: str, n_y: int, m: int, rng: np.random.Generator) -> Array:
-    """Labels (n_y, m) for a task: 0 or 1, one-hot columns, or real numbers."""
+    """Return labels (n_y, m) for a task: 0 or 1, one-hot columns, or real numbers."""
     if task == "binary":
         return rng.integers(0, 2, (n_y, m)).astype(float)
     if task == "multiclass":
@@ -30,7 +30,10 @@ def labelled(task: str, n_y: int, m: int, rng: np.random.Generator) -> Array:
 
 
 def random_networks(sizes: tuple[int, ...], R: int, rng: np.random.Generator, dtype: Any = np.float64) -> Parameters:
-    """R networks whose signals neither vanish nor explode, with random biases: zero ones put relu on its kink."""
+    """Return R networks whose signals neither vanish nor explode.
+
+    The biases are random, because zero biases put relu on its kink.
+    """
     parameters = Parameters.zeros(sizes, R, dtype)
     for W, b in zip(parameters.W, parameters.b, strict=True):
         W[...] = rng.standard_normal(W.shape) / np.sqrt(W.shape[-1])
@@ -39,25 +42,25 @@ def random_networks(sizes: tuple[int, ...], R: int, rng: np.random.Generator, dt
 
 
 def constant_network(sizes: tuple[int, ...], scale: float, dtype: Any = np.float64) -> Parameters:
-    """One network of equal weights."""
+    """Return one network of equal weights."""
     network = initialize(sizes, "constant", scale, generator(0))
     return Parameters(sizes, network.flat.astype(dtype))
 
 
 def single(parameters: Parameters, run: int) -> Parameters:
-    """One network of a stack, in memory of its own."""
+    """Return a copy of one network of a stack."""
     return Parameters(parameters.sizes, parameters.flat[run : run + 1].copy())
 
 
 def trained(parameters: Parameters, X: Array, Y: Array, iterations: int, **choices: Any) -> Snapshot:
-    """The last snapshot of a training that leaves `parameters` alone; activation and cost by name."""
+    """Train a copy of `parameters` and return the last snapshot; activation and cost are given by name."""
     named = {"activation": ACTIVATIONS[choices.pop("activation")], "cost": COSTS[choices.pop("cost")]}
     *_, last = train(parameters.copy(), X, Y, schedule=[iterations], **named, **choices)
     return last
 
 
 def flower(m: int = 400, seed: int = 1) -> tuple[Array, Array]:
-    """The course's flower, written again: two classes of m / 2 points, (2, m) and (1, m)."""
+    """Return the course's flower, implemented independently: X (2, m) and Y (1, m), m / 2 points of each class."""
     rng = np.random.RandomState(seed)
     petals = []
     for j in range(2):
@@ -68,7 +71,7 @@ def flower(m: int = 400, seed: int = 1) -> tuple[Array, Array]:
 
 
 class Stack(NamedTuple):
-    """R networks, their data, and how they are trained."""
+    """R networks, their data and their training options."""
 
     parameters: Parameters
     X: Array
@@ -77,13 +80,13 @@ class Stack(NamedTuple):
     batch_seeds: list[int]
 
     def final(self, runs: list[int] | None = None, iterations: int = 7, **changes: Any) -> Array:
-        """What `flat` is after training only these runs together."""
+        """Return `flat` after training only these runs together."""
         runs = list(range(len(self.parameters.flat))) if runs is None else runs
         choices = self.choices | changes
         choices["learning_rate"] = np.asarray(choices["learning_rate"])[runs]
         choices["rngs"] = [generator(self.batch_seeds[run]) for run in runs]
-        chosen = Parameters(self.parameters.sizes, self.parameters.flat[runs])
-        return trained(chosen, self.X, self.Y, iterations, **choices).parameters.flat
+        networks = Parameters(self.parameters.sizes, self.parameters.flat[runs])
+        return trained(networks, self.X, self.Y, iterations, **choices).parameters.flat
 
 
 TASKS = [("binary", 1), ("multiclass", 3), ("regression", 1), ("regression", 2)]
@@ -103,7 +106,7 @@ def stacks(draw: st.DrawFn, max_depth: int = 3, dtypes: tuple[str, ...] = ("floa
     choices = {
         "activation": draw(activations),
         "cost": task,
-        "learning_rate": rng.uniform(1e-4, 2e-3, R),  # none diverges: NaN has more than one bit pattern
+        "learning_rate": rng.uniform(1e-4, 2e-3, R),  # small enough not to diverge, since NaN has several bit patterns
         "batch_size": draw(st.one_of(st.none(), st.just(1), st.integers(1, m))),
         "product": ARITHMETICS[draw(st.sampled_from(list(ARITHMETICS)))],
     }

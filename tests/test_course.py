@@ -37,8 +37,8 @@ def weights() -> dict[str, Array]:
     return {**arrays(NUMBERS["weights"]), "b1": np.zeros((4, 1)), "b2": np.zeros((1, 1))}
 
 
-def drawn(seed: int, n_x: int, m: int) -> tuple[Array, Array]:
-    """X and Y as the course's tests draw them: Y is bool."""
+def random_data(seed: int, n_x: int, m: int) -> tuple[Array, Array]:
+    """Return X and Y as the course's tests draw them; Y is bool."""
     rng = legacy_stream(seed)
     return rng.randn(n_x, m), rng.randn(1, m) > 0
 
@@ -60,8 +60,8 @@ def legacy(sizes: Sequence[int], seeds: Sequence[int], scheme: str = "normal", s
 
 
 def trained(network: Parameters, data: Dataset, schedule: Sequence[int], **options: Any) -> list[Snapshot]:
-    chosen = {"activation": ACTIVATIONS["tanh"], "learning_rate": 1.2, **options}
-    return list(train(network, data.X, data.Y, cost=BINARY, schedule=schedule, **chosen))
+    choices = {"activation": ACTIVATIONS["tanh"], "learning_rate": 1.2, **options}
+    return list(train(network, data.X, data.Y, cost=BINARY, schedule=schedule, **choices))
 
 
 def percent(snapshot: Snapshot) -> Array:
@@ -143,7 +143,7 @@ def test_update_parameters(name: str) -> None:
     assert_array_equal(updated, parameters[name] - numbers["learning_rate"] * grads[f"d{name}"])
 
 
-def test_update_parameters_leaves_what_it_is_given() -> None:
+def test_update_parameters_does_not_modify_its_arguments() -> None:
     numbers = NUMBERS["update_parameters"]
     parameters, grads = arrays(numbers["parameters"]), arrays(numbers["grads"])
     updated = course.update_parameters(parameters, grads, learning_rate=0.0)
@@ -156,7 +156,7 @@ def test_update_parameters_leaves_what_it_is_given() -> None:
 @pytest.mark.parametrize("name", ["W1", "b1", "W2", "b2"])
 def test_nn_model(case: dict[str, Any], name: str) -> None:
     numbers = NUMBERS["nn_model"]
-    X, Y = drawn(numbers["data_seed"], 2, 3)
+    X, Y = random_data(numbers["data_seed"], 2, 3)
     seed = {} if case["seed"] == 3 else {"seed": case["seed"]}
     parameters = course.nn_model(X, Y, numbers["n_h"], **seed)
     assert parameters[name].shape == np.shape(case[name])
@@ -165,7 +165,7 @@ def test_nn_model(case: dict[str, Any], name: str) -> None:
 
 def test_nn_model_prints_costs(capsys: pytest.CaptureFixture[str]) -> None:
     numbers = NUMBERS["nn_model"]
-    X, Y = drawn(numbers["data_seed"], 2, 3)
+    X, Y = random_data(numbers["data_seed"], 2, 3)
     course.nn_model(X, Y, numbers["n_h"], print_cost=True, seed=numbers["costs"]["seed"])
     lines = [line.split(": ") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == [f"Cost after iteration {i}" for i in range(0, 10000, 1000)]
@@ -179,10 +179,10 @@ def test_predict() -> None:
     assert_array_equal(predictions, NUMBERS["predict"]["predictions"])
 
 
-# ---- what the course's tests do not ask
+# ---- beyond the course's own tests
 
 
-def test_a_step_of_the_course_is_a_step_of_the_core() -> None:
+def test_a_step_of_the_course_equals_a_step_of_the_core() -> None:
     X, parameters = forward_case()
     Y = np.array([[1, 0, 1]])
     network, activation = Parameters.from_dict(parameters), ACTIVATIONS["tanh"]
@@ -197,7 +197,7 @@ def test_a_step_of_the_course_is_a_step_of_the_core() -> None:
 
 
 @pytest.mark.parametrize("n_y", [1, 2])
-def test_nn_model_is_the_loop_of_the_single_functions(n_y: int) -> None:
+def test_nn_model_equals_a_loop_over_the_single_functions(n_y: int) -> None:
     rng = legacy_stream(5)
     X, Y = rng.randn(3, 20), rng.randn(n_y, 20) > 0
     np.random.seed(3)
@@ -211,7 +211,7 @@ def test_nn_model_is_the_loop_of_the_single_functions(n_y: int) -> None:
     assert course.predict(model, X).shape == (n_y, 20)
 
 
-def test_nn_model_of_no_iterations_is_the_first_draw() -> None:
+def test_nn_model_without_iterations_returns_the_initial_parameters() -> None:
     np.random.seed(3)
     expected = course.initialize_parameters(2, 3, 1)
     model = course.nn_model(flower().X, flower().Y, 3, num_iterations=0)
@@ -220,7 +220,7 @@ def test_nn_model_of_no_iterations_is_the_first_draw() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.int64, np.float32])
-def test_labels_of_every_dtype_train_the_same(dtype: Any) -> None:
+def test_the_dtype_of_the_labels_does_not_matter(dtype: Any) -> None:
     X, Y = flower().X, flower().Y
     model = course.nn_model(X, Y.astype(dtype), 4, num_iterations=50)
     assert_array_equal(model["W1"], course.nn_model(X, Y, 4, num_iterations=50)["W1"])
@@ -250,7 +250,9 @@ def test_predict_compares_with_the_threshold(threshold: float) -> None:
         ([[1e-300, 1e-20]], [[0, 0]], 0.5e-20),
     ],
 )
-def test_cost_of_certain_and_of_several_outputs(A2: list[list[float]], Y: list[list[int]], cost: float) -> None:
+def test_cost_of_certain_predictions_and_of_several_outputs(
+    A2: list[list[float]], Y: list[list[int]], cost: float
+) -> None:
     assert course.compute_cost(A2, Y) == pytest.approx(cost, rel=1e-14, abs=0)
 
 
@@ -284,7 +286,7 @@ def test_cost_of_certain_and_of_several_outputs(A2: list[list[float]], Y: list[l
         ),
     ],
 )
-def test_wrong_shapes_are_named(call: Any, message: str) -> None:
+def test_illegal_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -292,7 +294,7 @@ def test_wrong_shapes_are_named(call: Any, message: str) -> None:
 # ---- the published training runs
 
 
-def test_flower() -> None:
+def test_the_flower_matches_the_published_points() -> None:
     numbers, X = NUMBERS["flower"], flower().X
     assert X.shape == (2, 400)
     assert X.sum() == pytest.approx(numbers["sum"], rel=0, abs=numbers["sum_tolerance"])
@@ -305,11 +307,12 @@ BY_SEED = pytest.mark.parametrize("numbers", NUMBERS["training"]["seeds"], ids=l
 
 @cache
 def flower_runs() -> tuple[list[Snapshot], Array]:
-    """Both published seeds in one stack, every 1000 iterations: snapshots and costs (seed, snapshot)."""
+    """Train both published seeds in one stack; return a snapshot every 1000 iterations, and costs (seed, snapshot)."""
     numbers = NUMBERS["training"]
     network = legacy((2, numbers["n_h"], 1), [case["seed"] for case in numbers["seeds"]])
-    seen = trained(network, flower(), range(0, numbers["iterations"] + 1, 1000), learning_rate=numbers["learning_rate"])
-    return seen, np.array([snapshot.cost for snapshot in seen]).T
+    schedule = range(0, numbers["iterations"] + 1, 1000)
+    snapshots = trained(network, flower(), schedule, learning_rate=numbers["learning_rate"])
+    return snapshots, np.array([snapshot.cost for snapshot in snapshots]).T
 
 
 @BY_SEED
@@ -365,7 +368,7 @@ def test_hidden_sizes(case: dict[str, Any]) -> None:
 
 @cache
 def accuracies_of_seeds(n_h: int) -> Array:
-    """Of seeds 0 to 14."""
+    """Return the accuracies of seeds 0 to 14."""
     return percent(trained(legacy((2, n_h, 1), range(15)), flower(), [NUMBERS["ten_seeds"]["iterations"]])[-1])
 
 
@@ -383,7 +386,7 @@ def test_medians_of_ten_seeds(case: dict[str, Any], n_h: int) -> None:
 
 @cache
 def circle_runs() -> list[Snapshot]:
-    """Zeros, he and randn * 10 in one stack, every 1000 iterations."""
+    """Train zeros, he and randn * 10 in one stack; return a snapshot every 1000 iterations."""
     numbers = NUMBERS["initialization"]
     schemes = [("zeros", 0.0), ("he", 1.0), ("normal", numbers["normal"]["scale"])]
     stack = [legacy(numbers["sizes"], [numbers["seed"]], *scheme).flat for scheme in schemes]
@@ -405,21 +408,21 @@ def circle_accuracy(run: int, X: Array, Y: Array) -> float:
     return float(BINARY.score(Z[-1], Y)[run])
 
 
-def test_zeros_learn_nothing() -> None:
+def test_zero_initialization_learns_nothing() -> None:
     numbers, data = NUMBERS["initialization"]["zeros"], circles()
     assert_allclose(circle_costs(0), numbers["cost"], rtol=0, atol=numbers["tolerance"])
     assert circle_accuracy(0, data.X, data.Y) == numbers["train_accuracy"]
     assert circle_accuracy(0, data.X_test, data.Y_test) == numbers["test_accuracy"]
 
 
-def test_he_learns() -> None:
+def test_he_initialization_learns() -> None:
     numbers, data = NUMBERS["initialization"]["he"], circles()
     expected = numbers["costs"]
     assert_allclose(circle_costs(1)[: len(expected)], expected, rtol=0, atol=numbers["tolerance"])
     assert circle_accuracy(1, data.X, data.Y) == numbers["train_correct"] / numbers["m"]
 
 
-def test_large_weights_learn_late() -> None:
+def test_large_weights_learn_slowly() -> None:
     numbers, data = NUMBERS["initialization"]["normal"], circles()
     costs = circle_costs(2)
     assert costs[0] == pytest.approx(numbers["first_cost"], rel=0, abs=numbers["first_tolerance"])

@@ -1,3 +1,5 @@
+"""Every data set: its arrays, its split, and for files what is read and what is rejected."""
+
 import gzip
 import io
 import json
@@ -14,7 +16,9 @@ from hypothesis.extra.numpy import arrays
 
 import nnlab
 from nnlab.config import DATA, ConfigError, DataConfig
-from nnlab.datasets import DRAWN, READ, file_digest, load_dataset
+from nnlab.datasets import READ, load_dataset
+from nnlab.planar import DRAWN
+from nnlab.table_files import file_digest
 from nnlab.tables import read_table
 
 FLOWER = json.loads((Path(__file__).parent / "data" / "flower.json").read_text())
@@ -31,19 +35,19 @@ def parquet(path, columns, target="y", **changes):
     return DataConfig(name="file", path=str(path), target=target, **changes)
 
 
-def message(data):
-    with pytest.raises(ConfigError) as caught:
+def error_message(data):
+    with pytest.raises(ConfigError) as error:
         load_dataset(data)
-    # What pandas or Arrow said must not come through, neither as text nor as a chain of exceptions on the screen.
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
-    text = str(caught.value)
+    # Messages of pandas or Arrow must not show, neither in the text nor as a chain of exceptions.
+    assert error.value.__cause__ is None
+    assert error.value.__context__ is None or error.value.__suppress_context__
+    text = str(error.value)
     assert "Traceback" not in text
     assert "\n" not in text
     return text
 
 
-def same(left, right):
+def equal(left, right):
     return all(
         np.array_equal(getattr(left, part), getattr(right, part)) for part in ("X", "Y", "X_test", "Y_test", "x_scale")
     )
@@ -52,7 +56,7 @@ def same(left, right):
 # ---- every data set
 
 
-def test_every_data_set_of_the_config_has_a_function():
+def test_every_data_set_in_the_config_has_a_function():
     assert {name for name, traits in DATA.items() if traits.drawn} == set(DRAWN)
     assert {name for name, traits in DATA.items() if not traits.drawn} == set(READ)
 
@@ -74,19 +78,19 @@ def test_arrays_are_columns_of_float64(name, standardize):
 
 
 @pytest.mark.parametrize("name", [*DRAWN, *BUNDLED])
-def test_a_data_set_is_the_same_every_time_and_leaves_the_config_alone(name):
+def test_loading_twice_gives_the_same_data_and_does_not_change_the_config(name):
     config = DataConfig(name=name, seed=4)
-    assert same(load_dataset(config), load_dataset(config))
+    assert equal(load_dataset(config), load_dataset(config))
     assert config == DataConfig(name=name, seed=4)
 
 
 @pytest.mark.parametrize("name", [*DRAWN, *BUNDLED])
 def test_another_seed_gives_another_data_set(name):
-    assert not same(load_dataset(DataConfig(name=name, seed=4)), load_dataset(DataConfig(name=name, seed=5)))
+    assert not equal(load_dataset(DataConfig(name=name, seed=4)), load_dataset(DataConfig(name=name, seed=5)))
 
 
 @pytest.mark.parametrize("name", [*DRAWN, *BUNDLED])
-def test_the_global_random_state_is_left_alone(name):
+def test_the_global_random_state_does_not_change(name):
     before = np.random.get_state()[1].copy()
     load_dataset(DataConfig(name=name))
     np.testing.assert_array_equal(np.random.get_state()[1], before)
@@ -105,12 +109,12 @@ def test_the_global_random_state_is_left_alone(name):
         ("xor", "binary", 2),
     ],
 )
-def test_task_follows_the_labels(name, task, n_classes):
+def test_the_labels_decide_the_task(name, task, n_classes):
     data = load_dataset(DataConfig(name=name))
     assert (data.task, len(data.classes)) == (task, n_classes)
 
 
-def test_one_hot_labels_have_one_one_per_example():
+def test_one_hot_labels_have_a_single_one_per_example():
     data = load_dataset(DataConfig(name="digits"))
     assert set(np.unique(data.Y)) == {0.0, 1.0}
     np.testing.assert_array_equal(data.Y.sum(axis=0), 1.0)
@@ -118,14 +122,14 @@ def test_one_hot_labels_have_one_one_per_example():
 
 def test_importing_stays_fast():
     code = "import sys, nnlab.datasets; print(sorted({'pandas', 'sklearn', 'pyarrow', 'scipy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 # ---- drawn
 
 
-def test_flower_is_the_published_one():
+def test_the_flower_matches_the_published_points():
     data = load_dataset(DataConfig(**FLOWER["data"]))
     assert data.X.sum() == pytest.approx(FLOWER["sum"], rel=0, abs=FLOWER["sum_tolerance"])
     np.testing.assert_allclose(data.X[:, 0], FLOWER["first"], rtol=0, atol=FLOWER["point_tolerance"])
@@ -133,11 +137,11 @@ def test_flower_is_the_published_one():
     np.testing.assert_array_equal(data.Y, np.repeat([[0.0, 1.0]], 200, axis=1))
 
 
-def test_flower_is_the_default():
-    assert same(load_dataset(DataConfig()), load_dataset(DataConfig(**FLOWER["data"])))
+def test_the_flower_is_the_default_data_set():
+    assert equal(load_dataset(DataConfig()), load_dataset(DataConfig(**FLOWER["data"])))
 
 
-def test_circles_are_the_two_parts_of_the_initialization_assignment():
+def test_circles_are_those_of_the_initialization_assignment():
     from sklearn.datasets import make_circles
 
     data = load_dataset(DataConfig(name="circles", m=300, test_m=100))
@@ -149,7 +153,7 @@ def test_circles_are_the_two_parts_of_the_initialization_assignment():
     np.testing.assert_array_equal(data.Y_test[0], Y_test)
 
 
-def test_spiral_is_the_one_of_cs231n():
+def test_the_spiral_matches_cs231n():
     N, rng = 100, np.random.RandomState(0)
     X, y = np.zeros((N * 3, 2)), np.zeros(N * 3)
     for j in range(3):
@@ -162,7 +166,7 @@ def test_spiral_is_the_one_of_cs231n():
     np.testing.assert_array_equal(data.Y.argmax(axis=0), y)
 
 
-def test_xor_is_the_sign_of_the_product():
+def test_xor_labels_are_the_sign_of_the_product():
     data = load_dataset(DataConfig(name="xor", noise=0))
     np.testing.assert_array_equal(data.Y[0], data.X.prod(axis=0) < 0)
     assert np.abs(data.X).max() <= 1
@@ -174,7 +178,7 @@ def test_blobs_have_the_same_centres_in_both_parts():
     assert np.unique(data.X, axis=1).shape == (2, 6)
 
 
-def test_the_test_part_is_the_next_seed():
+def test_the_test_part_is_drawn_with_the_next_seed():
     first = load_dataset(DataConfig(name="flower", m=31, test_m=50, seed=7))
     second = load_dataset(DataConfig(name="flower", m=50, seed=8))
     np.testing.assert_array_equal(first.X_test, second.X)
@@ -207,11 +211,11 @@ def test_the_first_class_of_the_flower_gets_the_odd_example():
         (DataConfig(name="spiral", m=2), "data.m must be at least 3 for spiral, got 2"),
         (DataConfig(name="spiral", test_m=2), "data.test_m must be at least 3 for spiral, got 2"),
         (DataConfig(name="flower", test_m=1), "data.test_m must be at least 2 for flower, got 1"),
-        (DataConfig(name="moons", noise=1e308), "data.noise must leave the points below 1e+100, got 1e+308"),
+        (DataConfig(name="moons", noise=1e308), "data.noise must keep all coordinates below 1e+100, got 1e+308"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(data, text):
-    assert message(data) == text
+def test_impossible_drawings_are_rejected(data, text):
+    assert error_message(data) == text
 
 
 # ---- split and standardization
@@ -219,7 +223,7 @@ def test_what_cannot_be_drawn_is_refused(data, text):
 
 @pytest.mark.parametrize("name", BUNDLED)
 @pytest.mark.parametrize("fraction", [0.001, 0.25, 0.5, 0.999])
-def test_split_keeps_every_example_and_every_class_in_both_parts(name, fraction):
+def test_the_split_keeps_every_example_and_puts_every_class_in_both_parts(name, fraction):
     data = load_dataset(DataConfig(name=name, test_fraction=fraction, standardize=False))
     whole = READ[name](DataConfig(name=name))
     both = np.concatenate([data.X, data.X_test], axis=1)
@@ -229,10 +233,10 @@ def test_split_keeps_every_example_and_every_class_in_both_parts(name, fraction)
         assert [len(np.unique(part)) for part in labels] == [len(data.classes)] * 2
 
 
-def test_split_is_stratified_and_keeps_the_order(tmp_path):
+def test_the_split_is_stratified_and_keeps_the_order(tmp_path):
     rows = "".join(f"{row},{'rare' if row % 10 == 0 else 'usual'}\n" for row in range(200))
     data = load_dataset(csv(tmp_path / "a.csv", "x,y\n" + rows, standardize=False))
-    # 0.25 * 20 and 0.25 * 180, not a quarter of everything that may miss the rare class.
+    # A quarter of each class, 0.25 * 20 and 0.25 * 180; a quarter of all rows could miss the rare class.
     assert (data.Y_test.sum(), data.Y_test.size) == (45, 50)
     assert (np.diff(data.X[0]) > 0).all()
     assert (np.diff(data.X_test[0]) > 0).all()
@@ -240,7 +244,7 @@ def test_split_is_stratified_and_keeps_the_order(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
-def test_two_rows_are_one_to_train_and_one_to_test(tmp_path, task):
+def test_the_smallest_legal_file_is_split_in_half(tmp_path, task):
     n = 2 if task == "regression" else 4
     rows = "".join(f"{row},{row / 8 if task == 'regression' else row % 2}\n" for row in range(n))
     data = load_dataset(csv(tmp_path / "a.csv", "x,y\n" + rows, test_fraction=0.01))
@@ -248,7 +252,7 @@ def test_two_rows_are_one_to_train_and_one_to_test(tmp_path, task):
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
-def test_standardization_is_fitted_on_the_training_part_alone(name):
+def test_standardization_is_fitted_to_the_training_part_alone(name):
     raw = load_dataset(DataConfig(name=name, standardize=False))
     data = load_dataset(DataConfig(name=name))
     np.testing.assert_allclose(data.X.mean(axis=1), 0, atol=1e-12)
@@ -258,7 +262,7 @@ def test_standardization_is_fitted_on_the_training_part_alone(name):
     assert (np.abs(data.X_test.mean(axis=1)) > 1e-6).all()
 
 
-def test_a_regression_target_is_standardized_and_comes_back():
+def test_a_regression_target_is_standardized_and_can_be_restored():
     raw = load_dataset(DataConfig(name="diabetes", standardize=False))
     data = load_dataset(DataConfig(name="diabetes"))
     assert data.Y.mean() == pytest.approx(0, abs=1e-12)
@@ -282,7 +286,7 @@ def test_a_constant_feature_becomes_zero(tmp_path):
     np.testing.assert_array_equal(data.X_test[0], 0)
 
 
-# ---- files that are right
+# ---- valid files
 
 
 @pytest.mark.parametrize(
@@ -319,7 +323,7 @@ def test_the_target_decides_the_task(tmp_path, labels, task, classes):
     ],
     ids=["category", "numbered category", "nullable", "uint8", "float32", "text"],
 )
-def test_parquet_types_of_the_target(tmp_path, column, classes):
+def test_target_types_in_parquet(tmp_path, column, classes):
     assert load_dataset(parquet(tmp_path / "a.parquet", {"x": range(8), "y": column})).classes == classes
 
 
@@ -334,7 +338,7 @@ def test_parquet_types_of_the_target(tmp_path, column, classes):
     ],
     ids=["nullable", "bool", "category", "float32", "text"],
 )
-def test_parquet_types_of_a_feature(tmp_path, column):
+def test_feature_types_in_parquet(tmp_path, column):
     config = parquet(tmp_path / "a.pq", {"x": column, "y": list("uuvv")}, standardize=False)
     data = load_dataset(config)
     np.testing.assert_array_equal(np.sort(np.concatenate([data.X, data.X_test], axis=1)), [[0, 0, 1, 1]])
@@ -351,14 +355,14 @@ def test_parquet_types_of_a_feature(tmp_path, column):
     ],
     ids=["plain", "windows", "quoted", "boolean", "gzip"],
 )
-def test_dialects_of_csv(tmp_path, text):
+def test_csv_dialects(tmp_path, text):
     name = "a.CSV.GZ" if isinstance(text, bytes) else "a.csv"
     data = load_dataset(csv(tmp_path / name, text, standardize=False))
     assert (data.features, data.classes) == (("x",), ("u", "v"))
     np.testing.assert_array_equal(np.sort(np.concatenate([data.X, data.X_test], axis=1)), [[0, 0, 1, 1]])
 
 
-def test_an_index_in_parquet_is_no_feature(tmp_path):
+def test_a_parquet_index_is_not_a_feature(tmp_path):
     frame = pd.DataFrame({"x": range(4), "y": list("uuvv")}, index=pd.Index([5, 6, 7, 8], name="id"))
     frame.to_parquet(tmp_path / "a.parquet")
     data = load_dataset(DataConfig(name="file", path=str(tmp_path / "a.parquet"), target="y"))
@@ -366,7 +370,7 @@ def test_an_index_in_parquet_is_no_feature(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["a.csv", "~/a.csv"])
-def test_paths_start_at_the_working_folder_or_at_home(tmp_path, monkeypatch, path):
+def test_relative_paths_start_at_the_working_folder_and_tilde_at_home(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     csv(tmp_path / "a.csv", "x,y\n0,u\n1,u\n0,v\n1,v\n")
@@ -384,8 +388,8 @@ finite = st.floats(-1e6, 1e6, allow_subnormal=False)
     ),
     suffix=st.sampled_from([".csv", ".csv.gz", ".parquet", ".pq"]),
 )
-def test_numbers_come_back_from_any_file(tmp_path_factory, values, suffix):
-    # Halves that differ from row to row make the target a regression whatever was drawn.
+def test_numbers_survive_every_file_format(tmp_path_factory, values, suffix):
+    # Distinct halves make the target real numbers, whatever hypothesis drew.
     values[:, -1] = np.arange(len(values)) + 0.5
     frame = pd.DataFrame(values, columns=[f"c{column}" for column in range(values.shape[1])])
     path = tmp_path_factory.mktemp("table") / f"a{suffix}"
@@ -398,17 +402,17 @@ def test_numbers_come_back_from_any_file(tmp_path_factory, values, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_whole_numbers_that_no_float_tells_apart_are_two_classes(suffix: str, tmp_path: Path) -> None:
+def test_whole_numbers_that_are_equal_as_floats_are_two_classes(suffix: str, tmp_path: Path) -> None:
     names = [2**53, 2**53 + 1]
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0] * 4, "y": names * 8})
     path = tmp_path / f"ids{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
-    found = read_table(str(path), "y")
-    assert found.classes == tuple(map(str, names))
-    np.testing.assert_array_equal(found.y, [0.0, 1.0] * 8)
+    table = read_table(str(path), "y")
+    assert table.classes == tuple(map(str, names))
+    np.testing.assert_array_equal(table.y, [0.0, 1.0] * 8)
 
 
-# ---- files that are wrong
+# ---- invalid files
 
 ROWS = "1,1\n1,0\n2,0\n3,1\n"
 WRONG_TEXT = {
@@ -419,21 +423,25 @@ WRONG_TEXT = {
     "one row": ("x,y\n1,1\n", "data.path", "at least two rows (to train and to test on), got 1"),
     "short row": ("a,b,y\n1,2,1\n1,0\n", "data.path", "must have 3 values in every row, got 2 in row 2 (line 3)"),
     "long row": ("x,y\n1,1,1\n1,1,0\n", "data.path", "must have 2 values in every row, got 3 in row 1"),
-    "open quotation": ('x,y\n1,1\n"1,0\n', "data.path", "broken quotation or an endless value after row 1"),
+    "open quotation": ('x,y\n1,1\n"1,0\n', "data.path", "got malformed quotes or an overlong value after row 1"),
     "latin 1": (b"x,y\n1,caf\xe9\n", "data.path", "must be UTF-8 text, got byte 0xe9 after row 0: save it as UTF-8"),
     "utf 16": ("x,y\n1,1\n".encode("utf-16"), "data.path", "must be UTF-8 text"),
     "zeros": (bytes(1000), "data.target", "must be a column of"),
-    "semicolons": ("x;y\n1;1\n", "data.path", "separated by commas, with points in numbers, got the header 'x;y'"),
-    "decimal commas": ("x;y\n1,5;1,2\n", "data.path", "with points in numbers, got the header 'x;y'"),
+    "semicolons": ("x;y\n1;1\n", "data.path", "separated by commas and use decimal points, got the header 'x;y'"),
+    "decimal commas": (
+        "x;y\n1,5;1,2\n",
+        "data.path",
+        "use decimal points, got the header 'x;y': export it again with commas",
+    ),
     "tabs": ("x\ty\n1\t1\n", "data.path", "must be separated by commas"),
     "no target": (",".join(f"c{c}" for c in range(12)) + "\n", "data.target", "'c8', 'c9', ... (12 in all), got 'y'"),
     "same name": ("x,x,y\n1,1,1\n", "data.path", "got 'x' twice"),
-    "no name": (",x,y\n0,1,1\n", "data.path", "got none for column 1"),
+    "no name": (",x,y\n0,1,1\n", "data.path", "must name every column, got no name for column 1"),
     "no feature": ("y\n1\n0\n", "data.path", "at least one column besides the target"),
     "wide": (",".join(f"c{c}" for c in range(10_001)) + "\n", "data.path", "at most 10000 columns, got 10001"),
     "endless header": ("x," * 3_000_000, "data.path", "lines shorter than 1048576"),
     "endless row": ("x,y\n" + "1" * 3_000_000, "data.path", "lines shorter than 1048576"),
-    "endless name": ('"' + "x\n" * 200_000, "data.path", "an endless value"),
+    "endless name": ('"' + "x\n" * 200_000, "data.path", "an overlong value"),
     "text": ("x,y\n1,1\nred,0\n2,0\n3,1\n", "data.path", "column 'x' of"),
     "text and where": ("x,y\n1,1\nred,0\n2,0\nblue,1\n", "data.path", "got 'red' in row 2"),
     "date": ("x,y\n2020-01-01,1\n" + ROWS, "data.path", "got '2020-01-01' in row 1"),
@@ -447,8 +455,12 @@ WRONG_TEXT = {
     "infinite target": ("x,y\n1,1.5\n1,2\ninf,0\n3,inf\n", "data.target", "got inf in row 4"),
     "one class": ("x,y\n1,u\n2,u\n", "data.target", "at least two different values, got only 'u'"),
     "one value": ("x,y\n1,1.5\n2,1.5\n", "data.target", "at least two different values, got only '1.5'"),
-    "lonely class": ("x,y\n1,u\n2,u\n3,v\n", "data.target", "of every class, got one of class 'v'"),
-    "lonely number": ("x,y\n1,4\n2,4\n3,5\n", "data.target", "with at most 20 distinct values are classes), got one"),
+    "class of one row": ("x,y\n1,u\n2,u\n3,v\n", "data.target", "of every class, got one of class 'v'"),
+    "numeric class of one row": (
+        "x,y\n1,4\n2,4\n3,5\n",
+        "data.target",
+        "with at most 20 distinct values are classes), got one",
+    ),
     "classes": (
         "x,y\n" + "".join(f"1,t{r // 2}\n" for r in range(2002)),
         "data.target",
@@ -458,11 +470,11 @@ WRONG_TEXT = {
 
 
 @pytest.mark.parametrize(("text", "key", "part"), WRONG_TEXT.values(), ids=WRONG_TEXT)
-def test_a_wrong_csv_is_named(tmp_path, text, key, part):
-    said = message(csv(tmp_path / "wrong.csv", text))
-    assert said.startswith(key)
-    assert "wrong.csv" in said
-    assert part in said
+def test_invalid_csv_is_rejected_with_key_file_and_reason(tmp_path, text, key, part):
+    message = error_message(csv(tmp_path / "wrong.csv", text))
+    assert message.startswith(key)
+    assert "wrong.csv" in message
+    assert part in message
 
 
 FOUR = [0, 0, 1, 1]
@@ -486,25 +498,25 @@ WRONG_COLUMNS = {
 
 
 @pytest.mark.parametrize(("columns", "key", "part"), WRONG_COLUMNS.values(), ids=WRONG_COLUMNS)
-def test_a_wrong_parquet_is_named(tmp_path, columns, key, part):
-    said = message(parquet(tmp_path / "wrong.parquet", columns))
-    assert said.startswith(key)
-    assert "wrong.parquet" in said
-    assert part in said
+def test_invalid_parquet_is_rejected_with_key_file_and_reason(tmp_path, columns, key, part):
+    message = error_message(parquet(tmp_path / "wrong.parquet", columns))
+    assert message.startswith(key)
+    assert "wrong.parquet" in message
+    assert part in message
 
 
-def test_parquet_with_a_name_twice_is_named(tmp_path):
+def test_parquet_with_a_repeated_column_name_is_rejected(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_arrays([pa.array(FOUR)] * 3, names=["x", "x", "y"])
     pq.write_table(table, tmp_path / "wrong.parquet")
-    said = message(DataConfig(name="file", path=str(tmp_path / "wrong.parquet"), target="y"))
-    assert said.startswith("data.path")
-    assert "got 'x' twice" in said
+    message = error_message(DataConfig(name="file", path=str(tmp_path / "wrong.parquet"), target="y"))
+    assert message.startswith("data.path")
+    assert "must have distinct column names, got 'x' twice" in message
 
 
-def _cut(content):
+def _truncated(content):
     return content[:-20]
 
 
@@ -514,27 +526,27 @@ def _cut(content):
         ("a.parquet", b"", "must be a Parquet file"),
         ("a.pq", b"PAR1 and nothing else PAR1", "must be a Parquet file"),
         ("a.csv.gz", b"x,y\n1,1\n", "must be readable: damaged"),
-        ("a.csv.gz", _cut(gzip.compress(b"x,y\n" + ROWS.encode() * 1000, mtime=0)), "must be readable: damaged"),
+        ("a.csv.gz", _truncated(gzip.compress(b"x,y\n" + ROWS.encode() * 1000, mtime=0)), "must be readable: damaged"),
         ("a.txt", b"x,y\n", "must end in .csv, .csv.gz, .parquet, .pq, got"),
         ("a.pkl", b"\x80\x04N.", "must end in .csv, .csv.gz, .parquet, .pq, got"),
         ("csv", b"x,y\n", "must end in .csv, .csv.gz, .parquet, .pq, got"),
     ],
-    ids=["empty", "no parquet", "no gzip", "gzip cut short", "text", "pickle", "no suffix"],
+    ids=["empty", "no parquet", "no gzip", "truncated gzip", "text", "pickle", "no suffix"],
 )
-def test_a_damaged_or_foreign_file_is_named(tmp_path, name, content, part):
-    said = message(csv(tmp_path / name, content))
-    assert said.startswith("data.path")
-    assert str(tmp_path / name) in said
-    assert part in said
+def test_damaged_files_and_other_formats_are_rejected(tmp_path, name, content, part):
+    message = error_message(csv(tmp_path / name, content))
+    assert message.startswith("data.path")
+    assert str(tmp_path / name) in message
+    assert part in message
 
 
-def test_a_parquet_file_cut_short_is_named(tmp_path):
+def test_a_truncated_parquet_file_is_rejected(tmp_path):
     buffer = io.BytesIO()
     pd.DataFrame({"x": FOUR, "y": FOUR}).to_parquet(buffer)
-    assert "must be a Parquet file" in message(csv(tmp_path / "a.parquet", _cut(buffer.getvalue())))
+    assert "must be a Parquet file" in error_message(csv(tmp_path / "a.parquet", _truncated(buffer.getvalue())))
 
 
-@pytest.mark.parametrize("what", [load_dataset, file_digest], ids=["load_dataset", "file_digest"])
+@pytest.mark.parametrize("function", [load_dataset, file_digest], ids=["load_dataset", "file_digest"])
 @pytest.mark.parametrize(
     ("path", "part"),
     [
@@ -546,27 +558,27 @@ def test_a_parquet_file_cut_short_is_named(tmp_path):
         ("x" * 5000 + ".csv", "data.path must be an existing local file"),
     ],
 )
-def test_a_path_that_is_no_file_is_named(tmp_path, monkeypatch, what, path, part):
+def test_a_path_that_is_not_a_file_is_rejected(tmp_path, monkeypatch, function, path, part):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.csv").mkdir()
-    argument = DataConfig(name="file", path=path, target="y") if what is load_dataset else path
-    with pytest.raises(ConfigError, match=r"^data\.path must be an existing local file, got '") as caught:
-        what(argument)
-    assert part in str(caught.value)
+    argument = DataConfig(name="file", path=path, target="y") if function is load_dataset else path
+    with pytest.raises(ConfigError, match=r"^data\.path must be an existing local file, got '") as error:
+        function(argument)
+    assert part in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
-def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, suffix):
+def test_an_unreadable_file_is_rejected(tmp_path, monkeypatch, suffix):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     config = csv(tmp_path / f"a{suffix}", "x,y\n" + ROWS)
-    # The tests may run as root, who may read everything.
+    # The tests may run as root, which can read every file.
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(gzip, "open", refuse)
-    said = message(config)
-    assert said.startswith("data.path")
-    assert said.endswith("must be readable: Permission denied")
+    message = error_message(config)
+    assert message.startswith("data.path")
+    assert message.endswith("must be readable: Permission denied")
     with pytest.raises(ConfigError, match="Permission denied"):
         file_digest(config.path)
 
@@ -574,7 +586,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, suffix):
 # ---- digest
 
 
-def test_the_digest_is_of_the_content(tmp_path):
+def test_the_digest_depends_on_the_content_alone(tmp_path):
     first, copy, other = (tmp_path / name for name in ("a.csv", "b.csv", "c.csv"))
     first.write_bytes(b"abc")
     copy.write_bytes(b"abc")
@@ -585,16 +597,16 @@ def test_the_digest_is_of_the_content(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "moons"])
-def test_a_run_answers_to_examples_in_their_own_units(name: str, tmp_path: Path) -> None:
+def test_a_run_predicts_from_examples_in_their_original_units(name: str, tmp_path: Path) -> None:
     config = nnlab.RunConfig(
         data=nnlab.DataConfig(name),
         training=nnlab.TrainingConfig(iterations=30, learning_rate=0.1),
         results_dir=str(tmp_path),
     )
     run, data = nnlab.run(config), nnlab.load_dataset(config.data)
-    answer = run.predict(data.unstandardized(data.X_test))
+    prediction = run.predict(data.unstandardized(data.X_test))
     if data.task == "regression":
-        error = (answer - data.y_mean) / data.y_scale - data.Y_test
+        error = (prediction - data.y_mean) / data.y_scale - data.Y_test
         assert run.metrics["r2/test"] == pytest.approx(1 - np.mean(np.square(error)) / np.var(data.Y_test))
     else:
-        assert run.metrics["accuracy/test"] == np.mean(answer == data.Y_test)
+        assert run.metrics["accuracy/test"] == np.mean(prediction == data.Y_test)

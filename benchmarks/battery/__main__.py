@@ -1,4 +1,7 @@
-"""Run the battery and write docs/battery.md (`make battery`): who names which state, how early, and who cries wolf."""
+"""Run the battery and write docs/battery.md: recall, precision, false alarms and the iteration of detection.
+
+The verdicts of nnlab and four published rule sets judge the same networks (`python -m benchmarks.battery`).
+"""
 
 import argparse
 import os
@@ -19,19 +22,19 @@ SICK = tuple(label for label in LABELS if label != "healthy")
 
 
 def recall(results: Sequence[Result], judge: str, state: str) -> float:
-    """Return on which share of the networks in this state a judge named it; ours has to name it first of all."""
+    """Return the share of the networks in a state for which a judge named it; nnlab must name it as its headline."""
     found = [_named(result, judge, state) for result in results if result.state == state]
     return float(np.mean(found)) if found else float("nan")
 
 
 def precision(results: Sequence[Result], judge: str, state: str) -> float:
-    """Return which share of the networks of which a judge says that they are in this state really is."""
+    """Return the share of the networks for which a judge named a state that are in that state."""
     right = [result.state == state for result in results if _named(result, judge, state)]
     return float(np.mean(right)) if right else float("nan")
 
 
 def false_alarms(results: Sequence[Result], judge: str) -> float:
-    """Return on which share of the healthy networks a judge raised any alarm."""
+    """Return the share of the healthy networks on which a judge raised any alarm."""
     return float(np.mean([result.alarmed[judge] for result in results if result.state == "healthy"]))
 
 
@@ -39,13 +42,13 @@ def _named(result: Result, judge: str, state: str) -> bool:
     return result.headline == state if judge == OURS else state in result.named[judge]
 
 
-def known(judge: str) -> set[str]:
-    """Return the states that a judge has a word for."""
+def vocabulary(judge: str) -> set[str]:
+    """Return the states that a judge can name."""
     return set(SICK) if judge == OURS else {state for states in RIVALS[judge][1].values() for state in states}
 
 
 def tables(results: Sequence[Result]) -> str:
-    """Return the tables of one half in Markdown."""
+    """Return the tables of one part in Markdown."""
     counts = Counter(result.state for result in results)
     states = [state for state in SICK if counts[state]]
     lines = [
@@ -69,7 +72,7 @@ def tables(results: Sequence[Result]) -> str:
 
 
 def _cell(results: Sequence[Result], judge: str, state: str) -> str:
-    if state not in known(judge):
+    if state not in vocabulary(judge):
         return "-"
     exact = precision(results, judge, state)
     return f"{recall(results, judge, state):.2f} / " + ("-" if np.isnan(exact) else f"{exact:.2f}")
@@ -81,13 +84,13 @@ def _first(results: Sequence[Result], judge: str, state: str) -> str:
 
 
 def confusions(results: Sequence[Result]) -> str:
-    """Return what our headline was where it was not the state."""
+    """Return how often nnlab's headline was another state than the true one."""
     pairs = Counter((r.state, r.headline) for r in results if r.headline != r.state)
     return "; ".join(f"{label} called {headline} {count} times" for (label, headline), count in pairs.items()) or "none"
 
 
 def page(results_of: dict[str, tuple[list[Result], Counter[str]]]) -> str:
-    """Return the page."""
+    """Return the page, given the results and the numbers of dropped candidates of each part."""
     parts = [INTRODUCTION]
     for name, (results, dropped) in results_of.items():
         data = ", ".join(sorted({result.case.config.data.name for result in results}))
@@ -104,37 +107,37 @@ def page(results_of: dict[str, tuple[list[Result], Counter[str]]]) -> str:
 
 
 ABOUT = {
-    "development": "The half that thresholds were tuned on.",
-    "held out": "The half that they were not tuned on.",
-    RANDOM: "Trainings drawn at random, in the state that the outcome checks find; left out are those in no clear one.",
+    "development": "The thresholds were tuned on this part.",
+    "held out": "The thresholds were not tuned on this part.",
+    RANDOM: "Trainings drawn at random. The outcome checks decide the state; trainings in no clear state are left out.",
 }
 
 
 INTRODUCTION = f"""# Battery: can the verdicts be trusted?
 
-Written by `make battery`. In the first two parts every network was built to end in one state, and has been checked to
-have ended in it, and in none that comes earlier in the order of the verdicts, by code that looks only at its weights
-and knows neither the probes nor their thresholds (`tests/battery/outcomes.py`). Those that turned out otherwise are
-left out and counted. The two parts share no data set, no depth of the deep networks and no seed. The third part is not
-built at all: it is what people get who try values at random.
+Written by `python -m benchmarks.battery`. In the first two parts every network was built to end in one state. Code
+that looks only at the weights, and uses neither the probes nor their thresholds (`benchmarks/battery/outcomes.py`), has
+checked that it did, and that it ended in none of the states that precede it in the order of the verdicts. Networks that
+ended otherwise are left out and counted. The two parts share no data set, no depth of the deep networks and no seed.
+The third part is not built: it shows what people get who try values at random.
 
-The four published rule sets were re-implemented from their papers' and manuals' thresholds (`tests/battery/rivals.py`)
-and look at {OBSERVATIONS} evenly spaced iterations of the same trainings. Their authors tuned them on mini-batch image
-models, not on small dense networks and full batches. They are credited generously: with every state that a symptom
-could mean, at any time in the training, beside whatever else they said. nnlab is credited only for its headline, the
-first of its findings, and as early as that headline, judged on what was seen so far, stays the same to the end. A dash
-stands where a rule set has no word for a state, or never used it."""
+The four published rule sets were re-implemented from the thresholds in their papers and manuals
+(`benchmarks/battery/rivals.py`). They see {OBSERVATIONS} evenly spaced iterations of the same trainings. Their authors
+tuned them on mini-batch image models, not on small dense networks and full batches. They are credited generously: for
+every state that a symptom could mean, at any time in the training, whatever else they reported. nnlab is credited only
+for its headline, its first finding, from the iteration on at which the headline, judged on what was seen so far, stays
+the same to the end. A dash means that a rule set cannot name the state, or never named it."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="make battery", description=__doc__)
-    parser.add_argument("--part", choices=PARTS, help="one part only, printed and not written")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.battery", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, help="run one part only and print its tables")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes")
-    choice = parser.parse_args(words)
-    chosen = (choice.part,) if choice.part else PARTS
-    text = page({part: collect(part, choice.jobs) for part in chosen})
+    options = parser.parse_args(words)
+    parts = (options.part,) if options.part else PARTS
+    text = page({part: collect(part, options.jobs) for part in parts})
     print(text)
-    if not choice.part:
+    if not options.part:
         PAGE.write_text(text, encoding="utf-8")
 
 

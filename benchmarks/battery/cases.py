@@ -1,7 +1,7 @@
-"""The battery's candidates: for each state of a network, trainings that should end in it by construction.
+"""The battery's candidates: trainings built to end in a given state.
 
-Two halves that share no data set, no depth of the deep ones and no seed: thresholds are tuned on "development" alone.
-Whether a candidate really ended in its state is checked in `outcomes.py`; those that did not are dropped and counted.
+The two halves share no data set, no depth of the deep networks and no seed; thresholds are tuned on "development" only.
+`outcomes.py` checks whether a candidate ended in its state; the others are dropped and counted.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunCon
 __all__ = ["ANY", "LABELS", "PARTS", "RANDOM", "Case", "cases"]
 
 ANY = "any"
-"""The label of a training that was not built to end in a state."""
+"""The label of a training that was not built to end in a particular state."""
 RANDOM = "random trainings"
 PARTS = ("development", "held out", RANDOM)
 
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 
 class Half(NamedTuple):
-    """What a half draws its cases from."""
+    """The choices from which a half builds its cases."""
 
     plane: tuple[str, ...]
     real: tuple[str, ...]
@@ -66,7 +66,7 @@ Choice = tuple[str, ModelConfig, InitConfig, TrainingConfig]
 
 
 def cases(part: str, folder: Path) -> list[Case]:
-    """Return the candidates of a part; the data files that some of them read are written to `folder`."""
+    """Return the candidates of a part, and write the data files that some of them read to `folder`."""
     files = _files(folder)
     if part == RANDOM:
         return [Case(ANY, _config(choice, seed, files)) for seed, choice in enumerate(_random(), start=5000)]
@@ -75,7 +75,7 @@ def cases(part: str, folder: Path) -> list[Case]:
     found = []
     for label, candidates in LABELS.items():
         drawn = [Case(label, _config(choice, next(seeds), files)) for choice in candidates(half)]
-        # In an order that mixes what varies, since only as many are trained as are wanted.
+        # Shuffled, since only as many are trained as are needed.
         found += [drawn[index] for index in np.random.default_rng(0).permutation(len(drawn))]
     return found
 
@@ -94,7 +94,7 @@ def _config(choice: Choice, seed: int, files: dict[str, Path]) -> RunConfig:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Write the two data sets of the development half that nnlab does not bring: a regression, and unequal classes."""
+    """Write the two data sets of the development half that are not part of nnlab: a regression and unequal classes."""
     from sklearn.datasets import make_circles, make_friedman1
 
     X, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
@@ -232,7 +232,7 @@ def _healthy(half: Half) -> Iterator[Choice]:
 
 
 def _random(number: int = 600) -> Iterator[Choice]:
-    """Draw trainings over all that can be chosen, on log scales where it is a scale."""
+    """Draw trainings over all choices, scales and learning rates on log scales."""
     rng = np.random.default_rng(2026)
     datasets = sorted({*DEVELOPMENT.plane, *HELD_OUT.plane, "breast_cancer", "diabetes", "friedman", "thinned"})
     schemes = {

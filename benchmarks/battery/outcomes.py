@@ -1,4 +1,7 @@
-"""What really became of a network, from its weights alone: written apart from the probes and their thresholds."""
+"""The true state of a trained network, from its weights alone.
+
+This code is independent of the probes and their thresholds, which it checks.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,7 +19,7 @@ from nnlab.datasets import Dataset
 
 __all__ = ["Outcome", "Weights", "state_of"]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Weights = list[tuple[Array, Array]]
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -30,7 +33,7 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class Outcome(NamedTuple):
-    """A training that is over: what was asked, the data, and the first and last weights as [(W1, b1), ...]."""
+    """A finished training: its config, its data, and its first and last weights as [(W1, b1), ...]."""
 
     config: RunConfig
     data: Dataset
@@ -38,9 +41,9 @@ class Outcome(NamedTuple):
     end: Weights
 
     def layers(self, weights: Weights, X: Array | None = None) -> list[Array]:
-        """Return the logits of every layer."""
+        """Return the logits of every layer, each (n, m)."""
         A = self.data.X if X is None else X
-        found = []
+        found: list[Array] = []
         with np.errstate(all="ignore"):
             for W, b in weights:
                 found.append(W @ A + b)
@@ -62,19 +65,19 @@ class Outcome(NamedTuple):
 
     @property
     def calm(self) -> bool:
-        """Whether the weights are finite and the cost is not ten times what it was."""
+        """True if the weights are finite and the cost is at most ten times the initial cost."""
         return self.finite and self.cost(self.end) <= 10 * self.cost(self.start)
 
     @property
     def moved(self) -> list[float]:
-        """By how much the weights of each layer have changed, as a share of what they were."""
+        """The change of each layer's weights, relative to their initial norm."""
         sizes = [float(np.linalg.norm(W)) for W, _ in self.start]
         steps = [float(np.linalg.norm(W - V)) for (W, _), (V, _) in zip(self.end, self.start, strict=True)]
         return [step / size if size else np.inf * (step > 0) for step, size in zip(steps, sizes, strict=True)]
 
     @property
     def beats_affine(self) -> bool:
-        """Whether it fits clearly better than the best affine model; near-perfect fits count where that one is too."""
+        """True if the network fits clearly better than the best affine model, or nearly perfectly where both do."""
         affine, prior = affine_and_prior_cost(self.config)
         return self.cost(self.end) < max(0.8 * affine, 0.04 * prior)
 
@@ -84,7 +87,7 @@ class Outcome(NamedTuple):
         return not self.cost(self.end) < max(affine, 0.06 * prior)
 
     def silent_shares(self, weights: Weights) -> list[float]:
-        """Return which share of each layer's units is never above 0."""
+        """Return the share of each hidden layer's units whose logits are never above 0."""
         return [float(np.mean((Z <= 0).all(axis=1))) for Z in self.layers(weights)[:-1]]
 
     @property
@@ -99,9 +102,9 @@ class Outcome(NamedTuple):
         return float(np.sum((logits - fitted) ** 2) / np.sum((logits - logits.mean(axis=0)) ** 2))
 
     def signal(self, weights: Weights) -> float:
-        """Return the error's size at layer 1 over its size at the output, by central differences of the logits.
+        """Return rms dZ of layer 1 over rms dZ of the output, by central differences of the losses.
 
-        dZ[1] comes from pushing single entries of Z[1]: a sample of them is enough for its root mean square.
+        dZ[1] comes from perturbing Z[1] one unit at a time; a sample of units is enough for its root mean square.
         """
         rng = np.random.default_rng(0)
         Z = self.layers(weights)[0]
@@ -112,8 +115,8 @@ class Outcome(NamedTuple):
             up, down = Z.copy(), Z.copy()
             up[unit] += step
             down[unit] -= step
-            pushed = (self._losses(weights, up) - self._losses(weights, down)) / (2 * step)
-            squares.append(pushed**2)
+            slope = (self._losses(weights, up) - self._losses(weights, down)) / (2 * step)
+            squares.append(slope**2)
         return float(np.sqrt(np.mean(squares)) / np.sqrt(np.mean(at_output**2)))
 
     def _losses(self, weights: Weights, Z: Array) -> Array:
@@ -134,7 +137,7 @@ class Outcome(NamedTuple):
         return np.asarray(probability - self.data.Y)
 
     def cost_after(self, iterations: int, rate: float, init: InitConfig | None = None, activation: str = "") -> float:
-        """Return the final cost of the same training with other choices."""
+        """Return the final cost of the same training with other iterations, rate, initialization or activation."""
         training = replace(self.config.training, iterations=iterations, learning_rate=rate)
         model = replace(self.config.model, activation=activation or self.config.model.activation)
         config = replace(self.config, training=training, model=model, init=init or self.config.init)
@@ -167,7 +170,7 @@ def _reference_costs(choices: tuple[tuple[str, Any], ...]) -> tuple[float, float
         return float(np.mean(residual**2)), float(Y.var())
     labels = Y.argmax(axis=0) if len(Y) > 1 else Y[0].astype(int)
     shares = np.bincount(labels) / len(labels)
-    # A weak penalty keeps separable classes finite; it costs the others less than a thousandth.
+    # A weak penalty keeps the weights of separable classes finite; it changes other costs by less than a thousandth.
     model = LogisticRegression(C=1e4, max_iter=3000).fit(X, labels)
     return float(log_loss(labels, model.predict_proba(X))), float(-np.sum(shares * np.log(shares)))
 
@@ -181,7 +184,7 @@ def _frozen(outcome: Outcome) -> bool:
 
 
 def _symmetric(outcome: Outcome) -> bool:
-    """All units of a hidden layer own the same at the end, although the weights have moved."""
+    """All units of some hidden layer have equal weights at the end, although the weights have moved."""
     if outcome.config.model.activation == "identity" or not outcome.finite:
         return False
     alike = any(
@@ -205,7 +208,7 @@ def _saturated(outcome: Outcome) -> bool:
 
 
 def _vanishing(outcome: Outcome) -> bool:
-    """Little of the error arrives at layer 1, which hardly moves; nothing is learned that better weights could."""
+    """Little of the error reaches layer 1, which hardly moves, and better initial weights would learn more."""
     if len(outcome.end) < 4 or not outcome.calm or not outcome.misses_affine:
         return False
     if not outcome.signal(outcome.end) < 0.02 or not outcome.moved[0] < 0.03:
@@ -229,7 +232,7 @@ def _linear(outcome: Outcome) -> bool:
 
 
 def _plateau(outcome: Outcome) -> bool:
-    """The cost is that of knowing nothing, or of a line, though it is none; and a longer training gets away."""
+    """The cost is that of the prior or of a line, the network is not linear, and longer training leaves the plateau."""
     final, (affine, prior) = outcome.cost(outcome.end), affine_and_prior_cost(outcome.config)
     stuck = min(abs(final / reference - 1) for reference in (prior, affine)) < 0.01
     if not outcome.calm or not stuck or outcome.nonlinearity < 0.02:
@@ -256,6 +259,6 @@ CHECKS: dict[str, Callable[[Outcome], bool]] = {
 
 
 def state_of(outcome: Outcome) -> str | None:
-    """Return the first state, in the order of the verdicts, that the training ended in; None if in no clear one."""
+    """Return the first state, in the order of the verdicts, in which the training ended; None if none is clear."""
     with np.errstate(all="ignore"):
         return next((state for state, holds in CHECKS.items() if holds(outcome)), None)

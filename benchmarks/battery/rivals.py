@@ -1,8 +1,8 @@
-"""Four published rule sets, re-implemented from their thresholds, on the same trainings.
+"""Four published rule sets, re-implemented from their thresholds.
 
-A rule set looks at `Observation`s at a hundred evenly spaced iterations and says which symptoms it sees and when first.
-Each symptom is credited with every state of ours that it could mean (`MEANS`). Their authors tuned them on mini-batch
-image models, so the comparison is about small dense networks and full batches, not about theirs.
+A rule set reads `Observation`s at a hundred evenly spaced iterations and returns the symptoms that it sees, each with
+the iteration at which it appeared first. `RIVALS` credits each symptom with every state of ours that it could mean.
+The authors tuned their rules on mini-batch image models; here they judge small dense networks and full batches.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Observation:
-    """What the rule sets ask of one network at one iteration; lists run over layers, arrays over units."""
+    """What the rule sets need to know about one network at one iteration; lists have one value per layer."""
 
     iteration: int
     cost: float
@@ -47,7 +47,7 @@ class Observation:
 
 
 def observe(seen: Snapshot) -> Observation:
-    """Return what the rule sets want to know of a stack of one network."""
+    """Return the observation of a stack of one network."""
     with np.errstate(all="ignore"):
         dW = [gradient[0] for gradient in seen.gradient.W]
         W = [weights[0] for weights in seen.parameters.W]
@@ -107,7 +107,7 @@ def _saturation_index(A: Array, name: str) -> Array:
 
 
 Alarms = dict[str, int]
-"""Symptom -> iteration at which it was first seen."""
+"""Symptom -> iteration at which it appeared first."""
 
 
 def _alarms(seen: Sequence[Observation], symptoms: Callable[[int], Sequence[str]]) -> Alarms:
@@ -295,4 +295,4 @@ RIVALS: dict[str, tuple[Callable[[Sequence[Observation]], Alarms], dict[str, tup
         },
     ),
 }
-"""Rule set -> its function, and which of our states each of its symptoms could mean."""
+"""Rule set -> its function, and the states that each of its symptoms could mean."""

@@ -1,13 +1,11 @@
-"""Train the battery, check every outcome, judge it with our rules and with four published rule sets (`make battery`).
-
-Writes recall, precision, false alarms on healthy networks and the iteration of detection to docs/battery.md.
-"""
+"""Train the battery, check the outcome of every case, and judge it with nnlab's and four published rule sets."""
 
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -23,21 +21,24 @@ from nnlab.record.run import Run
 from nnlab.study.plan import prepare
 from nnlab.study.run_stack import run_stack, snapshots
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "battery.md"
 OURS = "nnlab"
 OBSERVATIONS = 100
-WANTED = 40
+CASES = 40
 """Cases of a state in each half; candidates beyond them are not tried."""
-WANTED_HEALTHY = 120
-WANTED_ANY = 400
+HEALTHY_CASES = 120
+RANDOM_CASES = 400
 
 
 @dataclass(frozen=True)
 class Result:
-    """One training, the state that it ended in, and what each rule set said of it.
+    """One training, the state in which it ended, and what each judge reported.
 
-    `named` are the states that a rule set named and `first` the iteration at which it named the right
-    one; `alarmed` says whether it raised any alarm.
+    Attributes
+    ----------
+    headline : nnlab's first finding
+    named : the states that a judge named
+    first : the iteration at which a judge named the true state
+    alarmed : True if a judge raised any alarm
     """
 
     case: Case
@@ -49,7 +50,7 @@ class Result:
 
 
 def examine(case: Case) -> Result | None:
-    """Train one candidate and ask everybody; None if it ended in no clear state, or not in the one of its label."""
+    """Train and judge one candidate; return None if it ended in no clear state or in another than its label."""
     (job,) = prepare([case.config])
     iterations = job.config.training.iterations
     evenly = sorted({round(t) for t in np.linspace(0, iterations, OBSERVATIONS + 1)})
@@ -81,29 +82,30 @@ def _layers(parameters: Parameters) -> Weights:
 
 
 def _named_for_good(run: Run, state: str) -> int | None:
-    """Return the iteration from which on the headline, judged on what was seen so far, stays the state."""
+    """Return the iteration from which on the headline, judged on what was seen so far, is always the state."""
     model = run.config.model
     checkpoints = sorted(run.history["iteration"].unique())
-    curves = {key: group["value"].to_numpy() for key, group in run.history.groupby(["quantity", "layer"])}
+    groups = run.history.groupby(["quantity", "layer"])
+    curves = {cast("tuple[str, int]", key): group["value"].to_numpy() for key, group in groups}
     since = None
     for count in range(len(checkpoints), 0, -1):
-        known = {key: curve[:count] for key, curve in curves.items()}
-        verdict = judge(checkpoints[:count], known, hidden_sizes(model), model.activation, run.references)
+        seen = {key: curve[:count] for key, curve in curves.items()}
+        verdict = judge(checkpoints[:count], seen, hidden_sizes(model), model.activation, run.references)
         if verdict.name != state:
             break
         since = int(checkpoints[count - 1])
     return since
 
 
-def collect(half: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:
-    """Return the results of a half, and how many candidates of each state turned out otherwise."""
+def collect(part: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:
+    """Return the results of a part, and the number of dropped candidates of each label."""
     kept: list[Result] = []
     dropped: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, Parallel(n_jobs=n_jobs, batch_size=1) as workers:
-        for label, candidates in groupby(cases(half, Path(folder)), key=lambda case: case.label):
-            wanted = {"healthy": WANTED_HEALTHY, ANY: WANTED_ANY}.get(label, WANTED)
+        for label, candidates in groupby(cases(part, Path(folder)), key=lambda case: case.label):
+            needed = {"healthy": HEALTHY_CASES, ANY: RANDOM_CASES}.get(label, CASES)
             good: list[Result] = []
-            while len(good) < wanted and (batch := list(islice(candidates, wanted - len(good)))):
+            while len(good) < needed and (batch := list(islice(candidates, needed - len(good)))):
                 results = workers(delayed(examine)(case) for case in batch)
                 good += [result for result in results if result is not None]
                 dropped[label] += results.count(None)

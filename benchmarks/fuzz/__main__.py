@@ -1,8 +1,8 @@
-"""Give the readers of configs and data files thousands of each, wrong in every way we can think of (`make fuzz`).
+"""Try thousands of wrong configs, command lines and data files (`python -m benchmarks.fuzz`).
 
-Each case must run and leave a whole run, or be refused with one clear error that names the key and leave nothing.
-Anything else is a failure: another exception, a warning, a crash, a case that hangs. A case follows from the seed and
-its number alone; `--only file:77` tries a single one in the open.
+Each case must either run and leave a valid run folder, or be rejected with one clear error that names the key, and
+leave nothing. Anything else is a failure: another exception, a warning, a crash, a hang. A case is determined by the
+seed, its kind and its number; `--only file:77` tries a single case in this process.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .cases import Case, prepare
-from .workers import Result, results
+from benchmarks.fuzz.cases import Case, prepare
+from benchmarks.fuzz.workers import Result, results
 
 WORDS = 20
-"""One config in so many is typed as words of the command line: Hydra takes a fifth of a second to read them."""
+"""One config in WORDS is given as a command line: Hydra takes a fifth of a second to compose it."""
 SHOWN = 40
-"""As many kinds of refusals, and cases that fail alike, are listed."""
+"""The number of kinds of rejections, and of cases that fail alike, that are listed."""
 
 
 def campaign(seed: int, configs: int, files: int) -> Iterator[Case]:
-    """Yield configs and files in turn, as long as there are both."""
+    """Yield configs and files in turn, then the rest of the longer kind."""
     for number in range(max(configs, files)):
         if number < configs:
             yield Case(seed, "words" if number % WORDS == 0 else "config", number)
@@ -34,8 +34,8 @@ def campaign(seed: int, configs: int, files: int) -> Iterator[Case]:
             yield Case(seed, "file", number)
 
 
-def kind_of_refusal(message: str) -> str:
-    """Return a message without what came: `model.depth must be an integer from N to N`."""
+def kind_of_rejection(message: str) -> str:
+    """Return a message without the values in it: `model.depth must be an integer from N to N`."""
     lines = [line for line in message.splitlines() if not line.startswith("Error executing job")]
     legal = (lines or [message])[0].split(", got ")[0]
     unquoted = re.sub(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(, )?""", "...", legal)
@@ -43,47 +43,46 @@ def kind_of_refusal(message: str) -> str:
 
 
 def report(found: Sequence[Result], seconds: float) -> None:
-    """Print the figures, and each kind of failure with a case that repeats it."""
+    """Print the counts, and each kind of failure with a command that repeats it."""
     for name, kinds in {"configs": ("config", "words"), "files": ("file",)}.items():
         some = [result for result in found if result.case.kind in kinds]
         counts = Counter(result.status for result in some)
-        print(f"\n{len(some)} {name}: {counts['ran']} ran, {counts['refused']} refused, {counts['failed']} failed")
-        refusals = Counter(kind_of_refusal(result.message) for result in some if result.status == "refused")
-        for kind, count in refusals.most_common(SHOWN):
+        print(f"\n{len(some)} {name}: {counts['ran']} ran, {counts['rejected']} rejected, {counts['failed']} failed")
+        rejections = Counter(kind_of_rejection(result.message) for result in some if result.status == "rejected")
+        for kind, count in rejections.most_common(SHOWN):
             print(f"  {count:6d} {kind}")
-        others = sum(refusals.values()) - sum(count for _, count in refusals.most_common(SHOWN))
-        print(f"  {others:6d} of {max(0, len(refusals) - SHOWN)} other kinds")
+        others = rejections.total() - sum(count for _, count in rejections.most_common(SHOWN))
+        print(f"  {others:6d} of {max(0, len(rejections) - SHOWN)} other kinds")
     slowest = max(found, key=lambda result: result.seconds)
     print(f"\nslowest: {slowest.case}, {slowest.status} after {slowest.seconds:.1f} s; all in {seconds:.0f} s")
+    _report_failures([result for result in found if result.status == "failed"])
+
+
+def _report_failures(failed: Sequence[Result]) -> None:
     alike: dict[str, list[Result]] = {}
-    for result in found:
-        if result.status == "failed":
-            # Where it was raised tells one cause from another better than what it said.
-            places = re.findall(r"  File .*", result.message)
-            alike.setdefault(places[-1] if places else result.message, []).append(result)
+    for result in failed:
+        # The place that raised separates causes better than the message.
+        places = re.findall(r"  File .*", result.message)
+        alike.setdefault(places[-1] if places else result.message, []).append(result)
     for failures in alike.values():
         first = min(failures, key=lambda result: len(result.shown))
         print(f"\nFAILED {len(failures)} times: {' '.join(str(result.case) for result in failures[:SHOWN])}")
         print(f"{first.case} is {first.shown}\n{first.message}")
-        print(f'to repeat: make fuzz ARGS="--seed {first.case.seed} --only {first.case}"')
+        print(f"to repeat: python -m benchmarks.fuzz --seed {first.case.seed} --only {first.case}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
     parser.add_argument("--configs", type=int, default=10_000)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", metavar="KIND:NUMBER", help="try a single case, in this process")
     options = parser.parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # half of a surrogate pair is shown too
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # cases print unpaired surrogates
     with tempfile.TemporaryDirectory() as name:
         if options.only:
-            kind, _, number = options.only.partition(":")
-            warnings.simplefilter("error")
-            shown, run = prepare(Case(options.seed, kind, int(number)), Path(name))
-            print(shown, flush=True)
-            print(run())
+            _try_one(options.seed, options.only, Path(name))
             return
         started = time.monotonic()
         found: list[Result] = []
@@ -95,6 +94,14 @@ def main() -> None:
                 print(f"{len(found)} cases, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
     report(found, time.monotonic() - started)
     sys.exit(any(result.status == "failed" for result in found))
+
+
+def _try_one(seed: int, only: str, folder: Path) -> None:
+    kind, _, number = only.partition(":")
+    warnings.simplefilter("error")
+    shown, run = prepare(Case(seed, kind, int(number)), folder)
+    print(shown, flush=True)
+    print(run())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which case is which: everything about it follows from a seed, a kind and a number."""
+"""Cases: each is determined by a seed, a kind and a number."""
 
 import random
 import shlex
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .configs import TABLE, config_case
-from .files import file_case
-from .trial import Outcome, try_config, try_file, try_words
-from .words import words_case
+from benchmarks.fuzz.configs import TABLE, config_case
+from benchmarks.fuzz.files import file_case
+from benchmarks.fuzz.trial import Outcome, try_config, try_file, try_words
+from benchmarks.fuzz.words import words_case
 
 __all__ = ["KINDS", "Case", "prepare"]
 
 
 class Case(NamedTuple):
-    """Which case: of which campaign, what kind, which number."""
+    """One case: the seed of its campaign, its kind and its number."""
 
     seed: int
     kind: str
@@ -46,13 +46,14 @@ KINDS = {"config": _config, "words": _words, "file": _file}
 
 
 def prepare(case: Case, folder: Path) -> tuple[str, Callable[[], Outcome]]:
-    """Return what a case is, as text, and how to try it in an empty folder."""
+    """Return a case as text, and a function that tries it in the given empty folder."""
     (folder / "out").mkdir()
-    return KINDS[case.kind](random.Random(f"{case.seed} {case.kind} {case.number}"), folder)
+    chance = random.Random(f"{case.seed} {case.kind} {case.number}")  # noqa: S311
+    return KINDS[case.kind](chance, folder)
 
 
 def _shown(value: Any) -> str:
-    """Return a value as text, whatever it is: some of these have no repr."""
+    """Return any value as text; some values have no repr."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_shown(key)}: {_shown(inner)}" for key, inner in value.items()) + "}"
     try:

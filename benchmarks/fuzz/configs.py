@@ -1,7 +1,6 @@
-"""Configs as people and programs get them wrong, as the dictionaries that they arrive in.
+"""Wrong configs, as dictionaries.
 
-What is legal is small by construction, so that a legal case trains in milliseconds: whatever is drawn for a key that
-costs time is either tiny or beyond what is allowed.
+Legal cases train in milliseconds: values of keys that cost time are either tiny or beyond the legal range.
 """
 
 import datetime
@@ -20,12 +19,12 @@ from nnlab.config import RunConfig, flatten
 __all__ = ["KEPT", "KEYS", "TABLE", "TEXTS", "config_case", "legal"]
 
 TABLE = "a,b,label\n" + "".join(f"{row % 7},{row * row % 11},{'uv'[row % 2]}\n" for row in range(24))
-"""The data file that legal configs may name: `table.csv` in the folder of the case."""
+"""A data file for legal configs: `table.csv` in the folder of the case."""
 
 KEYS = tuple(flatten(RunConfig()))
 PARTS = ("data", "model", "init", "training", "diagnostics", "tracking", "launcher")
 KEPT = ("results_dir", "training.iterations")
-"""Never left out: without them a case would write into the user's own results, or take long."""
+"""Never left out: without them a case would write into the user's results or take long."""
 READ = ("breast_cancer", "diabetes", "file")
 
 # fmt: off
@@ -66,7 +65,7 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "launcher.n_jobs": (0, 100_000, 100_001),
     "launcher.backend": ("dask", "threads"),
 }
-"""Values at the edge of what is legal, or that only look wrong."""
+"""Values at the edge of the legal range, and legal values that look wrong."""
 # fmt: on
 
 
@@ -78,7 +77,7 @@ def _deep(depth: int) -> list[Any]:
 
 
 def _containers() -> list[Any]:
-    """Made anew each time: they can be changed, and one holds itself, as an alias in YAML can."""
+    """Return new containers, since they are mutable; one contains itself, as an alias in YAML can."""
     endless: list[Any] = [4]
     endless.append(endless)
     return [
@@ -99,7 +98,7 @@ def _containers() -> list[Any]:
 
 
 def garbage(chance: random.Random) -> Any:
-    """Return any value whatsoever."""
+    """Return a value of any type."""
     pool: Sequence[Any] = chance.choice((TEXTS, NUMBERS, NUMPY, (None, True, False), _containers()))
     return chance.choice(pool)
 
@@ -153,13 +152,13 @@ def legal(chance: random.Random, folder: Path) -> dict[str, Any]:
 
 
 def _as_numpy(chance: random.Random, value: Any) -> Any:
-    """Return a value, sometimes as the scalar that iterating over an array gives."""
+    """Return a value, sometimes as the NumPy scalar that iterating over an array yields."""
     kinds: dict[type, Callable[[Any], Any]] = {int: np.int64, float: np.float64, str: np.str_, bool: np.bool_}
     return kinds[type(value)](value) if type(value) in kinds and chance.random() < 0.1 else value
 
 
 def config_case(chance: random.Random, folder: Path) -> tuple[dict[Any, Any], list[str]]:
-    """Return a dictionary for `from_dict`, and names of which a refusal must say one."""
+    """Return a dictionary for `from_dict`, and names of which a rejection must mention one."""
     flat, suspects = legal(chance, folder), []
     for _ in range(chance.choice((0, 0, 1, 1, 1, 2, 3))):
         key = chance.choice(KEYS)
@@ -169,7 +168,7 @@ def config_case(chance: random.Random, folder: Path) -> tuple[dict[Any, Any], li
         else:
             flat[key] = _wrong_value(chance, key, flat, folder)
     if isinstance(flat.get("launcher.backend"), str) and isinstance(flat.get("launcher.address"), str):
-        flat["launcher.address"] = None  # else a scheduler would be waited for
+        flat["launcher.address"] = None  # or the case would wait for a scheduler
     nested: dict[Any, Any] = {}
     for key, value in flat.items():
         part, _, leaf = key.rpartition(".")
@@ -193,7 +192,7 @@ def _wrong_value(chance: random.Random, key: str, flat: dict[str, Any], folder: 
 
 
 def _results_dir(chance: random.Random, folder: Path) -> Any:
-    """Return a results folder below the folder of the case, or one that cannot be."""
+    """Return a results folder below the folder of the case, or an impossible one."""
     names = (
         " ",
         "a b",
@@ -226,7 +225,7 @@ def _results_dir(chance: random.Random, folder: Path) -> Any:
 
 
 def _spoil(chance: random.Random, nested: dict[Any, Any]) -> str:
-    """Change what stands around the values: a part that is none, or a key that there is not. Return its name."""
+    """Replace a section by garbage, or add an unknown key. Return a name that the rejection must mention."""
     part = chance.choice(PARTS)
     if chance.random() < 0.4:
         nested[part] = garbage(chance)

@@ -1,4 +1,4 @@
-"""Data files as people and programs get them wrong: tables that are odd or wrong by design, and damaged bytes."""
+"""Wrong data files: odd tables, wrong tables, and damaged bytes."""
 
 import datetime
 import gzip
@@ -13,7 +13,7 @@ __all__ = ["DataFile", "file_case"]
 
 
 class DataFile(NamedTuple):
-    """A file, its name, the column that is asked for, and how it is to be learned."""
+    """A data file with the config values that read it."""
 
     name: str
     content: bytes
@@ -24,7 +24,7 @@ class DataFile(NamedTuple):
     activation: str
 
     def values(self, path: Path, results: Path) -> dict[str, Any]:
-        """Return the config that trains on it, for `from_dict`."""
+        """Return the config that trains on the file, for `from_dict`."""
         return {
             "results_dir": str(results),
             "data": {
@@ -42,7 +42,7 @@ class DataFile(NamedTuple):
 
 
 def file_case(chance: random.Random) -> DataFile:
-    """Return a data file; about half of them can be used."""
+    """Return a data file; about half of them are legal."""
     make, suffixes = chance.choice(((_csv, (".csv", ".csv", ".CSV", ".csv.gz")), (_parquet, (".parquet", ".pq"))))
     content, suffix = make(chance), chance.choice(suffixes)
     damage = chance.random()
@@ -165,7 +165,7 @@ def _cell(cell: str, always: bool) -> str:
 
 
 def _misshape(chance: random.Random, rows: list[list[str]]) -> None:
-    """Give a table another shape than that of names over full rows."""
+    """Break the shape of a table: one header over rows of equal length."""
     row, column = chance.choice(rows), chance.randrange(len(rows[0]))
     way = chance.randrange(9)
     if way == 0:
@@ -197,7 +197,7 @@ def _misshape(chance: random.Random, rows: list[list[str]]) -> None:
 
 
 def _array(chance: random.Random, n: int) -> Any:
-    """Return an Arrow array of any type, most of them of numbers."""
+    """Return an Arrow array of any type, mostly numbers."""
     import pyarrow as pa
 
     numbers = [chance.gauss(0, 1) * 10.0 ** chance.choice((0, 0, 0, 0, 30, 90, -300)) for _ in range(n)]
@@ -237,7 +237,7 @@ def _array(chance: random.Random, n: int) -> Any:
 
 
 def _from_pandas(chance: random.Random, n: int) -> Any:
-    """Return an Arrow table with pandas' own notes in it: an index, categories, types that only pandas has."""
+    """Return an Arrow table with pandas metadata: an index, categories, types that only pandas has."""
     import pandas as pd
     import pyarrow as pa
 
@@ -294,12 +294,12 @@ def _parquet(chance: random.Random) -> bytes:
 
 
 def _damaged(chance: random.Random, content: bytes) -> bytes:
-    """Flip bits, cut, splice, insert or drop: a bad disk, a broken download, two writers at once."""
+    """Flip, set, delete, copy, cut or insert bytes, as bad disks, broken downloads and concurrent writers do."""
     damaged = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
         if not damaged:
             break
-        # The metadata of Parquet and gzip stand at the end, and are what a reader believes first.
+        # Half of the damage hits the end, where Parquet and gzip keep their metadata.
         first = 0 if chance.random() < 0.5 else max(0, len(damaged) - 600)
         start = chance.randrange(first, len(damaged))
         length = chance.choice((1, 2, 4, 8, 64, 1_000))
@@ -323,7 +323,7 @@ def _damaged(chance: random.Random, content: bytes) -> bytes:
 def _compressed(chance: random.Random, content: bytes) -> bytes:
     way = chance.random()
     if way < 0.05:
-        return content  # by its name alone
+        return content  # compressed by name only
     compressed = gzip.compress(content, mtime=0)
     if way < 0.1:
         half = len(content) // 2

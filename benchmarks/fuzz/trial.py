@@ -1,4 +1,4 @@
-"""One case tried: it runs, and the run on disk is whole; or it is refused, clearly, and nothing is left."""
+"""Try one case: it runs and leaves a valid run folder, or it is rejected with a clear message and leaves nothing."""
 
 import contextlib
 import csv
@@ -7,42 +7,44 @@ import io
 import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.fuzz.files import DataFile
 from nnlab.config import ConfigError, from_dict
 from nnlab.record.run import Run
 from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
-from nnlab.study.execute import Study
+from nnlab.study.execute import execute
+from nnlab.study.plan import make_plan
+from nnlab.study.workers import Failure
 from nnlab.tables import Table, read_table
-
-from .files import DataFile
 
 __all__ = ["SECONDS", "Outcome", "TooLong", "try_config", "try_file", "try_words"]
 
 SECONDS = 20
-"""After which a case counts as one that hangs. The slowest that may run take two or three."""
+"""A case that takes longer hangs. The slowest legal cases take two or three seconds."""
 LINES, CHARACTERS = 25, 2_000
-"""What a person still reads: Hydra lists all presets of a group, a path may have a thousand characters."""
+"""The longest readable message: Hydra lists all presets of a group, a path may have a thousand characters."""
 
 
 class Outcome(NamedTuple):
-    """How a case ended: whether it ran, and the message if it did not."""
+    """How a case ended: True if it ran, otherwise the message of its rejection."""
 
     ran: bool
     message: str = ""
 
 
 class TooLong(BaseException):
-    """A case took longer than it may. No Exception: readers turn those into something else."""
+    """A case exceeded its time limit. Not an Exception: readers convert those into other errors."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TooLong in what takes longer."""
+    """Raise TooLong in a block that takes longer."""
 
     def stop(*_: object) -> None:
         raise TooLong(f"more than {seconds} s")
@@ -57,49 +59,50 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def try_config(values: Mapping[str, Any], suspects: Collection[str], folder: Path) -> Outcome:
-    """Train what a dictionary says, with its results below folder / "out".
+    """Train the config of a dictionary, with its results below folder / "out".
 
-    A refusal must name one of `suspects`. Raises AssertionError, or what nnlab raised, if the case went wrong.
+    A rejection must mention one of `suspects`. Raises AssertionError, or the error of nnlab, if the case failed.
     """
+    results: list[Run | Failure] = []
     try:
         with time_limit(SECONDS):
-            study = Study.plan([from_dict(values)], n_jobs=1)
-            study.tracking = False  # the store's address has been checked; a database takes seconds to make
-            made = list(study.execute())
+            # The tracking URI has been checked by now; creating a database takes seconds.
+            plan = replace(make_plan([from_dict(values)], n_jobs=1), tracking=False)
+            execute(plan, results.append)
     except ConfigError as error:
-        _check_refusal(error, suspects)
+        _check_rejection(error, suspects)
         _check_nothing_left(folder)
         return Outcome(False, str(error))
-    for result in made:
-        assert isinstance(result, Run), f"a run that raised: {getattr(result, 'text', result)}"
-    _check_runs(study.store, len(made))
-    assert study.store.read(study.jobs[0].fingerprint).config == study.jobs[0].config
+    for result in results:
+        assert isinstance(result, Run), f"the run raised: {result.text}"
+    _check_runs(plan.folders, len(results))
+    assert plan.folders.read(plan.jobs[0].fingerprint).config == plan.jobs[0].config
     return Outcome(True)
 
 
 def try_words(words: Sequence[str], suspects: Collection[str], folder: Path) -> Outcome:
-    """Type words after experiments/train.py; they say that the results lie below folder / "out"."""
+    """Run nnlab's command line with words that put the results below folder / "out"."""
     here = folder / "here"
     here.mkdir()
     with time_limit(SECONDS):
-        status, output, error = _type(words, here)
-    said = output + error
-    assert not any(here.iterdir()), f"made {[path.name for path in here.iterdir()]} in the working folder"
-    assert "Traceback" not in said, said
+        status, output, error = _run_command(words, here)
+    printed = output + error
+    assert not any(here.iterdir()), f"wrote {[path.name for path in here.iterdir()]} into the working folder"
+    assert "Traceback" not in printed, printed
     if status:
         assert len(error.splitlines()) <= LINES, f"{len(error.splitlines())} lines:\n{error[:CHARACTERS]}"
         assert not suspects or any(suspect in error for suspect in suspects), f"names none of {suspects}: {error}"
         _check_nothing_left(folder)
         return Outcome(False, error)
     experiments = list((folder / "out").glob("*/runs/*"))
-    assert experiments, f"ended with status 0 and made no run: {said}"
+    assert experiments, f"exited with status 0 without a run: {printed}"
     for experiment in experiments:
         _check_runs(RunFolders(Results(experiment.parents[1]), experiment.name), at_least=1)
     return Outcome(True)
 
 
 def try_file(file: DataFile, folder: Path) -> Outcome:
-    """Train on a data file, once what was read from it is what a plain reading of the same text gives."""
+    """Train on a data file, and compare the table that was read with a plain reading of the same text."""
     path = folder / file.name
     path.write_bytes(file.content)
     outcome = try_config(
@@ -112,27 +115,24 @@ def try_file(file: DataFile, folder: Path) -> Outcome:
     return outcome
 
 
-def _type(words: Sequence[str], here: Path) -> tuple[int, str, str]:
-    """Run the command line in this process, in the folder `here`; return exit status, output and errors."""
+def _run_command(words: Sequence[str], here: Path) -> tuple[int, str, str]:
+    """Run the command line in this process, in the folder `here`; return its exit status, output and errors."""
     from hydra.core.global_hydra import GlobalHydra
 
-    from nnlab.cli import main as script
+    from nnlab.cli.main import main
 
     GlobalHydra.instance().clear()
-    # As in a terminal: what cannot be encoded raises on one and is escaped on the other.
+    # As in a terminal: text that cannot be encoded raises on stdout and is escaped on stderr.
     output = io.TextIOWrapper(io.BytesIO(), "utf-8", "strict")
     error = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
-    status, argv = 0, sys.argv
+    status = 0
     with contextlib.chdir(here), contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
         try:
-            sys.argv = ["train.py", *words]
-            script.main()
+            main(list(words))
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 1
             if isinstance(stop.code, str):
                 print(stop.code, file=sys.stderr)  # as the interpreter would
-        finally:
-            sys.argv = argv
     texts = []
     for stream in (output, error):
         stream.seek(0)
@@ -145,8 +145,8 @@ def _check_nothing_left(folder: Path) -> None:
     assert not left, f"left {left}"
 
 
-def _check_refusal(error: ConfigError, suspects: Collection[str]) -> None:
-    # Else the terminal would show the traceback of what came before as well.
+def _check_rejection(error: ConfigError, suspects: Collection[str]) -> None:
+    # Otherwise the terminal would show the traceback of the earlier error as well.
     assert error.__suppress_context__ or error.__context__ is None, f"shown with {error.__context__!r}"
     message = str(error)
     lines = message.splitlines()
@@ -157,14 +157,14 @@ def _check_refusal(error: ConfigError, suspects: Collection[str]) -> None:
     assert any(suspect in message for suspect in suspects), f"names none of {suspects}: {message}"
 
 
-def _check_runs(store: RunFolders, at_least: int) -> None:
-    problems = [f"{folder.name}: {problem}" for folder, problem in store.problems()]
+def _check_runs(folders: RunFolders, at_least: int) -> None:
+    problems = [f"{folder.name}: {problem}" for folder, problem in folders.verify()]
     assert not problems, problems
-    assert len(store.fingerprints()) >= at_least > 0
+    assert len(folders.fingerprints()) >= at_least > 0
 
 
 def _check_table(table: Table, file: DataFile) -> None:
-    """Compare what pandas made of a CSV file with what Python's own csv module and float() make of it."""
+    """Compare a table read by nnlab with what Python's csv module and float() read from the same CSV file."""
     content = gzip.decompress(file.content) if file.name.lower().endswith(".gz") else file.content
     rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
     header, body = rows[0], rows[1:]

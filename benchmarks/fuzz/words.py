@@ -1,10 +1,10 @@
-"""Configs as people type them wrong: words of the command line, in reach of Hydra's grammar and of a shell's."""
+"""Wrong command lines: words that touch Hydra's grammar or a shell's."""
 
 import random
 import re
 from pathlib import Path
 
-from .configs import KEPT, KEYS, TEXTS, legal
+from benchmarks.fuzz.configs import KEPT, KEYS, TEXTS, legal
 
 __all__ = ["words_case"]
 
@@ -40,7 +40,7 @@ JUNK = (
 
 
 def words_case(chance: random.Random, folder: Path) -> tuple[list[str], list[str]]:
-    """Return words for experiments/train.py, and names of which a refusal must say one."""
+    """Return the words after `nnlab`, and names of which a rejection must mention one."""
     results = chance.choice(("x", "x", "x", "a b", "é💥", "$(touch x)", "it's", "x" * 256, "\udcff"))
     words = [
         f"results_dir={_quoted(f'{folder}/out/{results}')}",
@@ -57,15 +57,13 @@ def words_case(chance: random.Random, folder: Path) -> tuple[list[str], list[str
         word = _word(chance, folder)
         words.append(word)
         suspects += re.findall(r"\w+|\S", word) or [word]
-    if chance.random() < 0.2:
-        words.append("-m")
-    return words, suspects
+    return ["sweep" if chance.random() < 0.2 else "run", *words], suspects
 
 
 def _word(chance: random.Random, folder: Path) -> str:
     if chance.random() < 0.25:
         return chance.choice((*JUNK, *SHELL, *INTERPOLATIONS))
-    # With tracking it would make a database, which takes seconds; with a scheduler's address it would wait for one.
+    # With tracking a case would create a database, which takes seconds; with an address it would wait for a scheduler.
     key = chance.choice([key for key in KEYS if key not in (*KEPT, "tracking.enabled", "launcher.address")])
     if chance.random() < 0.4 and key != "launcher.n_jobs":
         value = legal(chance, folder).get(key)

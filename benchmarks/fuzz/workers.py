@@ -1,4 +1,4 @@
-"""Processes that try cases: one that hangs or crashes is a result as well."""
+"""Worker processes that try cases. A case that hangs or crashes its process is a result, too."""
 
 import contextlib
 import multiprocessing
@@ -12,18 +12,18 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from .cases import Case, prepare
-from .trial import TooLong
+from benchmarks.fuzz.cases import Case, prepare
+from benchmarks.fuzz.trial import TooLong
 
 __all__ = ["Result", "results"]
 
 PATIENCE = 60
-"""Seconds after which a process is killed that does not notice its time limit, as none does in the midst of C."""
+"""Seconds after which a process is killed. Python's own time limit cannot interrupt C code."""
 CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Result(NamedTuple):
-    """How a case ended: ran, refused or failed; with which message or traceback; what it was, if it failed."""
+    """How a case ended: ran, rejected or failed; its message or traceback; and the case as text if it failed."""
 
     case: Case
     status: str
@@ -42,12 +42,12 @@ def attempt(case: Case, root: Path) -> Result:
             outcome = run()
         except (Exception, TooLong):
             return Result(case, "failed", traceback.format_exc(limit=-6), time.perf_counter() - started, shown)
-    return Result(case, "ran" if outcome.ran else "refused", outcome.message, time.perf_counter() - started)
+    return Result(case, "ran" if outcome.ran else "rejected", outcome.message, time.perf_counter() - started)
 
 
 def serve(pipe: Connection, root: Path) -> None:
-    """Try the cases that come through a pipe, until there are no more."""
-    warnings.simplefilter("error")  # as in the tests: a user should see none
+    """Try the cases that arrive through a pipe until it is closed."""
+    warnings.simplefilter("error")  # as in the tests: users should see no warnings
     os.environ["HOME"] = str(root)
     with contextlib.suppress(EOFError):
         while True:
@@ -55,7 +55,7 @@ def serve(pipe: Connection, root: Path) -> None:
 
 
 class Worker:
-    """A process that tries one case after the other, and another in its place if it is lost."""
+    """A process that tries one case after another; it is replaced if it hangs or crashes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,7 +72,7 @@ class Worker:
         self.pipe.send(case)
 
     def result(self) -> Result | None:
-        """Return how its case ended, None if it is still at it."""
+        """Return how the current case ended, or None while it runs."""
         seconds = time.monotonic() - self.since
         if not self.pipe.poll() and seconds < PATIENCE:
             return None
@@ -86,17 +86,19 @@ class Worker:
             message = f"the process crashed with exit status {self.process.exitcode}"
         self.stop()
         self._start()
-        return Result(self.case, "failed", message, seconds, "shown by --only, which crashes or hangs as well")
+        return Result(
+            self.case, "failed", message, seconds, "not shown: --only shows the case before it crashes or hangs"
+        )
 
     def stop(self, patience: float = 0) -> None:
-        self.pipe.close()  # at which an idle one ends by itself
+        self.pipe.close()  # an idle worker exits when its pipe is closed
         self.process.join(patience)
         self.process.kill()
         self.process.join()
 
 
 def results(cases: Iterator[Case], n_jobs: int, root: Path) -> Iterator[Result]:
-    """Try all cases; yield how they ended as they do."""
+    """Try all cases and yield their results in the order in which they end."""
     idle, busy = [Worker(root) for _ in range(n_jobs)], []
     try:
         while True:

@@ -26,10 +26,15 @@ ABOVE = (10, 2)
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
     """Return how many networks have a dead layer, before and after training, and what the leak gains."""
-    known = _dead_layers(runs)
-    relu = known[known["model.activation"] == "relu"]
-    depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     four = runs[runs["model.hidden_size"] == WIDTH]
+    return [*_dead(runs), *_verdicts(four), *_gains(four)]
+
+
+def _dead(runs: pd.DataFrame) -> list[Finding]:
+    """Return the shares of relu networks with a dead layer beside their bounds, and the counts."""
+    marked = _dead_layers(runs)
+    relu = marked[marked["model.activation"] == "relu"]
+    depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     deep = [(depth, WIDTH) for depth in depths if depth >= 10]
     found = [
         share(
@@ -43,37 +48,42 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     drawn = share(f"the same, {depth} layers of {size}, drawn more often", dead_at_birth(depth, size, DRAWS), "draws")
     found.append(drawn._replace(expected=born_dead([size] * depth), bound=True))
     settings = relu.groupby(["model.depth", "model.hidden_size"]).ngroups
-    seeds = relu["seed"].nunique()
-    found += [
-        count_of(
-            f"relu networks with a dead layer at the {when}",
-            relu[f"dead at {when}"],
-            f"{settings} settings x {seeds} seeds",
-        )
+    of = f"{settings} settings x {relu['seed'].nunique()} seeds"
+    return found + [
+        count_of(f"relu networks with a dead layer at the {when}", relu[f"dead at {when}"], of)
         for when in ("start", "end")
     ]
+
+
+def _verdicts(runs: pd.DataFrame) -> list[Finding]:
+    """Return the shares of the verdicts in deep networks, with and without the leak."""
+    found = []
     for depth, activation in product((10, 20), ("relu", "leaky_relu")):
-        verdicts = four[(four["model.depth"] == depth) & (four["model.activation"] == activation)]["verdict"]
+        verdicts = runs[(runs["model.depth"] == depth) & (runs["model.activation"] == activation)]["verdict"]
         found += [
             share(f"verdict {name}: {activation}, {depth} layers of {WIDTH}", verdicts == name)
             for name in (("dead", "healthy") if activation == "relu" else ("vanishing", "plateau", "healthy"))
         ]
-    for depth in (5, 10, 20):
-        found.append(
-            difference(
-                f"mean accuracy/test, leaky relu minus relu, {depth} layers of {WIDTH}",
-                four[four["model.depth"] == depth],
-                "accuracy/test",
-                {"model.activation": "leaky_relu"},
-                {"model.activation": "relu"},
-                "mean",
-            )
-        )
     return found
 
 
+def _gains(runs: pd.DataFrame) -> list[Finding]:
+    """Return what the leak adds to the test accuracy, by depth."""
+    return [
+        difference(
+            f"mean accuracy/test, leaky relu minus relu, {depth} layers of {WIDTH}",
+            runs[runs["model.depth"] == depth],
+            "accuracy/test",
+            {"model.activation": "leaky_relu"},
+            {"model.activation": "relu"},
+            "mean",
+        )
+        for depth in (5, 10, 20)
+    ]
+
+
 def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs and whether in any layer no unit was positive on any example, at the start and at the end."""
+    """Return the runs with `dead at start` and `dead at end`: True if a layer has no unit that is ever positive."""
     curves = nnlab.load_curves(runs, ["activity/dead"])
     marks = {}
     for when, iteration in (("start", 0), ("end", curves["iteration"].max())):
@@ -83,7 +93,7 @@ def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
-    """Return for fresh He draws whether in some layer no unit is positive on any example of the data set."""
+    """Return for each He draw True if no unit of some layer is positive on any example of the data set."""
     data = nnlab.load_dataset(nnlab.DataConfig())
     rng = np.random.default_rng(0)
     sizes = [len(data.X), *[size] * depth, len(data.Y)]
@@ -92,9 +102,9 @@ def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return the share of networks with a dead layer, measured and expected, and who learns beside leaky relu."""
-    known = _dead_layers(runs)
-    relu = known[known["model.activation"] == "relu"]
+    """Return the share of networks with a dead layer, measured and expected, and the share that learns."""
+    marked = _dead_layers(runs)
+    relu = marked[marked["model.activation"] == "relu"]
     depths = sorted(runs["model.depth"].unique())
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)

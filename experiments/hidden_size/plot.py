@@ -1,22 +1,23 @@
 """Are about five hidden units really best?"""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.findings import HERE, Finding, difference, over_seeds, share
-from nnlab.findings.panels import count
+from experiments.findings import Finding, difference, over_seeds, share
+from nnlab.findings.panels import run_count
 from nnlab.findings.statistics import aggregate
 from nnlab.findings.style import COLOURS, MARKERS
 
 __all__ = ["figures", "findings"]
 
-PUBLISHED: dict[str, float] = json.loads((HERE / "hidden_size" / "published.json").read_text(encoding="utf-8"))
+PUBLISHED: dict[str, float] = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
 ENOUGH = 3
-"""From so many units on the accuracies are near each other."""
+"""From this number of units on, the accuracies are close to each other."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
@@ -74,7 +75,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     right.legend(frameon=False, fontsize=8, loc="upper left", ncols=3)
     iterations = runs["training.iterations"].max()
     figure.suptitle(
-        f"Accuracy on one flower by hidden size, {iterations:,} iterations: {count(runs)}\n"
+        f"Accuracy on one flower by hidden size, {iterations:,} iterations: {run_count(runs)}\n"
         "small dots: one seed; large: the median over seeds and its 95 % bootstrap interval",
         fontsize=11,
     )

@@ -1,5 +1,6 @@
-"""Which initial weights let which activation learn, at which width."""
+"""Which initial weights let which activation learn, at which width?"""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ SETTING = ("model.activation", "model.hidden_size")
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return who learns, and what the scale does to the score."""
+    """Return which settings learn, and how the scale changes the score."""
     healthy = (runs["verdict"] == "healthy").groupby([runs[key] for key in ("init.scale", *SETTING)]).all()
     found = [
         count_of(
@@ -61,15 +62,15 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Return the map of verdicts, the scores, and the boundaries of the median seeds."""
-    x, y = "model.hidden_size", "model.activation"
+    width, activation = "model.hidden_size", "model.activation"
     return {
         "verdicts.png": panels(
-            runs, "init.scale", lambda frame, ax: verdict_map(frame, ax, x, y), "Why it learned or not, by width"
+            runs, "init.scale", partial(verdict_map, x=width, y=activation), "Why it learned or not, by width"
         ),
         "accuracy.png": panels(
             runs,
             "init.scale",
-            lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, y),
+            partial(metric_by_value, metric="accuracy/test", x=width, by=activation),
             "Accuracy on test data by width",
         ),
         "boundaries.png": _boundaries(runs[runs["model.hidden_size"] == WIDTH]),

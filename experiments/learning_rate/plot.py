@@ -67,7 +67,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     return {"edge.png": panels(_product(runs), None, _draw, title, (8.2, 4.8))}
 
 
-def _draw(curves: pd.DataFrame, ax: Axes) -> None:
+def _draw(curves: pd.DataFrame, ax: Axes, *, among: pd.DataFrame) -> None:
     bands = aggregate(curves, "value", ["training.learning_rate", "iteration"], "median", resamples=400)
     for number, (rate, band) in enumerate(bands.groupby("training.learning_rate")):
         colour = COLOURS[number]
@@ -87,7 +87,7 @@ def _draw(curves: pd.DataFrame, ax: Axes) -> None:
     ax.set_ylim(0.04, 30)
     ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20], ["0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "20"])
     ax.minorticks_off()
-    ax.set_xlim(0, curves["iteration"].max())
+    ax.set_xlim(0, among["iteration"].max())
     ax.set_xlabel("iteration (linear up to 1, then logarithmic)")
     ax.set_ylabel("learning rate x largest eigenvalue of the Hessian (no unit)")
     ax.legend(

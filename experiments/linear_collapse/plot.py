@@ -1,6 +1,7 @@
 """Is a deep network without a nonlinear activation ever more than logistic regression?"""
 
 import math
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         "accuracy.png": panels(
             runs,
             "data.name",
-            lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.depth", "model.activation"),
+            partial(metric_by_value, metric="accuracy/test", x="model.depth", by="model.activation"),
             "Accuracy on test data by depth",
         )
     }

@@ -13,7 +13,7 @@ from nnlab.findings.style import COLOURS, MARKERS, log_scale
 __all__ = ["figures", "findings"]
 
 BROKEN = 1e-3
-"""A deviation above is a class of its own: `symmetry/broken_at` uses the same."""
+"""Units with a larger deviation have separated; `symmetry/broken_at` uses the same threshold."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
@@ -57,7 +57,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure | bytes]:
-    """Return the growth of the deviation, and a film of units that part by rounding alone."""
+    """Return the growth of the deviation, and a film of units that separate by rounding alone."""
     constant = runs[runs["init.scheme"] == "constant"]
     curves = nnlab.load_curves(constant, ["symmetry/deviation"]).merge(
         constant[["fingerprint", "training.arithmetic", "model.hidden_size", "data.seed"]], on="fingerprint"

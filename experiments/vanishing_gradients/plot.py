@@ -1,9 +1,11 @@
 """Which initial weights let the error signal reach the first layer of a deep network?"""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import nnlab
@@ -29,7 +31,7 @@ DRAWS = 20
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return the signal ratios of deep networks beside theory, and whether theory knew who would not learn."""
+    """Return the signal ratios of deep networks beside theory, and how well theory predicts what does not learn."""
     first = _ratios(runs)
     deep = first[first["model.depth"] == DEEPEST]
     settings = ["model.activation", "init.scheme", "model.depth"]
@@ -69,7 +71,7 @@ def _by_length() -> list[Finding]:
 
 
 def one_length(X: Array) -> Array:
-    """Return the examples X (n_x, m) scaled to one length, the mean square as it was."""
+    """Return the examples X (n_x, m) scaled to one length, with the same mean square."""
     return X / np.linalg.norm(X, axis=0) * np.sqrt(len(X) * np.mean(np.square(X)))
 
 
@@ -118,8 +120,8 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         for activation, group in deep.groupby("model.activation")
     }
 
-    def draw(frame: pd.DataFrame, ax: object) -> None:
-        draw_signal(frame, ax, "init.scheme", expected[frame["model.activation"].iloc[0]])  # type: ignore[arg-type]
+    def draw(frame: pd.DataFrame, ax: Axes, *, among: pd.DataFrame) -> None:
+        draw_signal(frame, ax, "init.scheme", expected[frame["model.activation"].iloc[0]], among)
 
     title = f"How much of the output's error reaches each of {DEEPEST} hidden layers before training"
     return {
@@ -127,7 +129,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         "verdicts.png": panels(
             runs,
             "model.activation",
-            lambda frame, ax: verdict_map(frame, ax, "model.depth", "init.scheme"),
+            partial(verdict_map, x="model.depth", y="init.scheme"),
             f"What becomes of each network after {runs['training.iterations'].max()} iterations: its verdict, "
             "by depth and initial weights",
         ),

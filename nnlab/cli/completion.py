@@ -7,7 +7,7 @@ without them.
 import os
 from collections.abc import Sequence
 
-from nnlab.cli.main import COMMANDS
+from nnlab.cli.commands import COMMANDS
 
 __all__ = ["main"]
 
@@ -24,6 +24,7 @@ def _translate(line: str) -> bool:
     """Print the candidates that only nnlab knows; return True if Hydra has more, for the line now in COMP_LINE."""
     from nnlab.cli.presets import added_folders, group_options
     from nnlab.cli.sweep import preset_place
+    from nnlab.cli.words import split_options
 
     program, *words = line.split() or ["nnlab"]
     current = "" if line.endswith(" ") or not words else words.pop()
@@ -33,13 +34,14 @@ def _translate(line: str) -> bool:
     command, *words = words
     if command not in ("run", "sweep"):
         return False
+    options, others = split_options(words)
     if command == "sweep":
-        place = preset_place(words)
+        place = preset_place(others)
         if place is not None:
-            words[place] = f"experiment={words[place]}"
-        elif preset_place([*words, current or "x"]) == len(words):
-            _print(group_options("experiment", added_folders(words)), current)
-    os.environ["COMP_LINE"] = " ".join([program, *words, current])
+            others[place] = f"experiment={others[place]}"
+        elif "=" not in current and not current.startswith("-"):
+            _print(group_options("experiment", added_folders(options)), current)
+    os.environ["COMP_LINE"] = " ".join([program, *options, *others, current])
     return True
 
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import yaml
 
+from nnlab.cli.presets import leading_comment
 from nnlab.config import DATA, KEYS, RunConfig, to_word
 from nnlab.keys import Key, sections
 from nnlab.results import checkout, conf_folder
 
-__all__ = ["key_list", "leading_comment", "main", "page", "preset_list"]
+__all__ = ["key_list", "main", "page", "preset_list"]
 
 WIDEST = 120
 """Columns of the help text, in a terminal that has as many."""
@@ -108,13 +109,6 @@ def page() -> str:
             parts += ["`null` stands for these values; a dash marks a key that does not apply:\n", _traits()]
     parts += [PRESETS, _preset_table(conf), EXPERIMENTS, _experiment_table(conf)]
     return "\n".join(parts)
-
-
-def leading_comment(preset: Path) -> str:
-    """Return the comment that a preset begins with; for an experiment this is its question."""
-    lines = preset.read_text(encoding="utf-8").splitlines()
-    comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    return " ".join(line.removeprefix("#").strip() for line in comments if "@package" not in line)
 
 
 def _about(config: type) -> str:

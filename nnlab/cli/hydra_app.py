@@ -38,7 +38,8 @@ def launch(words: Sequence[str]) -> None:
         Path.cwd()
     except FileNotFoundError:
         sys.exit("the working folder does not exist any more: change to another and type the same command again")
-    check_words(words)
+    if not {"-sc", "--shell-completion"} & set(words):
+        check_words(words)
     register()
     before, sys.argv = sys.argv, ["nnlab", *words]  # Hydra reads its words there
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnlab.results import conf_folder
 
-__all__ = ["added_folders", "group_options", "groups", "question"]
+__all__ = ["added_folders", "group_options", "groups", "leading_comment", "question"]
 
 
 def added_folders(words: Sequence[str]) -> list[Path]:
@@ -34,7 +34,11 @@ def question(experiment: str, folders: Iterable[Path] = ()) -> str:
     """Return what an experiment asks: the comment at the top of its preset; empty if it has none."""
     places = [folder / "experiment" / f"{experiment}.yaml" for folder in (*folders, conf_folder())]
     preset = next((place for place in places if place.is_file()), None)
-    if preset is None:
-        return ""
-    comments = itertools.takewhile(lambda line: line.startswith("#"), preset.read_text(encoding="utf-8").splitlines())
+    return leading_comment(preset) if preset else ""
+
+
+def leading_comment(preset: Path) -> str:
+    """Return the comment that a preset begins with; that of an experiment is its question."""
+    lines = preset.read_text(encoding="utf-8").splitlines()
+    comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(line.removeprefix("#").strip() for line in comments if "@package" not in line)

@@ -4,6 +4,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from nnlab.cli.words import split_options
+
 __all__ = ["main"]
 
 
@@ -16,4 +18,5 @@ def main(words: Sequence[str]) -> None:
             sys.exit(f"experiment={preset} is a sweep, type: {shlex.join(['nnlab', 'sweep', preset, *rest])}")
     from nnlab.cli.hydra_app import launch
 
-    launch(words)
+    options, others = split_options(words)
+    launch([*options, *others])

@@ -28,13 +28,13 @@ def main(words: Sequence[str]) -> None:
         found = {experiment: run_folders_of(experiment, given.results_dir) for experiment in experiments}
     except ConfigError as error:
         sys.exit(str(error))
-    summaries = list(SweepLog(results).problems())
+    summaries = list(SweepLog(results).verify())
     for path, problem in summaries:
         print(f"{path} {problem}")
     damaged = 0
     for experiment, folders in found.items():
         whole = set(folders.fingerprints())
-        problems = list(folders.problems())
+        problems = list(folders.verify())
         for path, problem in problems:
             print(f"{path}: {problem}")
         broken = {path.name for path, _ in problems}

@@ -7,10 +7,31 @@ from collections.abc import Sequence
 
 from nnlab.cli.presets import added_folders, group_options, groups
 
-__all__ = ["check_words"]
+__all__ = ["INSTEAD", "check_words", "split_options"]
+
+WITH_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    "--experimental-rerun",
+}
+"""Hydra's options that take the next word as their value."""
+INFO, INFO_ABOUT = ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+"""The option that may take the next word, and the words that it may take."""
+INSTEAD = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", *INFO, "--run", "-r", "--multirun", "-m"}
+"""Hydra's options that say what to do: without one of them it trains."""
 
 OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
 """Options that name another config, whose keys are not ours to check."""
+
+
+def split_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's options with their values, and all other words. Hydra reads them in this order only."""
+    options: list[str] = []
+    others: list[str] = []
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        is_value = before in WITH_VALUE or (before in INFO and word in INFO_ABOUT)
+        (options if is_value or word.startswith("-") else others).append(word)
+    return options, others
 
 
 def check_words(words: Sequence[str]) -> None:

@@ -1,9 +1,10 @@
-"""Activity: which hidden units still answer to their inputs."""
+"""Activity: which hidden units still respond to their inputs."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from nnlab.diagnostics.probe import Measurement
 from nnlab.network.activations import Array
 from nnlab.network.training import Snapshot
 
@@ -20,42 +21,43 @@ __all__ = [
 ]
 
 SATURATED_SLOPE = 0.05
-"""A unit is saturated at an example where its slope is below this share of the largest: tanh |z| > 2.18."""
+"""A unit is flat on an example if its slope is below this share of the largest slope (tanh: |z| > 2.18)."""
 SATURATED_SHARE = 0.95
-"""A unit is saturated when it is so on more than this share of the examples."""
+"""A unit is saturated if it is flat on more than this share of the examples."""
 
 HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 41)
-"""Where the inner bins of `activity/histogram` begin and end; below and above there is one bin more."""
+"""Edges of the inner bins of `activity/histogram`; one more bin on either side holds the rest."""
 
 
-def saturated_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
-    """Yield `activity/saturated` by hidden layer: the share of units that are saturated. tanh and sigmoid only.
+def saturated_units(snapshot: Snapshot) -> Iterator[Measurement]:
+    """Yield `activity/saturated` by hidden layer: the share of saturated units. tanh and sigmoid only.
 
-    How to read it: 0 is healthy. From 1/2 on the layer has become a set of switches whose weights hardly move, since
-    their gradients carry the slope. Large initial weights do this at iteration 0, large learning rates later. A unit
-    whose logits are not numbers does not count as saturated.
+    How to read it: 0 is healthy. From 1/2 on, the layer acts as a set of switches whose weights hardly move, because
+    their gradients are multiplied by the slope. Large initial weights cause this at iteration 0, large learning rates
+    later. A unit whose logits are NaN does not count as saturated.
     """
     largest = snapshot.activation.largest_slope
     if largest is not None:
         for layer, Z in enumerate(snapshot.Z[:-1], start=1):
-            flat = _flat_share(snapshot, Z, largest)
-            yield "activity/saturated", layer, (flat > SATURATED_SHARE).mean(axis=-1)
+            share = _flat_share(snapshot, Z, largest)
+            yield "activity/saturated", layer, (share > SATURATED_SHARE).mean(axis=-1)
 
 
 def _flat_share(snapshot: Snapshot, Z: Array, largest_slope: float) -> Array:
-    """Return on which share of the examples each unit (R, n) is saturated."""
+    """Return the share of examples (R, n) on which each unit is flat."""
     with np.errstate(all="ignore"):
         slope = snapshot.activation.derivative(Z)
     share: Array = (slope < SATURATED_SLOPE * largest_slope).mean(axis=-1)
     return share
 
 
-def dead_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+def dead_units(snapshot: Snapshot) -> Iterator[Measurement]:
     """Yield `activity/dead` by hidden layer: the share of units that are 0 on every example. relu only.
 
-    How to read it: 0 is healthy, a few are common. A dead unit has slope 0 everywhere, so its own weights never move
-    again; only changes in the layers below can revive it. At iteration 0 it was born dead, later it died, mostly of a
-    large step. Leaky relu and gelu keep a slope and are never dead. Source: Lu et al. 2019.
+    How to read it: 0 is healthy, a few dead units are common. A dead unit has slope 0 on every example, so its own
+    weights never change again; only changes in the layers below can revive it. A unit dead at iteration 0 was born
+    dead. One that dies later was mostly killed by a large step. Leaky relu and gelu keep a slope and are never dead.
+    Source: Lu et al. 2019.
     """
     if not snapshot.activation.dies:
         return
@@ -63,22 +65,23 @@ def dead_units(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
         yield "activity/dead", layer, (Z <= 0).all(axis=-1).mean(axis=-1)
 
 
-def negative_logits(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
+def negative_logits(snapshot: Snapshot) -> Iterator[Measurement]:
     """Yield `activity/negative` by hidden layer: the share of logits z <= 0. relu, leaky relu and gelu only.
 
-    How to read it: about 1/2 at a random start with biases 0, and 1/2 to 0.9 in trained networks. Near 1 a relu layer
-    is dying, and a leaky one works through its leak; near 0 the layer is linear. NaN counts as not negative.
+    How to read it: about 1/2 after random initialization with zero biases, and 1/2 to 0.9 in trained networks. Near 1,
+    a relu layer is dying and a leaky relu layer works through its leak. Near 0, the layer is linear. NaN counts as not
+    negative.
     """
     if snapshot.activation.has_negative_side:
         for layer, Z in enumerate(snapshot.Z[:-1], start=1):
             yield "activity/negative", layer, (Z <= 0).mean(axis=(-2, -1))
 
 
-def moments(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
-    """Yield `activity/mean` and `activity/std` by hidden layer: of the activations, over units and examples.
+def moments(snapshot: Snapshot) -> Iterator[Measurement]:
+    """Yield `activity/mean` and `activity/std` by hidden layer: moments of the activations over units and examples.
 
-    How to read it: a std that shrinks from layer to layer is a forward signal that dies out; near 0 all examples look
-    alike to the next layer. NaN or inf where the network has diverged.
+    How to read it: if the std shrinks from layer to layer, the forward signal dies out. Near 0, all examples look alike
+    to the next layer. NaN or inf if the network has diverged.
     """
     with np.errstate(all="ignore"):
         for layer, A in enumerate(snapshot.A, start=1):
@@ -86,31 +89,32 @@ def moments(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
             yield "activity/std", layer, A.std(axis=(-2, -1), dtype=np.float64)
 
 
-def histograms(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
-    """Yield `activity/histogram` (R, 42) by layer: the shares of the logits Z in 40 bins from -10 to 10 and beyond.
+def histograms(snapshot: Snapshot) -> Iterator[Measurement]:
+    """Yield `activity/histogram` (R, 42) by layer: shares of the logits Z in 40 bins from -10 to 10 and 2 beyond.
 
-    How to read it: for tanh and sigmoid, mass beyond 2.18 or 4.36 is saturated; for relu, mass below 0 is silent. The
-    output layer is included: its mass far from 0 is confidence. A share of NaN is missing from the sum.
+    How to read it: mass beyond 2.18 (tanh) or 4.36 (sigmoid) is saturated; mass below 0 (relu) is silent. The output
+    layer is included; its mass far from 0 is confidence. NaN logits are in no bin, so that the shares sum to less
+    than 1.
     """
     for layer, Z in enumerate(snapshot.Z, start=1):
         R, count = len(Z), Z[0].size
         bins = np.searchsorted(HISTOGRAM_EDGES, Z.reshape(R, -1), side="right")
         width = len(HISTOGRAM_EDGES) + 1
         offset = width * np.arange(R)[:, None]
-        kept = (bins + offset)[~np.isnan(Z.reshape(R, -1))]
-        yield "activity/histogram", layer, np.bincount(kept, minlength=R * width).reshape(R, width) / count
+        counted = (bins + offset)[~np.isnan(Z.reshape(R, -1))]
+        yield "activity/histogram", layer, np.bincount(counted, minlength=R * width).reshape(R, width) / count
 
 
-def unit_rasters(snapshot: Snapshot) -> Iterator[tuple[str, int, Array]]:
-    """Yield what each unit of a hidden layer does, (R, n): `units/silent` and, in the plane, where its line lies.
+def unit_rasters(snapshot: Snapshot) -> Iterator[Measurement]:
+    """Yield one value for each unit of a hidden layer (R, n): `units/silent`, `units/w1`, `units/w2`, `units/b`.
 
-    `units/silent` is the share of examples on which the unit is flat: saturated for tanh and sigmoid, z <= 0 for the
-    relu family (absent for identity). With two inputs `units/w1`, `units/w2` and `units/b` are the weights and bias of
-    the units of layer 1.
+    `units/silent` is the share of examples on which the unit is flat for tanh and sigmoid, or has z <= 0 for relu,
+    leaky relu and gelu. Identity has none. With two inputs, `units/w1`, `units/w2` and `units/b` are the weights and
+    biases of layer 1: they place each unit's line in the plane.
 
-    How to read it: a relu unit at 1 is dead, a tanh or sigmoid unit above 0.95 saturated; a column that goes to 1 and
-    stays died there, one that comes back was revived from below. Trajectories of (w1, w2) that lie on each other are
-    units that are still one.
+    How to read it: a relu unit at 1 is dead; a tanh or sigmoid unit above 0.95 is saturated. A unit that reaches 1 and
+    stays there has died; one that comes back was revived by the layers below. Units whose trajectories of (w1, w2)
+    coincide are still equal.
     """
     activation = snapshot.activation
     for layer, Z in enumerate(snapshot.Z[:-1], start=1):

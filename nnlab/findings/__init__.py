@@ -1,1 +1,1 @@
-"""What people look at: frames, figures, one page per study."""
+"""What people look at: frames, tables, statistics, figures, and one page per sweep."""

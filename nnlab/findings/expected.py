@@ -1,4 +1,4 @@
-"""What theory expects of a config, in the shape in which figures draw it beside what was measured."""
+"""Expected values from theory, in the shape in which figures draw them beside measured ones."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,19 +12,21 @@ from nnlab.network.theory import chi, next_variance, weight_variance
 
 __all__ = ["signal_by_layer"]
 
-INPUTS = 64
-"""The most inputs that are followed through the layers."""
+MOST_INPUTS = 64
+"""The most inputs whose signal is followed through the layers."""
 
 
 def signal_by_layer(config: RunConfig, X: Array | None = None) -> list[float]:
-    """Return rms dZ of each layer over that of the output at initialization, layer 1 first; the last is 1.
+    """Return the expected rms dZ of each layer over that of the output at initialization: layer 1 first, 1.0 last.
 
-    For wide layers: the variance of the logits is followed upwards from the mean square of an input
-    (`theory.next_variance`), then the back-propagated signal downwards. What it gains in a layer is chi, with the
-    number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio 2010, eq. 6). A long
-    input saturates more units than a short one: mean squares of dZ are averaged over the inputs X (n_x, m), those that
-    the config trains on if none are given, or over 64 that stand for equally many each. Narrow layers scatter around
-    it. Raises ValueError for schemes that draw nothing at random, where there is no theory.
+    The theory is for wide layers; narrow ones scatter around it. The variance of the logits is followed upwards from
+    the mean square of an input (`theory.next_variance`), then the back-propagated signal downwards. Its gain in a layer
+    is chi, with the number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio
+    2010, eq. 6).
+
+    A long input saturates more units than a short one, so the mean squares of dZ are averaged over the inputs X
+    (n_x, m), by default those that the config trains on. More than 64 are replaced by 64 quantiles of their mean
+    squares. Raises ValueError for schemes that draw nothing at random, for which there is no theory.
     """
     data = load_dataset(config.data)
     X = data.X if X is None else X
@@ -32,14 +34,14 @@ def signal_by_layer(config: RunConfig, X: Array | None = None) -> list[float]:
     sizes = [len(X), *hidden_sizes(config.model), len(data.Y)]
     gains = [weight_variance(config.init.scheme, config.init.scale, *pair) for pair in pairwise(sizes)]
     squares = np.mean(np.square(X), axis=0)
-    if len(squares) > INPUTS:
-        squares = np.quantile(squares, (np.arange(INPUTS) + 0.5) / INPUTS)
+    if len(squares) > MOST_INPUTS:
+        squares = np.quantile(squares, (np.arange(MOST_INPUTS) + 0.5) / MOST_INPUTS)
     below = np.mean([_gains(activation, gains, sizes, float(square)) for square in squares], axis=0)
     return [float(ratio) for ratio in np.sqrt([*below, 1.0])]
 
 
 def _gains(activation: str, gains: Sequence[float], sizes: Sequence[int], square: float) -> Array:
-    """Return the mean square of dZ of each hidden layer over that of the output, for inputs of one mean square."""
+    """Return the mean square of dZ of each hidden layer over that of the output, for an input with this mean square."""
     q, factors = gains[0] * square, []
     for gain, (n_in, n_out) in zip(gains[1:], pairwise(sizes[1:]), strict=True):
         factors.append(chi(activation, gain, q) * n_out / n_in)

@@ -1,23 +1,24 @@
-"""A film of one network while it learns."""
+"""A film of one network while it learns. The frames are drawn here; training is the caller's job."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from PIL import Image
 
 from nnlab.datasets import Dataset
-from nnlab.findings.portraits import boundary, decision_boundary, window
+from nnlab.findings.portraits import boundary, decision_boundary, plane
 from nnlab.findings.style import COLOURS, ink
 
 __all__ = ["Scene", "film"]
 
 
 class Scene(NamedTuple):
-    """One frame of a film: after how many iterations, cost and accuracy there, and the parameters as in a `Run`."""
+    """One frame of a film: the iteration, cost and accuracy there, and the parameters as in a `Run`."""
 
     iteration: int
     cost: float
@@ -28,28 +29,43 @@ class Scene(NamedTuple):
 def film(scenes: Iterable[Scene], activation: str, data: Dataset, title: str) -> bytes:
     """Return a GIF of a network while it learns: its boundary, and the lines and weights of its units.
 
-    Two inputs and two classes only, as in `boundary`. In the left panel each unit of layer 1 is the line on which its
-    logit is 0; on the right it is the point (w1, w2) with the way it came. The axes are the same in every frame.
+    The left panel shows the decision boundary and, for each unit of layer 1, the line on which its logit is 0. The
+    right panel shows each unit as the point (w1, w2) with its path so far. The axes are the same in every frame. Raises
+    ValueError unless there are two inputs and two classes, as `boundary` does.
     """
-    from PIL import Image
-
     scenes = list(scenes)
-    ways = np.stack([scene.parameters["W1"] for scene in scenes])
-    finite = ways[np.isfinite(ways).all(axis=(1, 2))]
+    weights = np.stack([scene.parameters["W1"] for scene in scenes])
+    finite = weights[np.isfinite(weights).all(axis=(1, 2))]
     reach = 1.1 * max(float(np.abs(finite).max(initial=0)), 1e-3)
-    images = []
-    for number, scene in enumerate(scenes):
-        figure = Figure(figsize=(7.2, 3.9), dpi=72)
-        left, right = figure.subplots(1, 2)
-        figure.subplots_adjust(0.07, 0.13, 0.98, 0.84, 0.24)
-        note = f"accuracy {scene.accuracy:.2f}"
-        decision_boundary(boundary(scene.parameters, activation, data, 70), left, data, note)
-        _unit_lines(scene.parameters, left, data)
-        _unit_points(ways[: number + 1], right, reach)
-        figure.suptitle(f"{title}\niteration {scene.iteration}, cost {scene.cost:.3f}", fontsize=10)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        images.append(Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE, colors=64))
+    images = [
+        _image(_scene_figure(scene, weights[: number + 1], reach, activation, data, title))
+        for number, scene in enumerate(scenes)
+    ]
+    return _gif(images)
+
+
+def _scene_figure(
+    scene: Scene, weights: np.ndarray, reach: float, activation: str, data: Dataset, title: str
+) -> Figure:
+    """Return one frame, given the weights of layer 1 in all scenes up to this one (scenes, units, 2)."""
+    figure = Figure(figsize=(7.2, 3.9), dpi=72)
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(0.07, 0.13, 0.98, 0.84, 0.24)
+    note = f"accuracy {scene.accuracy:.2f}"
+    decision_boundary(boundary(scene.parameters, activation, data, 70), left, data, note)
+    _draw_unit_lines(scene.parameters, left, data)
+    _draw_unit_points(weights, right, reach)
+    figure.suptitle(f"{title}\niteration {scene.iteration}, cost {scene.cost:.3f}", fontsize=10)
+    return figure
+
+
+def _image(figure: Figure) -> Image.Image:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+
+
+def _gif(images: Sequence[Image.Image]) -> bytes:
     output = io.BytesIO()
     images[0].save(
         output,
@@ -63,8 +79,8 @@ def film(scenes: Iterable[Scene], activation: str, data: Dataset, title: str) ->
     return output.getvalue()
 
 
-def _unit_lines(parameters: dict[str, np.ndarray], ax: Axes, data: Dataset) -> None:
-    middle, reach = window(data.X)
+def _draw_unit_lines(parameters: dict[str, np.ndarray], ax: Axes, data: Dataset) -> None:
+    middle, reach = plane(data.X)
     for number, (weights, bias) in enumerate(zip(parameters["W1"], parameters["b1"][:, 0], strict=True)):
         length = np.hypot(*weights)
         if not np.isfinite(length) or length == 0:
@@ -77,11 +93,11 @@ def _unit_lines(parameters: dict[str, np.ndarray], ax: Axes, data: Dataset) -> N
     ax.set_ylim(middle[1] - reach, middle[1] + reach)
 
 
-def _unit_points(ways: np.ndarray, ax: Axes, reach: float) -> None:
-    for unit in range(ways.shape[1]):
+def _draw_unit_points(weights: np.ndarray, ax: Axes, reach: float) -> None:
+    for unit in range(weights.shape[1]):
         colour = COLOURS[unit % len(COLOURS)]
-        ax.plot(*ways[:, unit].T, color=to_rgba(colour, 0.5), linewidth=1)
-        ax.plot(*ways[-1, unit], "o", color=colour, markersize=7, markeredgecolor=ink(colour), markeredgewidth=0.5)
+        ax.plot(*weights[:, unit].T, color=to_rgba(colour, 0.5), linewidth=1)
+        ax.plot(*weights[-1, unit], "o", color=colour, markersize=7, markeredgecolor=ink(colour), markeredgewidth=0.5)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="w1: weight from x1", ylabel="w2: weight from x2")
     ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)

@@ -1,7 +1,6 @@
-"""Intervals of a statistic over runs: the stratified bootstrap, and Wilson's for shares. Arrays in, arrays out."""
+"""Intervals over runs, from arrays: a stratified bootstrap for statistics, and Wilson's interval for shares."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """An estimate and the ends of its interval: three arrays of one shape, () for a single question."""
+    """An estimate and the ends of its interval: three arrays of the same shape, () for a single question."""
 
     estimate: Array
     low: Array
@@ -29,12 +28,12 @@ def _iqm(values: Array, axis: int) -> Array:
 
 
 STATISTICS: dict[str, Callable[..., Array]] = {"median": np.median, "iqm": _iqm, "mean": np.mean}
-"""What runs are summarized by. The interquartile mean (IQM) is the mean without a quarter of the runs, rounded down, at
-either end: nearly as indifferent to outliers as the median and much less noisy; of fewer than four runs the mean."""
+"""Statistics that summarize runs. The interquartile mean (IQM) leaves out a quarter of the runs, rounded down, at
+either end: it is nearly as robust to outliers as the median and much less noisy. Of fewer than four runs it is the
+mean."""
 
-METHODS = ("percentile", "bca")
-_AT_ONCE = 1 << 20
-"""Numbers that one step of the resampling holds: 8 MiB."""
+_BATCH_NUMBERS = 1 << 20
+"""Numbers held by one step of the resampling: 8 MiB."""
 
 
 def interval(
@@ -42,68 +41,62 @@ def interval(
     statistic: str = "iqm",
     *,
     crossed: bool = False,
-    method: str = "percentile",
     level: float = 0.95,
     resamples: int = 2000,
     rng: np.random.Generator | None = None,
 ) -> Interval:
     """Return a statistic of pooled runs and its stratified bootstrap interval.
 
-    Each of `strata` is (..., n_s): n_s runs of one setting along the last axis, the axes before it are independent
-    questions. The result has the shape (...). The statistic is of all runs together, so a stratum counts by its runs.
+    Each of `strata` is (..., n_s), with n_s runs of one setting along the last axis; the axes before it are independent
+    questions. The result has the shape (...). The statistic is taken over all runs together, so that each stratum
+    counts in proportion to its runs.
 
     Parameters
     ----------
     statistic : "iqm", "median" or "mean"
-    crossed : whether place j of every stratum is of one seed
+    crossed : whether run j of every stratum has the same seed
         The strata then have the same number of runs, and seeds are resampled, each with its runs of all strata.
         Otherwise the strata are independent of each other.
-    method : "percentile" or "bca"
-        Bias-corrected and accelerated (Efron 1987), or not. Where `bca` is not defined, as with many equal values, the
-        percentiles are taken.
     level : the wanted coverage
-    resamples : how many bootstrap samples are drawn
-    rng : None is a generator with a fixed seed: the same runs have the same interval
+    resamples : the number of bootstrap samples
+    rng : None is a generator with a fixed seed, so that the same runs have the same interval
 
     How far to believe it
     ---------------------
-    The bootstrap of n runs varies too little by (n - 1) / n and knows nothing of Student's t: plain percentiles cover
-    88 to 94 % at n = 5 where 95 % are asked for. So the level is raised as for a t interval (the expanded percentile
-    interval of Hesterberg 2015, "What teachers should know about the bootstrap", section 5.3); of crossed strata with
-    one degree of freedom less than there are seeds. Measured coverage of the 95 % interval of `iqm` and `median`, of
-    normal and lognormal runs (2,000 repetitions of `python tests/findings/simulated.py`, +- 1 %; `bca` is no better):
+    The bootstrap of n runs underestimates the variance by (n - 1) / n and omits the t correction: plain percentiles
+    cover 88 to 94 % at n = 5 where 95 % are wanted. So the level is raised as for a t interval (the expanded percentile
+    interval of Hesterberg 2015, "What teachers should know about the bootstrap", section 5.3). Crossed strata have one
+    degree of freedom less than there are seeds. Measured coverage of the 95 % interval of `iqm` and `median`, for
+    normal and lognormal runs (2,000 repetitions of `python tests/findings/simulated.py`, +- 1 %):
 
     - 95 to 97 % for 10, 20 and 50 runs, 92 to 93 % for 5;
-    - independent strata that are alike: 96 % for four of 5, 91 to 93 % for ten of 2;
-    - crossed strata that are alike, whether no, half or nine tenths of the variance come from the seed: 95 to 96 % for
-      4 or 12 strata of 10 seeds; for 4 strata of 5 seeds 92 to 93 % (`iqm`) and 89 to 92 % (`median`);
-    - four strata whose means are one standard deviation apart, of 10: 94 to 95 % (`iqm`) and 93 to 95 % (`median`);
-      of 5: 92 to 96 % and 88 to 93 %;
-    - four strata three standard deviations apart, of 10: 94 % (`iqm`) and 87 to 90 % (`median`) of normal runs, 90 to
-      92 % and 78 % of lognormal ones; of 5: 92 to 94 % and 88 to 90 %, 84 to 88 % and 60 to 62 %.
+    - independent strata with equal means: 96 % for four of 5 runs, 91 to 93 % for ten of 2;
+    - crossed strata with equal means, whether none, half or nine tenths of the variance come from the seed: 95 to 96 %
+      for 4 or 12 strata of 10 seeds; for 4 strata of 5 seeds 92 to 93 % (`iqm`) and 89 to 92 % (`median`);
+    - four strata with means one standard deviation apart: of 10 runs 94 to 95 % (`iqm`) and 93 to 95 % (`median`); of 5
+      runs 92 to 96 % and 88 to 93 %;
+    - four strata with means three standard deviations apart: of 10 runs 94 % (`iqm`) and 87 to 90 % (`median`) for
+      normal runs, 90 to 92 % and 78 % for lognormal ones; of 5 runs 92 to 94 % and 88 to 90 %, 84 to 88 % and 60 to
+      62 %.
 
-    So do not take the median over settings that differ by more than their seeds do: it lies in the gap between two of
-    them, where there are no runs to say how sure it is. The IQM nearly holds there, of skewed runs only with ten seeds.
+    So do not take the median over settings that differ by more than their seeds do. It lies in the gap between two of
+    them, where no runs show how certain it is. The IQM nearly keeps its coverage there; for skewed runs only with ten
+    seeds.
 
-    Intervals end within the data, so few runs cannot do better than their range does: for the median of continuous
-    values 1 - 2^(1 - n), that is 50 % of 2 runs, 75 % of 3, 87.5 % of 4, 93.75 % of 5.
+    Intervals end within the data, so the interval of few runs covers at most what their range does: for the median of
+    continuous values 1 - 2^(1 - n), which is 50 % for 2 runs, 75 % for 3, 87.5 % for 4, 93.75 % for 5.
 
-    NaN in is NaN out, and so is a statistic that inf and -inf leave undefined: the mean of runs that have both, or the
-    median or IQM if the middle has both. A resample that has both in its middle counts as -inf for the lower end and as
-    inf for the upper one. One run, or a stratum of one, says nothing about spread: its interval is NaN.
+    NaN in is NaN out. A statistic that inf and -inf leave undefined is NaN too: the mean of runs with both, or the
+    median or IQM if the middle has both. A resample with both in its middle counts as -inf for the lower end and as inf
+    for the upper one. One run has no spread, nor has a stratum of one: the interval is NaN.
 
-    Raises ValueError for names that are not those above, a level outside (0, 1), crossed strata of unlike sizes, and no
-    runs at all.
+    Raises ValueError for another statistic, a level outside (0, 1), crossed strata of unequal sizes, and no runs.
     """
-    _check("statistic", statistic, STATISTICS)
-    _check("method", method, METHODS)
+    if statistic not in STATISTICS:
+        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
     check_level(level)
     samples = [np.asarray(stratum, dtype=np.float64) for stratum in strata]
-    if not samples or any(sample.shape[-1] == 0 for sample in samples):
-        raise ValueError("every stratum must have at least one run")
-    sizes = [sample.shape[-1] for sample in samples]
-    if crossed and len(set(sizes)) > 1:
-        raise ValueError(f"crossed strata must have one number of runs, got {', '.join(map(str, sizes))}")
+    sizes = _checked_sizes(samples, crossed)
     pooled = np.concatenate(samples, axis=-1)
     both = (pooled.max(axis=-1) == np.inf) & (pooled.min(axis=-1) == -np.inf)
     leanings = (-1, 1) if both.any() else (0,)
@@ -116,43 +109,30 @@ def interval(
     parts = np.split(bounded, np.cumsum(sizes)[:-1], axis=-1)
     rng = np.random.default_rng(0) if rng is None else rng
     level = _expanded(level, sizes[:1] if crossed else sizes)
-    lows, highs = _ends(parts, STATISTICS[statistic], crossed, method, level, resamples, rng)
+    lows, highs = _percentiles(parts, STATISTICS[statistic], crossed, level, resamples, rng)
     low, high = _restored(lows, exponent)[0], _restored(highs, exponent)[-1]
     return Interval(estimate, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
 
 
-def interval_name(seeds: int, statistic: str = "iqm", *, pooled: bool = False) -> str:
-    """Return what the 95 % interval over so many seeds may be called, of one setting or `pooled` over several.
-
-    Of fewer than six seeds it covers less than it says (see `interval`): of the median or the IQM of one setting it is
-    the range of its runs, of a mean or of several settings less than that, and called only by how it was made. Crossed
-    strata do not help: they are of the same seeds.
-    """
-    if seeds >= 6:
-        return "95 % interval"
-    return "bootstrap interval" if pooled or statistic == "mean" else "range"
-
-
-def _check(name: str, value: str, legal: Sequence[str] | Mapping[str, object]) -> None:
-    if value not in legal:
-        raise ValueError(f"{name} must be one of {', '.join(legal)}, got {value!r}")
-
-
-def check_level(level: float) -> None:
-    """Raise ValueError for a level outside (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+def _checked_sizes(samples: Sequence[Array], crossed: bool) -> list[int]:
+    """Return the number of runs of each stratum. Raises ValueError if there are none, or unequal ones are crossed."""
+    sizes = [sample.shape[-1] for sample in samples]
+    if not sizes or 0 in sizes:
+        raise ValueError("every stratum must have at least one run")
+    if crossed and len(set(sizes)) > 1:
+        raise ValueError(f"crossed strata must have one number of runs, got {', '.join(map(str, sizes))}")
+    return sizes
 
 
 _BEYOND = 2.0**100
-"""Where inf stands while means and interpolations are taken, which would make NaN of inf: far beyond all others."""
+"""The stand-in for inf, far beyond all scaled values: means and interpolations of inf itself would be NaN."""
 
 
 def _bounded(pooled: Array, leanings: Sequence[int]) -> tuple[Array, NDArray[np.intp]]:
-    """Return the values scaled into [-1, 1] by a power of two, which is exact, and the power (...).
+    """Return the values (len(leanings), ..., n) scaled into [-1, 1] by a power of two, and its exponent (...).
 
-    inf and -inf are put beyond. The cubes in BCa then overflow for no cost, however large. The values are returned
-    (len(leanings), ..., n): where inf and -inf meet in a mean, -inf wins if the leaning is -1, inf if it is 1.
+    Scaling by a power of two is exact, and no sum overflows. inf and -inf become +-_BEYOND. If both meet in a mean,
+    -inf wins with leaning -1, and inf with 1: the winner becomes +-_BEYOND**2.
     """
     finite = np.isfinite(pooled)
     exponent = np.frexp(np.where(finite, np.abs(pooled), 0.0).max(axis=-1, keepdims=True))[1]
@@ -165,12 +145,13 @@ def _bounded(pooled: Array, leanings: Sequence[int]) -> tuple[Array, NDArray[np.
 
 
 def _restored(values: Array, exponent: NDArray[np.intp]) -> Array:
-    beyond = np.abs(values) > 1  # no mean of finite ones is
+    """Return statistics of scaled values in the original unit, with inf in place of its stand-in."""
+    beyond = np.abs(values) > 1  # never so for finite values
     return np.where(beyond, np.copysign(np.inf, values), np.ldexp(np.where(beyond, 0, values), exponent))
 
 
 def _expanded(level: float, sizes: Sequence[int]) -> float:
-    """Return the level at which percentiles of the bootstrap are as far apart as a t interval is wide."""
+    """Return the level at which the percentiles of the bootstrap are as far apart as the ends of a t interval."""
     from scipy.stats import norm, t
 
     runs, strata = sum(sizes), len(sizes)
@@ -179,39 +160,55 @@ def _expanded(level: float, sizes: Sequence[int]) -> float:
     return min(1 - 2 * float(norm.sf(wide)), 1 - 1e-15)
 
 
-def _ends(
+def _percentiles(
     parts: Sequence[Array],
     statistic: Callable[..., Array],
     crossed: bool,
-    method: str,
     level: float,
     resamples: int,
     rng: np.random.Generator,
 ) -> tuple[Array, Array]:
-    from scipy.stats import DegenerateDataWarning, bootstrap
+    """Return the ends of the plain percentile interval at a level."""
+    from scipy.stats import bootstrap
 
     def pooled(*resampled: Array, axis: int) -> Array:
         return statistic(np.concatenate(resampled, axis=axis), axis=axis)
 
-    options = {"vectorized": True, "axis": -1, "confidence_level": level, "paired": crossed}
-    batch = max(1, _AT_ONCE // sum(part.size for part in parts))
-    drawn = bootstrap(parts, pooled, **options, n_resamples=resamples, batch=batch, method="percentile", rng=rng)
-    low, high = drawn.confidence_interval
-    if method == "bca":
-        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-            warnings.simplefilter("ignore", DegenerateDataWarning)  # it says where the percentiles stay
-            corrected = bootstrap(parts, pooled, **options, n_resamples=0, method="BCa", bootstrap_result=drawn)
-        better = corrected.confidence_interval
-        defined = ~np.isnan(better.low) & ~np.isnan(better.high)
-        low, high = np.where(defined, better.low, low), np.where(defined, better.high, high)
+    low, high = bootstrap(
+        parts,
+        pooled,
+        vectorized=True,
+        axis=-1,
+        confidence_level=level,
+        paired=crossed,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_NUMBERS // sum(part.size for part in parts)),
+        method="percentile",
+        rng=rng,
+    ).confidence_interval
     return np.asarray(low), np.asarray(high)
+
+
+# ---- names and shares
+
+
+def interval_name(seeds: int, statistic: str = "iqm", *, pooled: bool = False) -> str:
+    """Return the name of the 95 % interval over this many seeds, for one setting or `pooled` over several.
+
+    With fewer than six seeds it covers less than 95 % (see `interval`). For the median or the IQM of one setting it
+    then is the range of its runs; for a mean or several settings it is narrower, and is named after its method. Crossed
+    strata do not count as more seeds.
+    """
+    if seeds >= 6:
+        return "95 % interval"
+    return "bootstrap interval" if pooled or statistic == "mean" else "range"
 
 
 def share_interval(share: ArrayLike, count: float, level: float = 0.95) -> Interval:
     """Return shares of `count` independent runs and their score intervals (Wilson 1927, "Probable inference").
 
-    Shares have any shape, and NaN in is NaN out. `count` need not be whole: runs that say partly the same are as sure
-    as fewer. Raises ValueError for a share outside [0, 1], a count below 1 and a level outside (0, 1).
+    Shares have any shape, and NaN in is NaN out. `count` need not be whole: partly redundant runs count as fewer.
+    Raises ValueError for a share outside [0, 1], a count below 1 and a level outside (0, 1).
     """
     from scipy.stats import norm
 
@@ -224,6 +221,12 @@ def share_interval(share: ArrayLike, count: float, level: float = 0.95) -> Inter
     z2 = float(norm.isf((1 - level) / 2)) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     reach = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    # At 0 and 1 rounding would leave the share itself, or the unit interval.
+    # Rounding at 0 and 1 could otherwise exclude the share itself, or leave the unit interval.
     low, high = np.maximum(0.0, np.minimum(share, middle - reach)), np.minimum(1.0, np.maximum(share, middle + reach))
     return Interval(share, np.asarray(low), np.asarray(high))
+
+
+def check_level(level: float) -> None:
+    """Raise ValueError for a level outside (0, 1)."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")

@@ -1,7 +1,8 @@
-"""Figures of many runs: each a pure function (frame, ax) -> ax. None loads, saves or trains.
+"""Figures of many runs.
 
-A value of a swept key has the same place and colour in every panel: those of `panels` know each other, others are given
-the runs of all of them as `among`. Figures of a single network are in `nnlab.findings.portraits`.
+Each figure is a pure function `(frame, ax, ..., among=None) -> ax` that neither loads, saves nor trains. `among` are
+the runs of all panels if `frame` is one of several: a value then has the same place and colour in every panel (see
+`nnlab.findings.panels`). Figures of a single network are in `nnlab.findings.portraits`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,40 +18,46 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from nnlab.findings.panels import broken, caption, pooled, whole_frame
+from nnlab.findings.panels import caption, pooled, wrapped
 from nnlab.findings.statistics import aggregate
 from nnlab.findings.style import (
     VERDICT_STYLES,
+    SeriesStyle,
     draw_reference,
     has_value,
     ink,
     labels,
-    legend_heading,
+    legend_title,
     literal,
     log_scale,
+    metric_label,
     name_ends,
     name_ticks,
     places_of,
     series_styles,
     values_of,
-    with_unit,
 )
 
-__all__ = ["clipped", "cost_curves", "gradient_flow", "metric_by_value", "signal_by_layer", "verdict_map"]
+__all__ = ["clipped_runs", "cost_curves", "gradient_flow", "metric_by_value", "signal_by_layer", "verdict_map"]
 
 Array = NDArray[np.float64]
 
 BAND_RESAMPLES = 200
-"""Of a band's bootstrap: its edge is drawn a pixel wide, and there are dozens of checkpoints."""
+"""Bootstrap samples of a band: its edge is drawn one pixel wide, and a band has dozens of checkpoints."""
+
+SMALL_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "title_fontsize": 8}
+
+
+# ---- cost while training
 
 MOST_LABELS = 6
-"""So many lines are named at their ends too."""
+"""The most lines that are named at their ends too."""
 
 FAR_BELOW = 30
 """References below all runs by more than this factor are named and not drawn."""
 
 MOST_COST = 1e3
-"""Costs are drawn up to this multiple of their median, higher ones at the upper edge: 1e300 would press all flat."""
+"""Costs above this multiple of their median are drawn at the upper edge: a scale up to 1e300 would show nothing."""
 
 
 def cost_curves(
@@ -60,16 +67,18 @@ def cost_curves(
     references: Mapping[str, float] | None = None,
     among: pd.DataFrame | None = None,
 ) -> Axes:
-    """Draw cost against iteration: a thin line per run; for each value of `by` the median over its runs, thick, with
-    its interval over seeds.
+    """Draw the cost of each run against the iteration, and for each value of `by` the median with its interval.
 
-    `curves` has the columns iteration, value, fingerprint, seed, and every config key that varies between the runs:
-    they are the strata of the interval (`statistics.aggregate`). `references` are costs to compare with by name, drawn
-    dashed; those far below all runs stand in the legend alone. The iteration axis is logarithmic from 1 on, since most
-    happens early. A cost that is not finite counts as infinite in the median; what is far above the others is drawn at
-    the upper edge, and the legend says of how many runs. More values than there are colours have those of a scale.
+    Runs are thin lines, medians thick lines, and intervals over seeds bands around them.
+
+    `curves` has the columns iteration, value, fingerprint, seed, and every config key that varies between the runs;
+    these keys are the strata of the interval (`statistics.aggregate`). `references` are costs to compare with by name.
+    They are dashed; those far below all runs are only named in the legend.
+
+    The iteration axis is logarithmic from 1 on, since most happens early. A cost that is not finite counts as infinite
+    in the median. Costs far above the others are drawn at the upper edge, and the legend says how many runs have one.
     """
-    whole = whole_frame(curves, ax, among)
+    whole = curves if among is None else among
     low, high = _drawable(whole["value"].to_numpy(np.float64))
     bands = aggregate(
         curves,
@@ -80,36 +89,15 @@ def cost_curves(
         lower_is_better=True,
         allow_incomplete=True,
     )
-    values = values_of(whole, by)
-    names, ends = labels(values), []
-    for number, (value, name, colour, marker, legend) in enumerate(series_styles(values)):
-        band = bands[has_value(bands[by], value)]
-        if band.empty:
-            continue
-        lines = _lines(curves[has_value(curves[by], value)], low, high)
-        ax.add_collection(LineCollection(lines, colors=colour, alpha=0.25, linewidths=0.5), autolim=True)
-        middle, bottom, top = (band[name].clip(low, high) for name in ("estimate", "low", "high"))
-        ax.fill_between(band["iteration"], bottom, top, color=colour, alpha=0.25, linewidth=0)
-        ax.plot(
-            *(band["iteration"], middle),
-            color=colour,
-            linewidth=2,
-            marker=marker,
-            markevery=(number, 7),
-            markersize=4.5,
-            label=legend,
-        )
-        ends.append((float(middle.iloc[-1]), name, colour))
-    if len(names) > MOST_LABELS:
+    values, ends = values_of(whole, by), []
+    for number, style in enumerate(series_styles(values)):
+        runs, band = (frame[has_value(frame[by], style.value)] for frame in (curves, bands))
+        if not band.empty:
+            last = _draw_band(ax, runs, band, style, (low, high), marked_from=number)
+            ends.append((last, style.name, style.colour))
+    if len(values) > MOST_LABELS:
         ends.clear()
-    highest_first = sorted((references or {}).items(), key=lambda reference: -reference[1])
-    for (name, cost), style in zip(highest_first, ("--", ":", "-.") * len(highest_first), strict=False):
-        look: dict[str, Any] = {"color": "0.25", "linestyle": style, "linewidth": 1}
-        if cost < low / FAR_BELOW:  # its line would press all others flat
-            ax.plot([], [], **look, label=f"{literal(name)}:\n{cost:.2g}, far below")
-            continue
-        ax.axhline(cost, **look, label=literal(name))
-        ends.append((cost, f"{cost:.3g}", "#404040"))
+    ends += _draw_references(ax, references or {}, lowest=low / FAR_BELOW)
     ax.update_datalim([(0, low), (0, high)])
     ax.autoscale_view()
     ax.set_xscale("symlog", linthresh=1)
@@ -118,19 +106,22 @@ def cost_curves(
     ax.set_xlabel("iteration")
     ax.set_ylabel("cost on the training data (mean loss)")
     name_ends(ax, ends)
-    title = f"{legend_heading(by, values)}:\n{caption('median', curves, [by], whole, bands)}"
-    above = clipped(whole)
-    if above:
-        title += f"\n({above} of {whole['fingerprint'].nunique()} runs leave at the\nupper edge and lie on it)"
-    ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
+    title = f"{legend_title(by, values)}:\n{caption('median', curves, [by], whole, bands)}{_clipping(whole)}"
+    ax.legend(title=title, **SMALL_LEGEND)
     return ax
 
 
-def clipped(curves: pd.DataFrame) -> int:
-    """Return how many runs have a cost above what `cost_curves` draws, or one that is not finite."""
+def clipped_runs(curves: pd.DataFrame) -> int:
+    """Return the number of runs with a cost that is not finite or lies above the upper edge of `cost_curves`."""
     values = curves["value"].to_numpy(np.float64)
     _, high = _drawable(values)
     return int(curves.loc[~(values <= high), "fingerprint"].nunique())
+
+
+def _clipping(curves: pd.DataFrame) -> str:
+    """Return the number of clipped runs as the end of a legend's title, empty if there are none."""
+    count, runs = clipped_runs(curves), curves["fingerprint"].nunique()
+    return f"\n({count} of {runs} runs leave at the\nupper edge and lie on it)" if count else ""
 
 
 def _drawable(costs: Array) -> tuple[float, float]:
@@ -141,13 +132,58 @@ def _drawable(costs: Array) -> tuple[float, float]:
     return float(positive.min()), float(min(positive.max(), MOST_COST * np.median(positive)))
 
 
-def _lines(curves: pd.DataFrame, low: float, high: float) -> list[Array]:
-    """Return the points (iteration, value) of every run, sorted once: a group for each of thousands is slow."""
+def _draw_band(
+    ax: Axes,
+    runs: pd.DataFrame,
+    band: pd.DataFrame,
+    style: SeriesStyle,
+    limits: tuple[float, float],
+    marked_from: int,
+) -> float:
+    """Draw the curves of the runs with one value, their median and its band; return the median at the end."""
+    colour = style.colour
+    lines = LineCollection(_run_lines(runs, *limits), colors=colour, alpha=0.25, linewidths=0.5)
+    ax.add_collection(lines, autolim=True)
+    middle, bottom, top = (band[name].clip(*limits) for name in ("estimate", "low", "high"))
+    ax.fill_between(band["iteration"], bottom, top, color=colour, alpha=0.25, linewidth=0)
+    ax.plot(
+        *(band["iteration"], middle),
+        color=colour,
+        linewidth=2,
+        marker=style.marker,
+        markevery=(marked_from, 7),
+        markersize=4.5,
+        label=style.legend,
+    )
+    return float(middle.iloc[-1])
+
+
+def _run_lines(curves: pd.DataFrame, low: float, high: float) -> list[Array]:
+    """Return the points (iteration, value) of every run, sorted once: grouping thousands of runs is slow."""
     run = pd.factorize(curves["fingerprint"])[0]
     value = np.nan_to_num(curves["value"].to_numpy(np.float64), nan=np.inf)
     points = np.column_stack([curves["iteration"].to_numpy(np.float64), value.clip(low, high)])
     order = np.lexsort((points[:, 0], run))
     return np.split(points[order], np.flatnonzero(np.diff(run[order])) + 1)
+
+
+def _draw_references(ax: Axes, references: Mapping[str, float], lowest: float) -> list[tuple[float, str, str]]:
+    """Draw costs to compare with, the highest first; return the names at the ends of their lines."""
+    ends = []
+    highest_first = sorted(references.items(), key=lambda reference: -reference[1])
+    for (name, cost), style in zip(highest_first, ("--", ":", "-.") * len(highest_first), strict=False):
+        look: dict[str, Any] = {"color": "0.25", "linestyle": style, "linewidth": 1}
+        if cost < lowest:  # its line would press all others flat
+            ax.plot([], [], **look, label=f"{literal(name)}:\n{cost:.2g}, far below")
+            continue
+        ax.axhline(cost, **look, label=literal(name))
+        ends.append((cost, f"{cost:.3g}", "#404040"))
+    return ends
+
+
+# ---- a final metric
+
+_STATISTIC_NAMES = {"iqm": "interquartile mean", "median": "median", "mean": "mean"}
 
 
 def metric_by_value(
@@ -159,107 +195,130 @@ def metric_by_value(
     statistic: str = "iqm",
     among: pd.DataFrame | None = None,
 ) -> Axes:
-    """Draw a final metric against a swept value: every run a dot, and over seeds the statistic with its interval.
+    """Draw a final metric against a swept value: each run as a dot, and the statistic over seeds with its interval.
 
-    One colour and shape for each value of `by`. Where the runs have what an affine model reaches on the same data
-    (`reference/affine_...`), and all the same, it is drawn dashed: a network that is not above it has gained nothing
-    from being one.
+    Each value of `by` has a colour and a marker. If `runs` has the metric of the best affine model on the same data
+    (`reference/affine_...`) and it is the same for all of them, it is a dashed line: a network that is not above it has
+    gained nothing from being one.
     """
-    whole = whole_frame(runs, ax, among)
+    whole = runs if among is None else among
     values = values_of(whole, x)
     keys = [x] if by is None else [by, x]
     table = aggregate(runs, metric, keys, statistic, allow_incomplete=True)
     groups: list[object] = [None] if by is None else values_of(whole, by)
     width = min(0.12, 0.7 / len(groups))
-    for number, (group, _, colour, marker, legend) in enumerate(series_styles(groups)):
-        ours, its = (
-            (runs, table) if by is None else (runs[has_value(runs[by], group)], table[has_value(table[by], group)])
-        )
-        if its.empty:
+    for number, style in enumerate(series_styles(groups)):
+        dots, points = (frame if by is None else frame[has_value(frame[by], style.value)] for frame in (runs, table))
+        if points.empty:
             continue
-        # Side by side, or the dots of one group would hide those of another.
+        # Side by side, so that no group hides the dots of another.
         offset = (number - (len(groups) - 1) / 2) * width
-        ax.plot(places_of(ours[x], values) + offset, ours[metric].astype(float), ".", color=colour, alpha=0.3)
-        reach = np.abs(its[["low", "high"]].sub(its["estimate"], axis=0).to_numpy().T)
-        ax.errorbar(
-            places_of(its[x], values) + offset,
-            its["estimate"].to_numpy(),
-            np.nan_to_num(reach, posinf=0),
-            color=colour,
-            marker=marker,
-            markersize=4.5,
-            linewidth=1.5,
-            capsize=2.5,
-            label=None if by is None else legend,
-        )
-    baseline = f"reference/affine_{metric}"
-    if baseline in runs and runs[baseline].nunique(dropna=False) == 1 and np.isfinite(level := runs[baseline].iloc[0]):
-        draw_reference(ax, level, "best affine model")
+        dots_at, points_at = (places_of(frame[x], values) + offset for frame in (dots, points))
+        ax.plot(dots_at, dots[metric].astype(float), ".", color=style.colour, alpha=0.3)
+        _draw_points(ax, points_at, points, style, None if by is None else style.legend)
+    _draw_baseline(ax, runs, f"reference/affine_{metric}")
     name_ticks(ax, values)
     ax.set_xlim(-0.5, len(values) - 0.5)
     ax.set_xlabel(x)
-    ax.set_ylabel(with_unit(metric))
-    title = caption(_NAMES[statistic], runs, keys, whole, table)
+    ax.set_ylabel(metric_label(metric))
+    title = caption(_STATISTIC_NAMES[statistic], runs, keys, whole, table)
     if by is None:
         ax.set_title(title.replace("\n", " "), fontsize=8)
-        title = ""
     if ax.get_legend_handles_labels()[1]:
-        shown = f"{legend_heading(by, groups)}:\n{title}" if by and title else ""
-        ax.legend(title=shown, frameon=False, fontsize=8, title_fontsize=8)
+        ax.legend(title=f"{legend_title(by, groups)}:\n{title}" if by else "", **SMALL_LEGEND)
     return ax
 
 
-_NAMES = {"iqm": "interquartile mean", "median": "median", "mean": "mean"}
+def _draw_points(ax: Axes, places: Array, points: pd.DataFrame, style: SeriesStyle, legend: str | None) -> None:
+    """Draw estimates with their intervals, of which an end at infinity is left out."""
+    reach = np.abs(points[["low", "high"]].sub(points["estimate"], axis=0).to_numpy().T)
+    ax.errorbar(
+        places,
+        points["estimate"].to_numpy(),
+        np.nan_to_num(reach, posinf=0),
+        color=style.colour,
+        marker=style.marker,
+        markersize=4.5,
+        linewidth=1.5,
+        capsize=2.5,
+        label=legend,
+    )
+
+
+def _draw_baseline(ax: Axes, runs: pd.DataFrame, key: str) -> None:
+    if key in runs and runs[key].nunique(dropna=False) == 1 and np.isfinite(level := runs[key].iloc[0]):
+        draw_reference(ax, level, "best affine model")
+
+
+# ---- verdicts
 
 
 def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFrame | None = None) -> Axes:
     """Draw a tile for each pair of values of two swept keys, in the colour and with the letter of its verdict.
 
-    Where runs of one tile differ, as seeds do, the tile is divided into stripes as wide as their share of the runs, and
-    carries the letter and count of the most frequent verdict, or the letters of all that are. A tile without runs stays
-    empty.
+    If the runs of a tile have several verdicts, as seeds may, the tile is divided into stripes as wide as their share
+    of the runs. It carries the letter and count of the most frequent verdict, or the letters of all that are equally
+    frequent. A tile without runs is empty.
     """
-    whole = whole_frame(runs, ax, among)
+    whole = runs if among is None else among
     columns, rows = values_of(whole, x), values_of(whole, y)
     for name in [name for name in VERDICT_STYLES if name in set(runs["verdict"])]:
         letter, colour = VERDICT_STYLES[name]
         ax.add_patch(Rectangle((-9, -9), 1, 1, facecolor=colour, edgecolor="0.6", label=f"{letter}  {name}"))
-    tiles, colours = [], []
     by_tile = pd.DataFrame(
         {"row": places_of(runs[y], rows), "column": places_of(runs[x], columns), "verdict": runs["verdict"].to_numpy()}
     ).groupby(["row", "column"])["verdict"]
+    stripes: list[tuple[Rectangle, str]] = []
     for place, verdicts in by_tile:
         row, column = np.asarray(place, np.float64).tolist()
-        tile = verdicts.value_counts()
-        left = column - 0.5
-        for name in [name for name in VERDICT_STYLES if name in tile]:
-            share = tile[name] / tile.sum()
-            tiles.append(Rectangle((left, row - 0.5), share, 1))
-            colours.append(VERDICT_STYLES[name][1])
-            left += share
-        first = [name for name in VERDICT_STYLES if tile.get(name) == tile.max()]
-        letters, colour = " ".join(VERDICT_STYLES[name][0] for name in first), VERDICT_STYLES[first[0]][1]
-        divided = len(tile) > 1
-        text = f"{letters} {tile.max()}/{tile.sum()}" if divided else letters
-        # The white edge parts the words from the stripes that they stand on.
-        edge = "white" if divided else "none"
-        box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": edge, "linewidth": 1.2}
-        ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(colour), bbox=box)
+        counts = verdicts.value_counts()
+        stripes += _stripes(column - 0.5, row - 0.5, counts)
+        _name_tile(ax, column, row, counts)
+    tiles, colours = [stripe for stripe, _ in stripes], [colour for _, colour in stripes]
     ax.add_collection(PatchCollection(tiles, facecolors=colours, edgecolors="none"))
-    ax.set_xlim(-0.5, len(columns) - 0.5)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    for border in np.arange(len(columns) + 1) - 0.5:
-        ax.axvline(border, color="white", linewidth=1.5)
-    for border in np.arange(len(rows) + 1) - 0.5:
-        ax.axhline(border, color="white", linewidth=1.5)
+    _draw_grid(ax, len(columns), len(rows))
     name_ticks(ax, columns)
     ax.set_yticks(range(len(rows)), labels(rows))
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     over = pooled(runs, [x, y], whole)
-    title = f"verdict of\n{broken(over)};\na stripe is as wide as\nits share of the runs" if over else "verdict"
-    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, title_fontsize=8)
+    title = f"verdict of\n{wrapped(over)};\na stripe is as wide as\nits share of the runs" if over else "verdict"
+    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), **SMALL_LEGEND)
     return ax
+
+
+def _stripes(left: float, top: float, counts: pd.Series) -> list[tuple[Rectangle, str]]:
+    """Return the stripes of a tile with their colours, given its upper left corner and the counts of its verdicts."""
+    stripes = []
+    for name in [name for name in VERDICT_STYLES if name in counts]:
+        share = counts[name] / counts.sum()
+        stripes.append((Rectangle((left, top), share, 1), VERDICT_STYLES[name][1]))
+        left += share
+    return stripes
+
+
+def _name_tile(ax: Axes, column: float, row: float, counts: pd.Series) -> None:
+    """Write the letters of the most frequent verdicts on a tile, with their count if it has several verdicts."""
+    first = [name for name in VERDICT_STYLES if counts.get(name) == counts.max()]
+    letters, colour = " ".join(VERDICT_STYLES[name][0] for name in first), VERDICT_STYLES[first[0]][1]
+    divided = len(counts) > 1
+    text = f"{letters} {counts.max()}/{counts.sum()}" if divided else letters
+    # The white edge separates the text from the stripes behind it.
+    edge = "white" if divided else "none"
+    box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": edge, "linewidth": 1.2}
+    ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(colour), bbox=box)
+
+
+def _draw_grid(ax: Axes, columns: int, rows: int) -> None:
+    ax.set_xlim(-0.5, columns - 0.5)
+    ax.set_ylim(rows - 0.5, -0.5)
+    for border in np.arange(columns + 1) - 0.5:
+        ax.axvline(border, color="white", linewidth=1.5)
+    for border in np.arange(rows + 1) - 0.5:
+        ax.axhline(border, color="white", linewidth=1.5)
+
+
+# ---- the back-propagated signal
 
 
 def gradient_flow(
@@ -270,11 +329,11 @@ def gradient_flow(
 ) -> Axes:
     """Draw the size of the back-propagated signal, rms dZ, by layer and iteration, as a heat map in log colours.
 
-    `curves` holds the quantity signal/rms_dZ of one run, or several, whose median is drawn. `limits` are the ends of
-    the colour scale, to be shared between panels; the colour bar has an arrow where values lie beyond. Exact zeros,
-    which a log scale cannot show, are hatched. `theory` has the ratios of layers 1, 2, ... to the output before
-    training, as `nnlab.findings.expected.signal_by_layer` gives them: a column to the left of iteration 0, in the same
-    colours, from what was measured at the output.
+    `curves` has the quantity signal/rms_dZ of one run, or of several, whose median is drawn. `limits` are the ends of
+    the colour scale, for panels that share it; the colour bar has an arrow if values lie beyond. Exact zeros, which a
+    log scale cannot show, are hatched. `theory` has the ratios of layers 1, 2, ... to the output before training, from
+    `nnlab.findings.expected.signal_by_layer`. It is a column to the left of iteration 0 in the same colours, scaled by
+    what was measured at the output.
     """
     table = curves[curves["quantity"] == "signal/rms_dZ"].pivot_table("value", "layer", "iteration", aggfunc="median")
     values, positive = table.to_numpy(), table.to_numpy()[table.to_numpy() > 0]
@@ -285,20 +344,14 @@ def gradient_flow(
         [[-0.5], np.sqrt(np.maximum(table.columns[:-1], 0.5) * table.columns[1:]), table.columns[-1:]]
     )
     layers = np.arange(len(table) + 1) + 0.5
-    shown = np.ma.masked_where(~(values > 0), values)
-    norm = LogNorm(low, high)
-    mesh = ax.pcolormesh(edges, layers, shown, norm=norm, cmap="viridis", rasterized=True)
+    colours: dict[str, Any] = {"norm": LogNorm(low, high), "cmap": "viridis", "rasterized": True}
+    mesh = ax.pcolormesh(edges, layers, np.ma.masked_where(~(values > 0), values), **colours)
     zeros = np.ma.masked_where(values != 0, np.ones_like(values))
-    grey = ListedColormap(["#EEEEEE"])
-    ax.pcolor(edges, layers, zeros, cmap=grey, hatch="///", edgecolor="0.6", linewidth=0)
+    ax.pcolor(edges, layers, zeros, cmap=ListedColormap(["#EEEEEE"]), hatch="///", edgecolor="0.6", linewidth=0)
     ax.set_xscale("symlog", linthresh=1)
     if theory is not None:
         expected = np.asarray(theory, np.float64)[:, None] * values[-1, 0]
-        ax.pcolormesh([-1.1, -0.65], layers, expected, norm=norm, cmap="viridis", rasterized=True)
-        halo = withStroke(linewidth=2, foreground="white")
-        ax.text(-0.87, layers.mean(), "theory", fontsize=7, rotation=90, ha="center", va="center", path_effects=[halo])
-        ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= edges[-1]])
-        ax.set_xlim(-1.1, edges[-1])
+        _draw_theory(ax, layers, expected, edges[-1], colours)
         positive = np.append(positive, expected)
     ax.set_yticks(range(1, len(table) + 1), [f"{layer}" for layer in table.index])
     ax.set_xlabel("iteration")
@@ -309,28 +362,33 @@ def gradient_flow(
     return ax
 
 
+def _draw_theory(ax: Axes, layers: NDArray[np.floating], expected: Array, last: float, colours: dict[str, Any]) -> None:
+    """Draw the expected signal (layers, 1) as a column to the left of iteration 0; `last` ends the iteration axis."""
+    ax.pcolormesh([-1.1, -0.65], layers, expected, **colours)
+    halo = withStroke(linewidth=2, foreground="white")
+    ax.text(-0.87, layers.mean(), "theory", fontsize=7, rotation=90, ha="center", va="center", path_effects=[halo])
+    ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= last])
+    ax.set_xlim(-1.1, last)
+
+
 def signal_by_layer(
     curves: pd.DataFrame,
     ax: Axes,
     by: str,
-    theory: Mapping[object, Sequence[float]] | None = None,
+    theory: Mapping[Any, Sequence[float]] | None = None,
     among: pd.DataFrame | None = None,
 ) -> Axes:
-    """Draw how much of the output's error signal arrives at each layer: rms dZ over that of the output.
+    """Draw how much of the output's error signal reaches each layer: rms dZ of the layer over rms dZ of the output.
 
-    `curves` holds signal/rms_dZ of one iteration with the columns fingerprint, seed, layer, value and every config key
-    that varies. Solid: for each value of `by` the root of the mean over runs of the squared ratio, which is what theory
-    speaks of, with its interval over seeds; a run whose output has no error at all is left out. Dashed: `theory`, for
-    each value of `by` the ratios of layers 1, 2, ..., as `nnlab.findings.expected.signal_by_layer` gives them. A
-    straight line falls by the same factor in every layer.
+    `curves` has signal/rms_dZ at one iteration, with the columns fingerprint, seed, layer, value and every config key
+    that varies. Solid lines show, for each value of `by`, the root of the mean over runs of the squared ratio, with its
+    interval over seeds; theory predicts this mean square. Runs whose output has no error at all are left out. Dashed
+    lines show `theory`: for each value of `by` the ratios of layers 1, 2, ..., from
+    `nnlab.findings.expected.signal_by_layer`. On a straight line the signal falls by the same factor in every layer.
     """
-    whole = whole_frame(curves, ax, among)
-    top = curves.loc[curves.groupby("fingerprint", observed=True)["layer"].idxmax()].set_index("fingerprint")["value"]
-    above = curves["fingerprint"].map(top).astype(float)
-    with np.errstate(over="ignore"):
-        squares = np.square(curves["value"] / above.where(above > 0))
-    ratio = curves.assign(value=squares).dropna(subset=["value"])
-    table = aggregate(ratio, "value", [by, "layer"], "mean", resamples=BAND_RESAMPLES, allow_incomplete=True)
+    whole = curves if among is None else among
+    ratios = _squared_ratios(curves)
+    table = aggregate(ratios, "value", [by, "layer"], "mean", resamples=BAND_RESAMPLES, allow_incomplete=True)
     table[["estimate", "low", "high"]] = np.sqrt(table[["estimate", "low", "high"]])
     values = values_of(whole, by)
     for value, _, colour, marker, legend in series_styles(values):
@@ -348,6 +406,15 @@ def signal_by_layer(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("layer (1: next to the inputs)")
     ax.set_ylabel("rms dZ / rms dZ of the output")
-    title = f"{legend_heading(by, values)}:\n{caption('root mean square', curves, [by], whole, table)}"
-    ax.legend(title=title, frameon=False, fontsize=8, title_fontsize=8)
+    title = f"{legend_title(by, values)}:\n{caption('root mean square', curves, [by], whole, table)}"
+    ax.legend(title=title, **SMALL_LEGEND)
     return ax
+
+
+def _squared_ratios(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves with the square of each layer's signal over the output's as value, where the output has any."""
+    top = curves.loc[curves.groupby("fingerprint", observed=True)["layer"].idxmax()].set_index("fingerprint")["value"]
+    output = curves["fingerprint"].map(top).astype(float)
+    with np.errstate(over="ignore"):
+        squares = np.square(curves["value"] / output.where(output > 0))
+    return curves.assign(value=squares).dropna(subset=["value"])

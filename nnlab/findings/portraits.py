@@ -1,7 +1,8 @@
 """Figures of one network: its boundary and its units.
 
-Each figure is a pure function (frame, ax) -> ax; none loads, saves or trains. `boundary` makes the frame of a network's
-answers; that of its units is `Run.profiles`, with diagnostics.preset=full.
+Each figure is a pure function `(frame, ax) -> ax` that neither loads, saves nor trains. `decision_boundary` draws the
+frame of `boundary`; the units' figures draw `Run.profiles`, which a run has with diagnostics.preset=full. `portrait`
+returns all figures of a run.
 """
 
 import numpy as np
@@ -20,17 +21,18 @@ from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import forward
 from nnlab.record.run import Run
 
-__all__ = ["boundary", "decision_boundary", "portrait", "unit_paths", "unit_raster"]
+__all__ = ["boundary", "decision_boundary", "plane", "portrait", "unit_paths", "unit_raster"]
 
 
 def boundary(parameters: dict[str, np.ndarray], activation: str, data: Dataset, steps: int = 120) -> pd.DataFrame:
-    """Return a network's answers on a square grid over its data: x1, x2, probability (of class 1).
+    """Return a network's answers on a square grid over its data, with the columns x1, x2, probability (of class 1).
 
-    `parameters` are those of a `Run`. Raises ValueError unless there are two inputs and two classes.
+    `parameters` are a run's; `steps` is the number of points along each side. Raises ValueError unless there are two
+    inputs and two classes.
     """
     if len(data.X) != 2 or data.task != "binary":
         raise ValueError(f"a boundary needs two inputs and two classes, got {len(data.X)} inputs and {data.task}")
-    middle, reach = window(data.X)
+    middle, reach = plane(data.X)
     x1, x2 = (np.linspace(centre - reach, centre + reach, steps) for centre in middle)
     points = np.stack([axis.ravel() for axis in np.meshgrid(x1, x2)])
     with np.errstate(all="ignore"):
@@ -39,7 +41,8 @@ def boundary(parameters: dict[str, np.ndarray], activation: str, data: Dataset, 
     return pd.DataFrame({"x1": points[0], "x2": points[1], "probability": probability})
 
 
-def window(X: np.ndarray) -> tuple[np.ndarray, float]:
+def plane(X: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the middle (2,) and half the side of the square in which inputs X (2, m) are drawn."""
     low, high = X.min(axis=1), X.max(axis=1)
     return (low + high) / 2, float(0.55 * (high - low).max())
 
@@ -47,8 +50,8 @@ def window(X: np.ndarray) -> tuple[np.ndarray, float]:
 def decision_boundary(answers: pd.DataFrame, ax: Axes, data: Dataset, note: str = "") -> Axes:
     """Draw the probability of class 1 over the plane, the boundary at 0.5, and the training examples.
 
-    `answers` is a frame of `boundary`. Colours run from 0 (blue) over 0.5 (white) to 1 (red), the same in every
-    panel; examples of class 1 are triangles. `note` stands in the corner: accuracy and verdict.
+    `answers` is a frame of `boundary`. Colours run from 0 (blue) over 0.5 (white) to 1 (red) in every panel. Examples
+    of class 1 are triangles. `note`, such as accuracy and verdict, is written in the corner.
     """
     table = answers.pivot(index="x2", columns="x1", values="probability")
     x1, x2, values = table.columns.to_numpy(), table.index.to_numpy(), table.to_numpy()
@@ -70,8 +73,8 @@ def decision_boundary(answers: pd.DataFrame, ax: Axes, data: Dataset, note: str 
 def unit_paths(profiles: pd.DataFrame, ax: Axes) -> Axes:
     """Draw how the units of layer 1 move in the plane of their incoming weights (w1, w2): start hollow, end filled.
 
-    `profiles` has the quantities units/w1, units/w2 and units/b of one run. Units that end as one, as equal
-    initialization makes them, have one colour, and the legend counts the classes.
+    `profiles` has the quantities units/w1, units/w2 and units/b of one run. Units that are equal at the end, as they
+    are after equal initialization, have the same colour, and the title counts the distinct ones.
     """
     tables = [
         profiles[profiles["quantity"] == f"units/{name}"].pivot(index="iteration", columns="index", values="value")
@@ -97,10 +100,10 @@ def unit_paths(profiles: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def unit_raster(profiles: pd.DataFrame, ax: Axes, layer: int = 1) -> Axes:
-    """Draw on which share of the examples each unit of a layer is flat, by iteration: dark units are silent.
+    """Draw the share of the examples on which each unit of a layer is flat, by iteration: dark units are silent.
 
-    `profiles` has the quantity units/silent of one run: saturated for tanh and sigmoid, z <= 0 for relu and its
-    relatives. The label of a unit that is silent on more than 95 % of the examples at the end is bold.
+    `profiles` has the quantity units/silent of one run. Flat means saturated for tanh and sigmoid, and z <= 0 for relu
+    and its variants. A unit that is silent on more than 95 % of the examples at the end has a bold label.
     """
     chosen = profiles[(profiles["quantity"] == "units/silent") & (profiles["layer"] == layer)]
     table = chosen.pivot(index="index", columns="iteration", values="value")
@@ -129,18 +132,39 @@ def unit_raster(profiles: pd.DataFrame, ax: Axes, layer: int = 1) -> Axes:
 def portrait(run: Run, data: Dataset) -> dict[str, Figure]:
     """Return the figures of one run by name.
 
-    `cost` and `gradient_flow`; `boundary` for two inputs and two classes; with diagnostics.preset=full `units` for two
-    inputs and `silent` for activations that can be.
+    Every run has `cost`; `gradient_flow` needs the signal in its history. Two inputs and two classes give `boundary`.
+    With diagnostics.preset=full there are `units`, for two inputs, and `silent`, for activations that can be.
     """
-    who = f"{run.config.model.activation}, {run.config.init.scheme} {run.config.init.scale:g}, seed {run.config.seed}"
-    figures = {}
+    figures: dict[str, Figure] = {}
 
     def start(name: str, title: str, width: float = 6.0) -> Axes:
         figures[name] = Figure(figsize=(width, 4.2), layout="constrained")
-        figures[name].suptitle(f"{title}\n{who}; one run: nothing is known of its spread", fontsize=9)
+        figures[name].suptitle(f"{title}\n{_subtitle(run)}", fontsize=9)
         return figures[name].subplots()
 
-    ax = start("cost", "Cost")
+    _draw_cost(run, start("cost", "Cost"))
+    if "signal/rms_dZ" in set(run.history["quantity"]):
+        gradient_flow(run.history, start("gradient_flow", "Back-propagated signal"))
+    if len(data.X) == 2 and data.task == "binary":
+        answers = boundary(run.parameters, run.config.model.activation, data)
+        note = f"accuracy {run.metrics['accuracy/train']:.3f}\n{run.verdict.name}"
+        decision_boundary(answers, start("boundary", "Probability of class 1, training examples", 5.0), data, note)
+    quantities = set(run.profiles["quantity"])
+    if "units/w1" in quantities:
+        ax = unit_paths(run.profiles, start("units", "Units of layer 1", 5.0))
+        ax.set_title("")
+    if "units/silent" in quantities:
+        unit_raster(run.profiles, start("silent", "Silent units of layer 1"))
+    return figures
+
+
+def _subtitle(run: Run) -> str:
+    model, init = run.config.model, run.config.init
+    setting = f"{model.activation}, {init.scheme} {init.scale:g}, seed {run.config.seed}"
+    return f"{setting}; one run: nothing is known of its spread"
+
+
+def _draw_cost(run: Run, ax: Axes) -> None:
     for part, style in (("train", "-"), ("test", "--")):
         curve = run.history[run.history["quantity"] == f"cost/{part}"]
         finite = curve[np.isfinite(curve["value"]) & (curve["value"] > 0)]
@@ -151,17 +175,3 @@ def portrait(run: Run, data: Dataset) -> dict[str, Figure]:
     ax.set_xscale("symlog", linthresh=1)
     log_scale(ax)
     ax.legend(frameon=False, fontsize=8)
-    if "signal/rms_dZ" in set(run.history["quantity"]):
-        gradient_flow(run.history, start("gradient_flow", "Back-propagated signal"))
-    if len(data.X) == 2 and data.task == "binary":
-        answers = boundary(run.parameters, run.config.model.activation, data)
-        score = run.metrics["accuracy/train"]
-        note = f"accuracy {score:.3f}\n{run.verdict.name}"
-        decision_boundary(answers, start("boundary", "Probability of class 1, training examples", 5.0), data, note)
-    quantities = set(run.profiles["quantity"])
-    if "units/w1" in quantities:
-        unit_paths(run.profiles, start("units", "Units of layer 1", 5.0))
-        figures["units"].axes[0].set_title("")
-    if "units/silent" in quantities:
-        unit_raster(run.profiles, start("silent", "Silent units of layer 1"))
-    return figures

@@ -1,6 +1,7 @@
 """Colours, labels and axes that all figures share."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,36 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "MARKERS", "VERDICT_STYLES", "ink", "labels", "log_scale", "name_ends", "values_of"]
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "VERDICT_STYLES",
+    "SeriesStyle",
+    "draw_reference",
+    "has_value",
+    "ink",
+    "labels",
+    "legend_title",
+    "literal",
+    "log_scale",
+    "metric_label",
+    "name_ends",
+    "name_ticks",
+    "places_of",
+    "series_styles",
+    "values_of",
+]
+
+Array = NDArray[np.float64]
+
+
+# ---- colours
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe & Ito's colours, told apart by colour-blind readers too."""
+"""The palette of Okabe & Ito, which colour-blind readers can distinguish too."""
 
 MARKERS = "osD^vPX"
-"""Beside the colours: who cannot tell those, or prints in grey, reads the shapes."""
+"""One shape beside each colour, for readers who cannot distinguish the colours or print in grey."""
 
 VERDICT_STYLES = {
     "healthy": ("H", "#009E73"),
@@ -32,35 +56,108 @@ VERDICT_STYLES = {
     "diverged": ("X", "#000000"),
     "failed": ("!", "#FFFFFF"),
 }
-"""Letter and colour of every verdict: who cannot tell the colours reads the letters."""
-
-MOST_TICKS = 16
-"""So many values are named along an axis."""
+"""Letter and colour of every verdict. The letters are for readers who cannot distinguish the colours."""
 
 
-Array = NDArray[np.float64]
+class SeriesStyle(NamedTuple):
+    """A value with its name, colour and marker, and its legend entry, which starts with _ if it has none."""
+
+    value: object
+    name: str
+    colour: str
+    marker: str
+    legend: str
+
+
+def series_styles(values: Sequence[object]) -> list[SeriesStyle]:
+    """Return the style of each value.
+
+    If there are more values than colours, they get the colours of a scale in their order, and a few of them get a
+    legend entry.
+    """
+    count, names = len(values), labels(values)
+    scale = [to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
+    colours = COLOURS if count <= len(COLOURS) else scale
+    named = set(np.linspace(0, count - 1, min(count, len(COLOURS))).round().astype(int).tolist())
+    return [
+        SeriesStyle(value, name, colours[place], MARKERS[place % len(MARKERS)], name if place in named else f"_{name}")
+        for place, (value, name) in enumerate(zip(values, names, strict=True))
+    ]
+
+
+def ink(colour: str) -> str:
+    """Return black or white, whichever has more contrast with a colour (WCAG 2, relative luminance)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
+# ---- values of a key, and their labels
 
 
 def values_of(frame: pd.DataFrame, key: str) -> list[object]:
-    """Return the values of a key, sorted, and None last where it is missing."""
+    """Return the sorted values of a key, with None last if any row has none."""
     return [*sorted(frame[key].dropna().unique()), *([None] if frame[key].isna().any() else [])]
 
 
 def has_value(column: pd.Series, value: object) -> NDArray[np.bool_]:
+    """Return True for each row that has a value, of which None stands for a missing one."""
     same = column.isna() if value is None else column == value
     return same.to_numpy(dtype=bool, na_value=False)
 
 
 def places_of(column: pd.Series, values: Sequence[object]) -> Array:
-    """Return for each run which of the values it has."""
+    """Return the place of each row's value among the values, NaN for rows with another value."""
     places = np.full(len(column), np.nan)
     for place, value in enumerate(values):
         places[has_value(column, value)] = place
     return places
 
 
+def labels(values: Sequence[object]) -> list[str]:
+    """Return the labels of values, with numbers as short as they can be while all labels differ."""
+    short = [_label(value) for value in values]
+    return short if len(set(short)) == len(short) else [_label(str(value)) for value in values]
+
+
+def _label(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else literal(f"{value}")
+
+
+def literal(text: str) -> str:
+    """Return text from data with its dollar signs escaped, since matplotlib reads formulas between them."""
+    return text.replace("$", r"\$")
+
+
+def metric_label(metric: str) -> str:
+    """Return the name of a metric with its unit: `accuracy/test (share of right answers)`."""
+    units = {"accuracy": "share of right answers", "r2": "share of variance explained", "cost": "mean loss"}
+    kind = metric.split("/")[0]
+    return f"{metric} ({units[kind]})" if kind in units else metric
+
+
+def legend_title(key: str, values: Sequence[object]) -> str:
+    """Return the title of a legend for a key, which says how many of the values it lists if it cannot list all."""
+    return key if len(values) <= len(COLOURS) else f"{key}, {len(COLOURS)} of {len(values)} values"
+
+
+# ---- axes
+
+MOST_TICKS = 16
+"""The most values that are named along an axis."""
+
+NAME_HEIGHT = 8.0
+"""The least distance in points between names at the ends of lines."""
+
+
+def name_ticks(ax: Axes, values: Sequence[object]) -> None:
+    """Name the places 0, 1, ... of the horizontal axis; if there are many, only as many as there is room for."""
+    step = -(-len(values) // MOST_TICKS)
+    ax.set_xticks(range(0, len(values), step), labels(values)[::step])
+
+
 def log_scale(ax: Axes) -> None:
-    """Make the upright axis logarithmic, with plain numbers at 1, 2 and 5 where it spans little."""
+    """Make the vertical axis logarithmic, with plain numbers at 1, 2 and 5 if it covers a small range."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     if high / low < 300:
@@ -70,22 +167,22 @@ def log_scale(ax: Axes) -> None:
 
 
 def draw_reference(ax: Axes, level: float, name: str) -> None:
-    """Draw a dashed line across, named in the legend; its level stands outside, where it covers nothing."""
+    """Draw a dashed horizontal line with its name in the legend and its level to the right of the axes."""
     ax.axhline(level, color="0.25", linestyle="--", linewidth=1, label=literal(name))
     ax.text(1.01, level, f"{level:.3g}", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color="0.25")
 
 
 def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write names at the heights where lines end, outside to the right, as far apart as they are high.
+    """Write names to the right of the axes at the heights where lines end, moved apart where they would overlap.
 
-    `ends` are (height in data units, name, colour), of which not finite ones are left out. Names stay beside their
-    lines when the limits change later, as those of panels that share an axis do.
+    `ends` are (height in data units, name, colour); those with a height that is not finite are left out. Names stay
+    beside their lines when the limits change later, as they do in panels that share an axis.
     """
     ends = sorted(end for end in ends if np.isfinite(end[0]))
     side = ax.get_xlim()[1]
     wanted = np.array([72 * ax.transData.transform((side, level))[1] / ax.figure.dpi for level, _, _ in ends])  # points
-    apart = 8.0 * np.arange(len(ends))
-    # Pushed up from below, and down from above: halfway between both is as far apart as either.
+    apart = NAME_HEIGHT * np.arange(len(ends))
+    # Pushed up from below, and down from above: the average of both keeps the same distances.
     up = np.maximum.accumulate(wanted - apart) + apart
     down = np.minimum.accumulate((wanted - apart)[::-1])[::-1] + apart
     for shift, (level, name, colour) in zip((up + down) / 2 - wanted, ends, strict=True):
@@ -99,57 +196,3 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
             color=tuple(0.7 * part for part in to_rgb(colour)),
             annotation_clip=False,
         )
-
-
-def ink(colour: str) -> str:
-    """Return black or white, whichever has more contrast with a colour (WCAG 2, relative luminance)."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-    luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
-
-
-def with_unit(metric: str) -> str:
-    units = {"accuracy": "share of right answers", "r2": "share of variance explained", "cost": "mean loss"}
-    kind = metric.split("/")[0]
-    return f"{metric} ({units[kind]})" if kind in units else metric
-
-
-def _label(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else literal(f"{value}")
-
-
-def labels(values: Sequence[object]) -> list[str]:
-    """Return the names of values: numbers as short as they can be told apart."""
-    short = [_label(value) for value in values]
-    return short if len(set(short)) == len(short) else [_label(str(value)) for value in values]
-
-
-def series_styles(values: Sequence[object]) -> list[tuple[object, str, str, str, str]]:
-    """Return each value with its name, colour, marker and legend entry, which starts with _ where it has none.
-
-    More values than there are colours take those of a scale, in their order, and a few of them stand in the legend.
-    """
-    count, names = len(values), labels(values)
-    scale = [to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
-    colours = COLOURS if count <= len(COLOURS) else scale
-    named = set(np.linspace(0, count - 1, min(count, len(COLOURS))).round().astype(int).tolist())
-    return [
-        (value, name, colours[place], MARKERS[place % len(MARKERS)], name if place in named else f"_{name}")
-        for place, (value, name) in enumerate(zip(values, names, strict=True))
-    ]
-
-
-def legend_heading(key: str, values: Sequence[object]) -> str:
-    """Return how a legend is headed: not all of many values stand in it."""
-    return key if len(values) <= len(COLOURS) else f"{key}, {len(COLOURS)} of {len(values)} values"
-
-
-def name_ticks(ax: Axes, values: Sequence[object]) -> None:
-    """Name the places 0, 1, ... of the axis; of many values as many as have room."""
-    step = -(-len(values) // MOST_TICKS)
-    ax.set_xticks(range(0, len(values), step), labels(values)[::step])
-
-
-def literal(text: str) -> str:
-    """Return text from data as matplotlib must be told it, which reads formulas between dollar signs."""
-    return text.replace("$", r"\$")

@@ -1,10 +1,11 @@
-"""Hidden activations: value and derivative together.
+"""Hidden activations, each with its derivative.
 
-Two views of each. `value` and `derivative` are the mathematics, functions of the logits Z that hold to full
-relative precision wherever float can (1 - tanh(z)^2 is exactly 0 from z = 19 on; `derivative` is not): snapshots,
-probes and tests use them. `activate` and `slope` are the same in place, for the training loop, which has no time
-for a second exponential: there g' may be off by one rounding error of 1, which moves no weight that is large
-enough to saturate the unit.
+Every activation has two forms:
+
+- `value` and `derivative` are functions of the logits Z, to full relative precision wherever floats allow it:
+  1 - tanh(z)^2 is exactly 0 from z = 19 on, `derivative` is not. Snapshots, probes and tests use them.
+- `activate` and `slope` do the same in place, for the training loop, which cannot afford a second exponential. Here
+  g' may be off by one rounding error of 1. That moves no weight that is large enough to saturate the unit.
 """
 
 from collections.abc import Callable
@@ -24,16 +25,16 @@ LEAK = 0.01
 class Activation(NamedTuple):
     """An activation g and its derivative g', element by element on arrays of any shape.
 
-    `value(Z)` and `derivative(Z)` return new arrays. `activate(Z, D)` turns Z into g(Z) in place; it may leave in D
-    what `slope(A, D)` needs, which turns D into g'(Z). At the kink, g'(0) is 0 for relu and LEAK for leaky_relu.
+    `value(Z)` and `derivative(Z)` return new arrays. `activate(Z, D)` overwrites Z with g(Z) and may store in D what
+    `slope(A, D)` needs. `slope` overwrites D with g'(Z). At the kink, g'(0) is 0 for relu and LEAK for leaky_relu.
 
-    The rest is what the diagnostics ask of it:
+    The other fields are traits that the diagnostics use:
 
-    - `centre`: c where g(-z) = 2c - g(z), so that a unit and its mirror image are one (None: nowhere)
-    - `homogeneous`: g(a z) = a g(z) for a > 0, so that a unit may be rescaled
-    - `largest_slope`: where both sides are flat and units saturate, g' at its largest (None: they do not)
-    - `dies`: g and g' are 0 for all z <= 0
-    - `has_negative_side`: the side z <= 0 is the quieter one
+    - `centre`: the c with g(-z) = 2c - g(z), if there is one. A unit and its mirror image are then the same function.
+    - `homogeneous`: True if g(a z) = a g(z) for a > 0. A unit may then be rescaled.
+    - `largest_slope`: the maximum of g' if both sides are flat, so that units saturate; else None
+    - `dies`: True if g and g' are 0 for all z <= 0
+    - `has_negative_side`: True if z <= 0 is the quieter side
     """
 
     name: str
@@ -90,12 +91,12 @@ def _relu(Z: Array) -> Array:
 
 
 def _relu_derivative(Z: Array) -> Array:
-    # A logit that is not a number has no slope; the product keeps the NaN, where a bare comparison would hide it.
+    # A bare comparison would turn the slope of a NaN logit into 0.
     return np.where(np.isnan(Z), Z, Z > 0).astype(Z.dtype)
 
 
 def _relu_activate(Z: Array, D: Array) -> None:
-    # Writing the comparison into floats and multiplying is half the price of np.maximum followed by np.sign.
+    # A comparison written into floats and a product cost half as much as np.maximum followed by np.sign.
     np.greater(Z, 0.0, out=D, casting="unsafe")
     np.multiply(Z, D, out=Z)
 
@@ -114,8 +115,8 @@ def _leaky_relu_activate(Z: Array, D: Array) -> None:
     np.multiply(Z, D, out=Z)
 
 
-def _kept(A: Array, D: Array) -> None:
-    """Do nothing: `activate` left the slope in D."""
+def _stored_slope(A: Array, D: Array) -> None:
+    """Do nothing: `activate` has stored the slope in D."""
 
 
 def _normal_density(Z: Array) -> Array:
@@ -137,16 +138,16 @@ def _gelu_derivative(Z: Array) -> Array:
 def in_place(
     name: str, value: Callable[[Array], Array], derivative: Callable[[Array], Array], **traits: Any
 ) -> Activation:
-    """Return an activation given value and derivative alone; `traits` are the fields of `Activation` after `slope`.
+    """Return an activation made of value and derivative alone; `traits` are the fields of `Activation` after `slope`.
 
-    Its way in place makes two new arrays in every iteration. One that does not is faster.
+    Its in-place form allocates two arrays in every iteration; a hand-written one is faster.
     """
 
     def activate(Z: Array, D: Array) -> None:
         D[...] = derivative(Z)
         Z[...] = value(Z)
 
-    return Activation(name, value, derivative, activate, _kept, **traits)
+    return Activation(name, value, derivative, activate, _stored_slope, **traits)
 
 
 def _identity_activate(Z: Array, D: Array) -> None:
@@ -163,18 +164,18 @@ ACTIVATIONS: dict[str, Activation] = {
             largest_slope=0.25,
         ),
         Activation(
-            *("relu", _relu, _relu_derivative, _relu_activate, _kept),
+            *("relu", _relu, _relu_derivative, _relu_activate, _stored_slope),
             homogeneous=True,
             dies=True,
             has_negative_side=True,
         ),
         Activation(
-            *("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _kept),
+            *("leaky_relu", _leaky_relu, _leaky_relu_derivative, _leaky_relu_activate, _stored_slope),
             homogeneous=True,
             has_negative_side=True,
         ),
         in_place("gelu", _gelu, _gelu_derivative, has_negative_side=True),
-        Activation("identity", np.copy, np.ones_like, _identity_activate, _kept),
+        Activation("identity", np.copy, np.ones_like, _identity_activate, _stored_slope),
     )
 }
-"""Every hidden activation, by the name used in `model.activation`, which `nnlab.config.ACTIVATIONS` lists too."""
+"""Every hidden activation by its name in `model.activation`. `nnlab.config.ACTIVATIONS` lists the same names."""

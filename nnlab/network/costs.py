@@ -1,7 +1,7 @@
 """Costs, each with its gradient with respect to the logits.
 
-A cost is computed from the logits, never from the output activations: -log(sigmoid(z)) of a saturated output is
-inf or NaN when taken from the activation (0 * log 0) and exact when taken from z.
+A cost is computed from the logits, never from the output activations. For a saturated output, -log(sigmoid(z)) is
+exact when computed from z, and inf or NaN (0 * log 0) when computed from the activation.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ __all__ = ["COSTS", "Cost"]
 
 
 class Cost(NamedTuple):
-    """The output activation and the loss that belongs to it.
+    """An output activation and its loss.
 
     encode(Y)
-        Labels Y (n_y, m) in the form that the other two want: T, the same shape.
+        Return the targets T (n_y, m): the labels Y (n_y, m) in the form that `loss` and `differentiate` take.
     loss(Z, T)
-        Per-example loss (R, m) of the logits Z (R, n_y, m).
+        Return the loss of each example (R, m) for the logits Z (R, n_y, m).
     differentiate(Z, T)
-        Turns the logits into dZ in place: the gradient of each example's loss, without 1/m.
+        Overwrite the logits with dZ, the gradient of each example's loss, without 1/m.
     output(Z)
-        The output activations (R, n_y, m): probabilities, or the prediction itself.
+        Return the output activations (R, n_y, m): probabilities, or the predicted values.
     decide(Z)
-        What the network answers (R, 1 or n_y, m): a class number, or the prediction itself.
+        Return the predictions (R, 1 or n_y, m): class numbers, or the predicted values.
     score(Z, Y)
-        How good the answers are (R,): `score_name` is accuracy (0 to 1), or r2 (at most 1; 0 is the mean).
+        Return the score (R,) named by `score_name`: accuracy (0 to 1), or r2 (at most 1; predicting the mean gives 0).
     """
 
     name: str
@@ -43,19 +43,20 @@ class Cost(NamedTuple):
     def mean(self, Z: Array, T: Array) -> Array:
         """Return the cost (R,): the mean loss.
 
-        It is taken around the first example's loss, which makes the mean of equal losses exact: a network of zeros
-        costs ln 2, not one rounding error less.
+        Losses are averaged as differences from the first one, which makes the mean of equal losses exact: a network of
+        zeros costs ln 2, not one rounding error less.
         """
-        found = self.loss(Z, T)
-        losses = found.astype(np.float64)  # in float32 small losses are lost beside a large first one
+        losses = self.loss(Z, T)
+        dtype = losses.dtype
+        losses = losses.astype(np.float64)  # in float32 small losses are lost beside a large first one
         first = losses[..., :1]
         first = np.where(np.isfinite(first), first, 0.0)
         mean: Array = (first + (losses - first).mean(axis=-1, keepdims=True))[..., 0]
-        return mean.astype(found.dtype)
+        return mean.astype(dtype)
 
 
 def _sign(Y: Array) -> Array:
-    """-1 for class 1, +1 for class 0: then loss = log(1 + exp(T z)), whatever the class."""
+    """Return -1 for class 1 and +1 for class 0, so that loss = log(1 + exp(T z)) for both classes."""
     return 1.0 - 2.0 * Y
 
 
@@ -64,7 +65,7 @@ def _binary_loss(Z: Array, T: Array) -> Array:
 
 
 def _binary_differentiate(Z: Array, T: Array) -> None:
-    # a - y = T / (1 + exp(-T z)): no difference of nearly equal numbers, so it does not underflow at a = y.
+    # a - y = T / (1 + exp(-T z)) subtracts no nearly equal numbers, so it does not underflow near a = y.
     np.multiply(Z, T, out=Z)
     np.negative(Z, out=Z)
     np.exp(Z, out=Z)
@@ -81,7 +82,7 @@ def _softmax_differentiate(Z: Array, T: Array) -> None:
     np.subtract(Z, Z.max(axis=-2, keepdims=True), out=Z)
     np.exp(Z, out=Z)
     total = Z.sum(axis=-2, keepdims=True)
-    # The true class gets minus the sum of the others instead of a - 1, which underflows at a = 1.
+    # The true class gets minus the sum of the others; a - 1 would underflow near a = 1.
     np.multiply(Z, 1.0 - T, out=Z)
     np.subtract(Z, T * Z.sum(axis=-2, keepdims=True), out=Z)
     np.divide(Z, total, out=Z)
@@ -110,7 +111,7 @@ def _most_probable(Z: Array) -> Array:
 
 
 def _binary_accuracy(Z: Array, Y: Array) -> Array:
-    # A logit that is not a number answers nothing: it counts as wrong, whatever the class.
+    # A NaN logit counts as wrong for either class.
     return np.mean((_exceeds_half(Z) == Y) & ~np.isnan(Z), axis=(-2, -1))
 
 
@@ -156,4 +157,4 @@ COSTS: dict[str, Cost] = {
         score_name="r2",
     ),
 }
-"""The cost of each task. The task follows the labels: two classes, more classes, real numbers."""
+"""The cost of each task. The labels decide the task: two classes, more classes or real numbers."""

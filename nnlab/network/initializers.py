@@ -1,7 +1,7 @@
 """Initial weights: every scheme draws W of one layer; biases start at zero.
 
-A scheme takes the random stream, the layer's shape and `scale`. With the same seed two scales give the same draws,
-times the scale: a sweep over scales compares like with like.
+A scheme takes the random stream, the layer's shape and `scale`. With the same seed, two scales give the same draws
+multiplied by the scale, so a sweep over scales compares like with like.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def _he(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
 def _orthogonal(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
     tall = rng.standard_normal((max(n_out, n_in), min(n_out, n_in)))
     Q, triangle = np.linalg.qr(tall)
-    Q = Q * np.sign(np.diag(triangle))  # makes the draw uniform over orthogonal matrices (Mezzadri 2007)
+    Q = Q * np.sign(np.diag(triangle))  # uniform over the orthogonal matrices (Mezzadri 2007)
     return (Q if n_out >= n_in else Q.T) * scale
 
 
@@ -57,10 +57,12 @@ INITIALIZERS: dict[str, Initializer] = {
     "he": _he,
     "orthogonal": _orthogonal,
 }
-"""What `scale` is in each scheme:
+"""Every scheme by its name in `init.scheme`. The meaning of `scale` in each:
 
-- normal: the standard deviation; uniform: the half width of the interval around 0
-- zeros: nothing; constant: the value of every weight
+- normal: the standard deviation
+- uniform: the half width of the interval around 0
+- zeros: no meaning
+- constant: the value of every weight
 - xavier: a factor on sqrt(2 / (n_in + n_out)), the standard deviation (Glorot & Bengio 2010)
 - he: a factor on sqrt(2 / n_in), the standard deviation (He et al. 2015)
 - orthogonal: a factor on a random matrix with orthonormal rows or columns (Saxe et al. 2013)
@@ -68,9 +70,9 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def initialize(sizes: Sequence[int], scheme: str, scale: float, rng: Stream) -> Parameters:
-    """Draw one network, layer 1 first, in float64: a stack of R = 1.
+    """Return one drawn network in float64, a stack of R = 1. Layer 1 is drawn first.
 
-    `rng` is a Generator, or a RandomState where the course's published numbers are wanted.
+    `rng` is a Generator, or a RandomState to reproduce the course's published numbers.
     """
     parameters = Parameters.zeros(sizes)
     for W in parameters.W:

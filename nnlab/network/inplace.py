@@ -1,9 +1,11 @@
 """One iteration of gradient descent for a whole stack, in buffers that are allocated once.
 
-Temporaries would be the larger part of the cost: an array beyond 128 KiB comes fresh from the kernel each time, and
-its page faults cost more than the arithmetic. A run in a stack equals the same run alone bit for bit, because a
-3-D ``np.matmul`` calls the same BLAS kernel for each slice and all else works within a slice. Never fold R into a
-matrix dimension: that changes the kernel and with it the last bits.
+Temporary arrays would dominate the cost: the operating system provides every array beyond 128 KiB as fresh pages, and
+the page faults cost more than the arithmetic.
+
+A run in a stack equals the same run alone, bit for bit: a 3-D ``np.matmul`` calls the same BLAS kernel for each slice,
+and everything else works within a slice. Never fold R into a matrix dimension: another shape may select another kernel
+and change the last bits.
 """
 
 from collections.abc import Sequence
@@ -21,9 +23,14 @@ __all__ = ["Workspace", "iterate", "working_set"]
 class Workspace:
     """The buffers of one iteration over m examples.
 
-    By hidden layer: `A` (R, n + 1, m), activations above a row of ones; `Z`, the same memory without that row; `D`
-    (R, n, m), slopes; `dZ` (R, n, m). `logits` (R, n_y, m) becomes the output's dZ. `gradient` holds sums over the
-    examples, not means.
+    For each hidden layer:
+
+    - `A` (R, n + 1, m): activations above a row of ones
+    - `Z` (R, n, m): the same memory without that row
+    - `D` (R, n, m): slopes
+    - `dZ` (R, n, m)
+
+    `logits` (R, n_y, m) is overwritten with the output's dZ. `gradient` holds sums over the examples, not means.
     """
 
     def __init__(
@@ -42,25 +49,25 @@ class Workspace:
 
 
 def _is_factored(sizes: Sequence[int]) -> bool:
-    """Whether the last hidden layer's dZ stays a product of factors (`_backward_factored`).
+    """Return True if the last hidden layer's dZ is never written out (see `_backward_factored`).
 
-    It saves two passes over n rows for one pass over the n_in + 1 rows that come in.
+    This trades two passes over the layer's n rows for one pass over its n_in + 1 input rows.
     """
     return len(sizes) > 2 and sizes[-1] == 1 and sizes[-3] + 1 <= 2 * sizes[-2]
 
 
 def working_set(sizes: Sequence[int], m: int, itemsize: int) -> int:
-    """Return the bytes that one network's widest layer touches: what has to fit in the cache, times R."""
+    """Return the bytes that one network's widest layer touches; R times this should fit in the cache."""
     return max((3 * n + 1) * m * itemsize for n in (*sizes[1:-1], 1))
 
 
 def iterate(
     parameters: Parameters, X1: Array, T: Array, activation: Activation, cost: Cost, step: Array, work: Workspace
 ) -> None:
-    """Do one iteration: forward, backward, update.
+    """Do one iteration in place: forward, backward, update.
 
-    X1 (n_x + 1, m) or (R, n_x + 1, m) are the inputs above a row of ones, T the labels as the cost encodes them,
-    `step` (R, 1) the learning rates divided by m.
+    X1 (n_x + 1, m) or (R, n_x + 1, m) are the inputs above a row of ones, T are the encoded labels, and `step` (R, 1)
+    are the learning rates divided by m.
     """
     _forward(parameters, X1, activation, work)
     cost.differentiate(work.logits, T)
@@ -91,7 +98,7 @@ def _backward(parameters: Parameters, X1: Array, activation: Activation, work: W
         if work.factored and layer == top - 1:
             _backward_factored(parameters, inputs[layer], work)
             continue
-        dZ = work.dZ[layer]  # holds dA: the layer above put it there
+        dZ = work.dZ[layer]  # holds dA, written by the layer above
         np.multiply(dZ, D, out=dZ)
         work.product(dZ, inputs[layer].swapaxes(-1, -2), out=gradient[layer])
         if layer:
@@ -99,10 +106,10 @@ def _backward(parameters: Parameters, X1: Array, activation: Activation, work: W
 
 
 def _backward_factored(parameters: Parameters, A_in: Array, work: Workspace) -> None:
-    """Go through the last hidden layer of a network with one output unit.
+    """Propagate back through the last hidden layer of a network with one output unit.
 
-    Its dZ is the outer product of the outgoing weights w and the output's dz, times the slope: w g'(Z) dz. Both
-    products that need it can carry w and dz on their small sides, so it is never written out:
+    The layer's dZ is w g'(Z) dz: the outer product of the outgoing weights w and the output's dz, times the slope. It
+    is never written out, because both products that need it can apply w and dz on their small sides:
 
         dtheta = w (g'(Z) @ (dz A_in)^T)        W^T dZ = ((w W)^T @ g'(Z)) dz
     """

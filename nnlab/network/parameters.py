@@ -11,17 +11,17 @@ __all__ = ["Parameters", "parameter_count"]
 
 
 def parameter_count(sizes: Sequence[int]) -> int:
-    """Return how many weights and biases a network of these layer sizes (n_x, n_1, ..., n_y) has."""
+    """Return the number of weights and biases of a network with layer sizes (n_x, n_1, ..., n_y)."""
     return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
 
 
 class Parameters:
     """Weights and biases of a stack of R networks of layer sizes (n_x, n_1, ..., n_y).
 
-    All P numbers of a network stand in one row of `flat` (R, P), so that an update is one subtraction. The rest are
-    views into it, one per layer; index l - 1 belongs to layer l, whose bias is the last column of `theta`:
+    All P numbers of a network are one row of `flat` (R, P), so that an update is one subtraction. The other attributes
+    are views into it, one for each layer; index l - 1 belongs to layer l:
 
-    - `theta[l-1]` (R, n_out, n_in + 1)
+    - `theta[l-1]` (R, n_out, n_in + 1): the weights, with the bias as last column
     - `W[l-1]` (R, n_out, n_in) and `b[l-1]` (R, n_out, 1)
 
     Raises ValueError if `flat` is not (R, P).
@@ -51,7 +51,7 @@ class Parameters:
 
     @classmethod
     def from_dict(cls, named: dict[str, Array]) -> "Parameters":
-        """Return the stack of one network from `{"W1": (n_1, n_x), "b1": (n_1, 1), "W2": ...}`."""
+        """Return a stack of one network, given `{"W1": (n_1, n_x), "b1": (n_1, 1), "W2": ...}`."""
         depth = sum(name.startswith("W") for name in named)
         weights = [named[f"W{layer}"] for layer in range(1, depth + 1)]
         sizes = [weights[0].shape[1], *(W.shape[0] for W in weights)]
@@ -70,5 +70,5 @@ class Parameters:
         return named
 
     def copy(self) -> "Parameters":
-        """Return the same numbers in memory of their own."""
+        """Return a copy that shares no memory."""
         return Parameters(self.sizes, self.flat.copy())

@@ -1,8 +1,8 @@
-"""Forward and backward propagation as the textbook has them, on stacks of networks.
+"""Textbook forward and backward propagation, on stacks of networks.
 
-Every array carries a leading stack axis R; `W A + b` is written `theta @ A` with the bias as last column of theta
-and a row of ones under A. These functions return new arrays and are what snapshots, predictions and the course's
-functions use. Training uses the same formulas in place (`inplace.py`); the tests hold the two against each other.
+Every array carries a leading stack axis R. `W A + b` is written `theta @ A`, with the bias as last column of theta and
+a row of ones below A. These functions return new arrays; snapshots, predictions and the course's functions use them.
+Training uses the same formulas in place (`inplace.py`), and the tests compare the two.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,21 @@ Product = Callable[..., Array]
 
 
 def product_in_order(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Multiply like ``np.matmul``, every entry summed in the same order.
+    """Multiply like ``np.matmul``, but sum every entry in the same order.
 
-    BLAS works in blocks, and its edge kernels sum the last few rows or columns in another order than the rest, so
-    that equal rows give results that differ in the last bit. ``einsum`` runs one plain loop over all: equal rows give
-    equal rows, equal columns give equal columns.
+    BLAS works in blocks. Its edge kernels sum the last few rows or columns in another order than the rest, so equal
+    rows can give results that differ in the last bit. ``einsum`` runs one plain loop over all entries: equal rows give
+    equal rows, and equal columns give equal columns.
     """
     return np.einsum("...ij,...jk->...ik", a, b, out=out)
 
 
 ARITHMETICS: dict[str, Product] = {"blas": np.matmul, "exact": product_in_order}
-"""How matrices are multiplied: `blas` is fast, `exact` keeps units that start equal bitwise equal."""
+"""Matrix products by their name in `training.arithmetic`: `blas` is fast, `exact` keeps equal units bitwise equal."""
 
 
 def with_ones(X: Array) -> Array:
-    """Return X (..., n, m) with a row of ones below it, which the folded bias multiplies."""
+    """Return X (..., n, m) with a row of ones below it, which multiplies the bias column of theta."""
     return np.concatenate([X, np.ones_like(X[..., :1, :])], axis=-2)
 
 
@@ -42,8 +42,8 @@ def forward(
 ) -> tuple[list[Array], list[Array]]:
     """Return the logits Z and the hidden activations A of every layer.
 
-    X is (n_x, m), shared by the stack, or (R, n_x, m). Z[l-1] and A[l-1] are (R, n_l, m); the last Z holds the
-    output's logits and has no A: what the output makes of it belongs to the cost.
+    X is (n_x, m), shared by the stack, or (R, n_x, m). Z[l-1] and A[l-1] are (R, n_l, m). The last Z holds the
+    output's logits and has no A, because the output activation belongs to the cost.
     """
     Z, A = [], []
     A_in = X
@@ -67,8 +67,8 @@ def backward(
 ) -> tuple[list[Array], Parameters]:
     """Return dZ of every layer and the gradient of the cost, in the layout of the parameters.
 
-    T (n_y, m) are the labels as the cost encodes them. dZ[l-1] (R, n_l, m) is the back-propagated signal, without
-    1/m; the gradient [dW, db] carries 1/m.
+    T (n_y, m) are the encoded labels. dZ[l-1] (R, n_l, m) is the back-propagated signal, without 1/m; the gradient
+    [dW, db] carries 1/m.
     """
     m = X.shape[-1]
     gradient = Parameters.zeros(parameters.sizes, len(parameters.flat), parameters.flat.dtype)
@@ -86,10 +86,10 @@ def backward(
 
 
 def predict(parameters: Parameters, X: Array, activation: Activation, cost: Cost) -> Array:
-    """Return what the networks answer about X (n_x, m).
+    """Return the networks' predictions for X (n_x, m).
 
-    A class number (R, 1, m): for two classes 1 where the probability of class 1 exceeds 0.5, for more the most
-    probable one. Real labels: the outputs themselves (R, n_y, m).
+    For classes: class numbers (R, 1, m). With two classes, 1 where the probability of class 1 exceeds 0.5; with more,
+    the most probable class. For real labels: the outputs (R, n_y, m).
     """
     Z, _ = forward(parameters, X, activation)
     return cost.decide(Z[-1])

@@ -1,7 +1,7 @@
-"""Closed forms that measurements are drawn against.
+"""Closed forms to compare measurements with.
 
-Random layers are described by their *weight variance* sigma_w^2 = n_in Var(W), the variance that a layer's weights give
-to a logit per unit of mean squared input, and by the variance of their biases, here sigma_b^2.
+A random layer is described by two variances: its *weight variance* sigma_w^2 = n_in Var(W), which is the variance that
+the weights give to a logit per unit of mean squared input, and the variance sigma_b^2 of its biases.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ __all__ = [
 def weight_variance(scheme: str, scale: float, n_in: int, n_out: int) -> float:
     """Return n_in Var(W) of a layer drawn by one of `nnlab.network.initializers`.
 
-    By this factor the variance of a signal changes in a linear layer (Glorot & Bengio 2010, eq. 5): uniform weights
-    in +-1 / sqrt(n_in) give 1/3, a third of the variance is left in each layer. Raises ValueError for schemes that
-    draw nothing at random and for layers without units.
+    A linear layer multiplies the variance of a signal by this factor (Glorot & Bengio 2010, eq. 5). Uniform weights in
+    +-1 / sqrt(n_in) give 1/3: each layer keeps a third of the variance. Raises ValueError for schemes that draw nothing
+    at random and for layers without units.
     """
     for name, n in (("n_in", n_in), ("n_out", n_out)):
         if n < 1:
@@ -58,56 +58,57 @@ def mean_singular_value(weight_variance: float) -> float:
 
     0.4901 for uniform weights in +-1 / sqrt(n), 0.8488 for normalised initialization (Glorot & Bengio 2010, Fig. 7).
     """
-    return 8 / (3 * np.pi) * float(np.sqrt(_at_least_0("weight_variance", weight_variance)))
+    return 8 / (3 * np.pi) * float(np.sqrt(_check_at_least_0("weight_variance", weight_variance)))
 
 
 def rectifier_gain(weight_variance: float, slope: float = 0.0) -> float:
-    """Return by what factor a relu layer changes the variance of a signal, forwards and backwards.
+    """Return the factor by which a relu layer multiplies the variance of a signal, forwards and backwards.
 
-    1/2 (1 + slope^2) sigma_w^2, with `slope` that of leaky relu below 0 (He et al. 2015, eq. 14); 1 keeps signals.
+    1/2 (1 + slope^2) sigma_w^2, where `slope` is the slope of leaky relu below 0 (He et al. 2015, eq. 14). A factor of
+    1 preserves signals.
     """
-    return 0.5 * (1 + slope**2) * _at_least_0("weight_variance", weight_variance)
+    return 0.5 * (1 + slope**2) * _check_at_least_0("weight_variance", weight_variance)
 
 
 # ---- mean field: wide layers (Poole et al. 2016, Schoenholz et al. 2017)
 
 
 def next_variance(activation: str, weight_variance: float, bias_variance: float, q: float) -> float:
-    """Return the variance of a layer's logits when that of the layer below is q.
+    """Return the variance of a layer's logits, given the variance q of the logits in the layer below.
 
     sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (Poole et al. 2016, eq. 3). Raises ValueError for an
     unknown activation or a negative variance.
     """
-    _known(activation)
-    _at_least_0("weight_variance", weight_variance)
-    _at_least_0("bias_variance", bias_variance)
-    _at_least_0("q", q)
+    _check_activation(activation)
+    _check_at_least_0("weight_variance", weight_variance)
+    _check_at_least_0("bias_variance", bias_variance)
+    _check_at_least_0("q", q)
     value = ACTIVATIONS[activation].value
     return weight_variance * _expectation(lambda z: np.square(value(z)), q) + bias_variance
 
 
 def variances(activation: str, weight_variance: float, bias_variance: float, q: float, depth: int) -> list[float]:
-    """Return the variance of the logits of `depth` layers, the first of which has q.
+    """Return the variances of the logits in `depth` layers; the first layer has variance q.
 
-    Raises ValueError for a depth below 1 and whatever `next_variance` does not take.
+    Raises ValueError for a depth below 1 and for what `next_variance` rejects.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
-    found = [q]
-    while len(found) < depth:
-        found.append(next_variance(activation, weight_variance, bias_variance, found[-1]))
-    return found
+    by_layer = [q]
+    while len(by_layer) < depth:
+        by_layer.append(next_variance(activation, weight_variance, bias_variance, by_layer[-1]))
+    return by_layer
 
 
 def fixed_point(activation: str, weight_variance: float, bias_variance: float = 0.0) -> float:
-    """Return q*, the variance of the logits deep in a wide network: where layers of variance 1 lead to.
+    """Return q*, the limit of the variance of the logits deep in a wide network, starting from variance 1.
 
-    0 if signals die out, inf if they grow without bound. NaN where every variance stays what it is, as for relu with
+    0 if signals die out, inf if they grow without bound. NaN if every variance is preserved, as for relu with
     sigma_w^2 = 2 and no biases. Raises ValueError for an unknown activation or a negative variance.
     """
-    _known(activation)
-    _at_least_0("weight_variance", weight_variance)
-    _at_least_0("bias_variance", bias_variance)
+    _check_activation(activation)
+    _check_at_least_0("weight_variance", weight_variance)
+    _check_at_least_0("bias_variance", bias_variance)
     gain = _homogeneous_gain(activation, weight_variance)
     if gain is not None:
         if gain < 1:
@@ -130,33 +131,35 @@ def fixed_point(activation: str, weight_variance: float, bias_variance: float = 
 
 
 def chi(activation: str, weight_variance: float, q: float) -> float:
-    """Return by what factor the variance of the back-propagated signal changes where logits have variance q.
+    """Return the factor by which a layer multiplies the variance of the back-propagated signal.
 
-    sigma_w^2 E[g'(sqrt(q) z)^2] with z standard normal. At q = q* it is chi_1: below 1 signals vanish, above 1 they
-    explode (Schoenholz et al. 2017, eq. 5). For relu, leaky relu and identity it is the same at every q, also where q*
-    is no number. Raises ValueError for an unknown activation or a negative variance.
+    sigma_w^2 E[g'(sqrt(q) z)^2], with z standard normal and q the variance of the layer's logits. At q = q* it is
+    chi_1: below 1 signals vanish, above 1 they explode (Schoenholz et al. 2017, eq. 5). For relu, leaky relu and
+    identity it does not depend on q, so it is defined even if q* is NaN. Raises ValueError for an unknown activation or
+    a negative variance.
     """
-    _known(activation)
-    _at_least_0("weight_variance", weight_variance)
+    _check_activation(activation)
+    _check_at_least_0("weight_variance", weight_variance)
     gain = _homogeneous_gain(activation, weight_variance)
     if gain is not None:
         return gain
     derivative = ACTIVATIONS[activation].derivative
-    finite = min(_at_least_0("q", q), 1e200)  # no slope changes any more, and gelu' has no value at inf
+    finite = min(_check_at_least_0("q", q), 1e200)  # slopes no longer change beyond this, and gelu' is undefined at inf
     return weight_variance * _expectation(lambda z: np.square(derivative(z)), finite)
 
 
 def signal_gain(activation: str, weight_variance: float, bias_variance: float = 0.0, q: float | None = None) -> float:
-    """Return sqrt(chi): what `signal/gain` is at initialization, in a layer whose logits have variance q (None: q*)."""
+    """Return sqrt(chi), the `signal/gain` expected at initialization if the logits have variance q (None: q*)."""
     if q is None:
         q = fixed_point(activation, weight_variance, bias_variance)
     return float(np.sqrt(chi(activation, weight_variance, q)))
 
 
 def depth_scale(activation: str, weight_variance: float, bias_variance: float = 0.0) -> float:
-    """Return over how many layers the back-propagated variance changes by e: 1 / |ln chi_1| (Schoenholz et al. 2017).
+    """Return 1 / |ln chi_1|: the number of layers over which the back-propagated variance changes by a factor e.
 
-    Networks much deeper than a few of it cannot be trained. inf at the edge, where chi_1 = 1.
+    Networks much deeper than a few times this cannot be trained. inf at the edge, where chi_1 = 1.
+    Source: Schoenholz et al. 2017.
     """
     with np.errstate(divide="ignore"):
         return float(1 / np.abs(np.log(np.float64(signal_gain(activation, weight_variance, bias_variance) ** 2))))
@@ -168,23 +171,24 @@ def depth_scale(activation: str, weight_variance: float, bias_variance: float = 
 def second_moment(activation: str, widths: Sequence[int]) -> float:
     """Return E[r^2] of r = ||h_L||^2 n_0 / (n_L ||x||^2), whose mean is 1, over random networks without biases.
 
-    prod (1 + 5 / n_l) for relu with He weights, prod (1 + 2 / n_l) for identity with sigma_w^2 = 1, over the layers of
-    the widths n_1, ..., n_L: how much networks differ from each other, which wide layers hide and depth brings back
-    (Hanin & Rolnick 2018, Theorem 5). Raises ValueError for other activations.
+    prod (1 + 5 / n_l) for relu with He weights, prod (1 + 2 / n_l) for identity with sigma_w^2 = 1, over layers of the
+    widths n_1, ..., n_L. It measures how much random networks differ from each other: less with width, more with depth
+    (Hanin & Rolnick 2018, Theorem 5). Raises ValueError for other activations and for widths below 1.
     """
     excess = {"relu": 5.0, "identity": 2.0}
     if activation not in excess:
         raise ValueError(f"activation must be relu or identity, got {activation!r}")
-    return float(np.prod([1 + excess[activation] / n for n in _widths(widths)]))
+    return float(np.prod([1 + excess[activation] / n for n in _check_widths(widths)]))
 
 
 def born_dead(widths: Sequence[int]) -> float:
-    """Return how likely a relu network with zero biases answers one input with 0: 1 - prod (1 - 2^-n_l).
+    """Return the probability that a relu network with zero biases maps one input to 0: 1 - prod (1 - 2^-n_l).
 
-    A layer is dead if none of its n_l units is positive. Over a data set it is an upper bound, since all examples have
-    to meet a dead layer (Lu et al. 2019; Rister & Rubin 2017).
+    This happens if some layer is dead, that is if none of its n_l units is positive. Over a data set it is an upper
+    bound, because a dead layer must be dead for every example (Lu et al. 2019; Rister & Rubin 2017). Raises ValueError
+    for widths below 1.
     """
-    return float(-np.expm1(np.sum(np.log1p([-(2.0**-n) for n in _widths(widths)]))))
+    return float(-np.expm1(np.sum(np.log1p([-(2.0**-n) for n in _check_widths(widths)]))))
 
 
 # ---- training
@@ -193,10 +197,10 @@ def born_dead(widths: Sequence[int]) -> float:
 def saxe_mode(t: Array, s: float, u0: float, tau: float) -> Array:
     """Return the strength u(t) of one mode of a linear network of depth 1 that learns from whitened inputs.
 
-    u = s e^{2st/tau} / (e^{2st/tau} - 1 + s / u0) rises from u0 to the mode's strength s in the data in a time of about
-    tau / (2s) ln(s / u0) (Saxe et al. 2013, eq. 8, whose cost is half the sum of the squared errors). In iterations tau
-    is 1 / learning rate for that cost, and n_y / (2 * learning rate) for the mean over n_y outputs, which is the cost
-    of regression here. Raises ValueError unless s, u0 and tau are positive.
+    u = s e^{2st/tau} / (e^{2st/tau} - 1 + s / u0) rises from u0 to s, the mode's strength in the data, in a time of
+    about tau / (2s) ln(s / u0) (Saxe et al. 2013, eq. 8). Their cost is half the sum of the squared errors; tau in
+    iterations is then 1 / learning rate. The regression cost here is the mean over n_y outputs; tau is then
+    n_y / (2 * learning rate). Raises ValueError unless s, u0 and tau are positive.
     """
     for name, value in (("s", s), ("u0", u0), ("tau", tau)):
         if not value > 0:
@@ -205,17 +209,17 @@ def saxe_mode(t: Array, s: float, u0: float, tau: float) -> Array:
 
 
 def equivalent_unit(parameters: Parameters) -> tuple[Parameters, Parameters]:
-    """Return the network of one hidden unit that n equal units are, and the factors on its learning rate.
+    """Return the network with one hidden unit that is equivalent to n equal units, and factors on its learning rate.
 
-    n units with the same w, b and v behave exactly as one with w, b and n v, if that trains w and b with 1/n of the
-    learning rate and the outgoing weights with n times of it: constant initialization buys no width, only steps of
-    another size. Raises ValueError unless there is one hidden layer of units that are equal bit by bit.
+    n units with the same w, b and v behave exactly like one unit with w, b and n v that trains w and b with 1/n of the
+    learning rate and the outgoing weights with n times the learning rate. Constant initialization therefore buys no
+    width, only steps of another size. Raises ValueError unless there is one hidden layer of bitwise equal units.
     """
     if len(parameters.sizes) != 3:
-        raise ValueError(f"parameters must be of a network with one hidden layer, got layer sizes {parameters.sizes}")
+        raise ValueError(f"parameters must have one hidden layer, got layer sizes {parameters.sizes}")
     theta, V = parameters.theta[0], parameters.W[1]
     if (theta != theta[:, :1]).any() or (V != V[:, :, :1]).any():
-        raise ValueError("parameters must be of hidden units that are all equal")
+        raise ValueError("parameters must have hidden units that are all equal, got different ones")
     n_x, n, n_y = parameters.sizes
     one = Parameters.zeros((n_x, 1, n_y), len(parameters.flat), parameters.flat.dtype)
     one.theta[0][...] = theta[:, :1]
@@ -228,12 +232,12 @@ def equivalent_unit(parameters: Parameters) -> tuple[Parameters, Parameters]:
 
 
 def growth(learning_rate: float, curvature: float) -> float:
-    """Return by what factor a deviation grows in one iteration of gradient descent: 1 - learning rate * curvature."""
+    """Return 1 - learning rate * curvature, the growth of a deviation in one iteration of gradient descent."""
     return 1 - learning_rate * curvature
 
 
 def largest_stable_curvature(learning_rate: float) -> float:
-    """Return 2 / learning rate: along directions that bend more, gradient descent overshoots ever further.
+    """Return 2 / learning rate: along directions of larger curvature, gradient descent overshoots ever further.
 
     Raises ValueError unless the learning rate is positive.
     """
@@ -243,10 +247,10 @@ def largest_stable_curvature(learning_rate: float) -> float:
 
 
 def _expectation(function: Callable[[Array], Array], q: float) -> float:
-    """Return E[function(sqrt(q) z)], z standard normal, by Gauss-Legendre between breaks.
+    """Return E[function(sqrt(q) z)] for standard normal z, by Gauss-Legendre quadrature between breaks.
 
-    The breaks stand at 0, where activations have their kinks, and around it both on the scale of z and on that of the
-    activation, which for large q is a step.
+    One break is at 0, where activations have their kinks. The others are spaced on the scale of z and on the scale of
+    the activation, which resembles a step for large q.
     """
     width = np.sqrt(q)
     steps = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
@@ -262,31 +266,31 @@ def _expectation(function: Callable[[Array], Array], q: float) -> float:
 
 @cache
 def _legendre() -> tuple[Array, Array]:
-    """The nodes and weights, kept: finding them costs more than an integral."""
+    """Return the nodes and weights, cached because computing them costs more than an integral."""
     nodes, weights = np.polynomial.legendre.leggauss(40)
     return nodes, weights
 
 
 def _homogeneous_gain(activation: str, weight_variance: float) -> float | None:
-    """Return the factor on the variance where it is the same for all variances, else None."""
+    """Return the factor on the variance if it is the same for all variances, else None."""
     if activation == "identity":
         return weight_variance
     slopes = {"relu": 0.0, "leaky_relu": LEAK}
     return rectifier_gain(weight_variance, slopes[activation]) if activation in slopes else None
 
 
-def _known(activation: str) -> None:
+def _check_activation(activation: str) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
 
 
-def _at_least_0(name: str, value: float) -> float:
+def _check_at_least_0(name: str, value: float) -> float:
     if not value >= 0:
         raise ValueError(f"{name} must be at least 0, got {value}")
     return value
 
 
-def _widths(widths: Sequence[int]) -> Sequence[int]:
+def _check_widths(widths: Sequence[int]) -> Sequence[int]:
     if any(n < 1 for n in widths):
         raise ValueError(f"widths must be at least 1, got {list(widths)}")
     return widths

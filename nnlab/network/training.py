@@ -18,15 +18,15 @@ __all__ = ["Snapshot", "checkpoints", "train"]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A stack of networks after `iteration` updates, seen on its whole training data.
+    """A stack of networks after `iteration` updates, evaluated on all its training data.
 
-    Holds a copy of the parameters, so a snapshot stays what it was while training goes on. Everything else is
-    computed when it is first asked for:
+    A snapshot holds a copy of the parameters, so it does not change while training continues. The other values are
+    computed on first access:
 
-    - `Z`, `A` lists by layer of (R, n_l, m), index l - 1; the last `Z` holds the logits, the output has no `A`
-    - `dZ` like `Z`: the back-propagated signal, without 1/m
-    - `gradient` [dW, db] in the layout of the parameters, with 1/m
-    - `cost` (R,): mean loss
+    - `Z`, `A`: lists by layer of (R, n_l, m), index l - 1; the last `Z` holds the logits, the output has no `A`
+    - `dZ`: like `Z`, the back-propagated signal, without 1/m
+    - `gradient`: [dW, db] in the layout of the parameters, with 1/m
+    - `cost` (R,): the mean loss
     """
 
     iteration: int
@@ -40,7 +40,7 @@ class Snapshot:
 
     @cached_property
     def T(self) -> Array:
-        """The labels as the cost encodes them."""
+        """The labels, encoded for the cost."""
         return self.cost_function.encode(self.Y)
 
     @cached_property
@@ -78,10 +78,10 @@ class Snapshot:
 
 
 def checkpoints(iterations: int, count: int, every: int | None = None) -> list[int]:
-    """Return the iterations to look at: first and last, about `count` spaced evenly on a log axis, the multiples
-    of `every`.
+    """Return the iterations at which to take snapshots, ascending.
 
-    Early training is where symmetry breaks and signals vanish, so most of the looking happens there.
+    These are the first and the last, about `count` spaced evenly on a log axis, and the multiples of `every`. Most are
+    early, because symmetry breaks and signals vanish early in training.
     """
     spaced = np.geomspace(1, max(iterations, 1), count - 1).round().astype(int) if count > 2 else np.empty(0, int)
     multiples = range(0, iterations + 1, every) if every else ()
@@ -99,7 +99,7 @@ class _FullBatch:
 
 
 class _MiniBatches:
-    """Mini-batches in an order of its own for every run, drawn afresh each epoch."""
+    """Mini-batches; every run shuffles the examples in its own order, again in each epoch."""
 
     def __init__(self, X: Array, T: Array, batch_size: int, rngs: Sequence[np.random.Generator]) -> None:
         self.X1, self.T, self.rngs = with_ones(X), T, rngs
@@ -136,10 +136,10 @@ def train(
     rngs: Sequence[np.random.Generator] = (),
     product: Product = np.matmul,
 ) -> Iterator[Snapshot]:
-    """Train a stack by gradient descent; yield a snapshot at each iteration of `schedule`, and end with its last.
+    """Train a stack by gradient descent; yield a snapshot at each iteration of `schedule` and stop after the last.
 
-    The parameters are updated in place. Between two snapshots there is nothing but iterations. A network that
-    diverges goes on as inf and NaN, without a warning and without touching its neighbours.
+    The parameters are updated in place. Nothing but iterations happens between two snapshots. A network that diverges
+    continues as inf and NaN, without a warning and without affecting the others.
 
     Parameters
     ----------
@@ -148,24 +148,26 @@ def train(
     X, Y : (n_x, m), (n_y, m)
         Training data, shared by the stack; converted to the dtype of the parameters.
     learning_rate : float or (R,)
-        One for all or one for each network.
+        One rate for all networks, or one for each.
     schedule : ascending iteration numbers
-        0 is before the first update.
+        0 means before the first update.
     batch_size : int or None
-        None: all examples in each iteration. Else one iteration is one mini-batch; the last of an epoch is smaller
-        when the batch size does not divide m.
+        None: every iteration uses all examples. Otherwise one iteration is one mini-batch; the last one of an epoch is
+        smaller if the batch size does not divide m.
     rngs : R generators
-        The order of the examples, needed with `batch_size`.
+        They shuffle the examples; required with `batch_size`.
+
+    Raises ValueError if `batch_size` is given without one generator for each network.
     """
     R, dtype = len(parameters.flat), parameters.flat.dtype
-    with np.errstate(over="ignore"):  # beyond float32 a number is inf, and the run diverges
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes inf, and the run diverges
         X, Y = X.astype(dtype), Y.astype(dtype)
         T = cost.encode(Y)
         rate = np.broadcast_to(np.asarray(learning_rate).astype(dtype), (R,))
     if batch_size is not None and len(rngs) != R:
         raise ValueError(f"rngs must be one generator for each of the {R} networks, got {len(rngs)}")
     batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)
-    prepared: dict[int, tuple[Array, Workspace]] = {}
+    by_batch_size: dict[int, tuple[Array, Workspace]] = {}
 
     def snapshot(iteration: int) -> Snapshot:
         return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product)
@@ -173,9 +175,9 @@ def train(
     def advance() -> None:
         X1, T = next(batches)
         m = X1.shape[-1]
-        if m not in prepared:
-            prepared[m] = (rate / m)[:, None], Workspace(parameters.sizes, R, m, dtype, product)
-        iterate(parameters, X1, T, activation, cost, *prepared[m])
+        if m not in by_batch_size:
+            by_batch_size[m] = (rate / m)[:, None], Workspace(parameters.sizes, R, m, dtype, product)
+        iterate(parameters, X1, T, activation, cost, *by_batch_size[m])
 
     for start, stop in pairwise([0, *schedule]):
         with np.errstate(all="ignore"):

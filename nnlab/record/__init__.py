@@ -1,1 +1,1 @@
-"""What is kept of a run: on disk first (`store`), then mirrored to MLflow (`tracking`)."""
+"""The record on disk: run folders, and one folder for each sweep. `nnlab.tracking` mirrors it to MLflow."""

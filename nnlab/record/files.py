@@ -1,23 +1,29 @@
-"""Files that are whole or not there, whoever else writes them at the same time."""
+"""Atomic writes, and locks that other threads and processes respect."""
 
+import contextlib
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["is_left_over", "partial_path", "write_whole"]
+from filelock import FileLock
 
-LEFT_OVER_SECONDS = 3600
-"""From when on a file that is half written counts as one whose writer was killed."""
+__all__ = ["is_stale", "locked", "name_new", "partial_path", "sync_file", "sync_folder", "write_whole"]
+
+STALE_SECONDS = 3600
+"""Age from which the writer of a partial file counts as killed."""
+LOCK_POLL_SECONDS = 0.02
+"""Pause between two attempts to take a lock."""
 
 
 def partial_path(path: Path) -> Path:
-    """Return a name beside a file's that nobody else has: neither another thread nor another machine."""
+    """Return a name beside `path` that no other thread, process or machine uses."""
     return path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, and to the disk: until then readers see what was there before."""
+    """Write and sync a text file atomically: readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:
@@ -25,11 +31,58 @@ def write_whole(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        partial.rename(path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def is_left_over(partial: Path) -> bool:
-    """Return whether who was writing a file, or a folder, must be gone. Raises OSError if it is not there any more."""
-    return time.time() - partial.stat().st_mtime > LEFT_OVER_SECONDS
+def is_stale(partial: Path) -> bool:
+    """Return True if a partial file or folder is so old that its writer must have died.
+
+    Raises OSError if it no longer exists.
+    """
+    return time.time() - partial.stat().st_mtime > STALE_SECONDS
+
+
+def name_new(partial: Path, path: Path) -> None:
+    """Give a complete partial file its name. Raises FileExistsError if a file has that name already.
+
+    One of several processes that do this at the same time succeeds.
+    """
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as FAT
+        with locked(path.with_name(".lock")):
+            if path.exists():
+                raise FileExistsError(path) from None
+            partial.replace(path)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which is created if missing. Other threads and processes wait.
+
+    The operating system releases the lock if the process dies. Raises OSError if the file cannot be written.
+    """
+    with FileLock(path).acquire(poll_interval=LOCK_POLL_SECONDS):
+        yield
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk."""
+    with path.open("r+b") as file:  # Windows syncs only what is open for writing
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Force a folder's list of names to the disk, where the operating system can."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows does not open folders
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

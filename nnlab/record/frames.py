@@ -1,10 +1,8 @@
 """Many run folders as frames: one row per run, and their curves."""
 
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nnlab.config import ConfigError, RunConfig
+from nnlab.config import KEYS, ConfigError
 from nnlab.record.run_folders import DamagedRunError, RunFolders
+from nnlab.record.run_json import as_floats
 from nnlab.results import Results
 
 __all__ = [
     "DTYPES",
-    "as_numbers",
-    "config_types",
     "no_such_experiment",
     "read_curves",
     "read_file",
     "read_rows",
     "runs_frame",
     "unreadable_file",
-    "without_none",
 ]
 
 
@@ -43,7 +39,9 @@ def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     rows = sorted(rows, key=lambda row: row["fingerprint"])
     columns = {name: _column([row[name] for row in rows], str) for name in ("fingerprint", "folder", "task")}
-    columns |= {key: _column([row["config"].get(key) for row in rows], kind) for key, kind in config_types().items()}
+    columns |= {
+        name: _column([row["config"].get(name) for row in rows], key.type, key.optional) for name, key in KEYS.items()
+    }
     columns["verdict"] = _column([row["verdict"] for row in rows], str)
     names = sorted({name for row in rows for name in row["metrics"]})
     columns |= {name: _column([row["metrics"].get(name) for row in rows], float) for name in names}
@@ -64,7 +62,7 @@ def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
             **{name: facts[name] for name in ("fingerprint", "task", "config")},
             "folder": str(folders.path(fingerprint)),
             "verdict": facts["verdict"][0]["name"],
-            "metrics": as_numbers(facts["metrics"]),
+            "metrics": as_floats(facts["metrics"]),
         }
 
 
@@ -74,44 +72,15 @@ def no_such_experiment(experiment: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"experiment must be one that has recorded runs ({there}), got {experiment!r}")
 
 
-def as_numbers(metrics: Mapping[str, float | str]) -> dict[str, float]:
-    """Return metrics as floats. JSON has no inf and no NaN, so files hold those as text."""
-    return {name: float(value) for name, value in metrics.items()}
-
-
-@cache
-def config_types() -> dict[str, Any]:
-    """Return the declared type of every config key: `{"seed": int, ..., "training.batch_size": int | None}`."""
-
-    def leaves(prefix: str, part: type) -> Iterator[tuple[str, Any]]:
-        hints = typing.get_type_hints(part)
-        for field in fields(part):
-            kind = hints[field.name]
-            if is_dataclass(kind):
-                yield from leaves(f"{prefix}{field.name}.", kind)  # type: ignore[arg-type]  # no instance, a class
-            else:
-                yield prefix + field.name, kind
-
-    return dict(leaves("", RunConfig))
-
-
-def without_none(kind: Any) -> tuple[Any, bool]:
-    """Return a type without its None, and whether it had one."""
-    parts = typing.get_args(kind)
-    optional = type(None) in parts
-    return (next(part for part in parts if part is not type(None)) if optional else kind), optional
-
-
 DTYPES = {int: ("int64", "Int64"), float: ("float64", "float64"), bool: ("bool", "boolean")}
 """The pandas dtypes of a column that is complete and of one with missing values; every other type is text."""
 
 
-def _column(values: Sequence[Any], kind: Any) -> pd.Series:
+def _column(values: Sequence[Any], kind: type, optional: bool = False) -> pd.Series:
     """Return values in the dtype of their key. Runs recorded before the key existed lack it."""
-    alone, optional = without_none(kind)
-    if alone not in DTYPES:
+    if kind not in DTYPES:
         return pd.Series([None if value is None else str(value) for value in values], dtype="str")
-    always, nullable = DTYPES[alone]
+    always, nullable = DTYPES[kind]
     return pd.Series(values, dtype=nullable if optional or None in values else always)
 
 

@@ -1,4 +1,4 @@
-"""What the probes saw, as tidy frames."""
+"""The measurements of the probes as tidy frames."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ __all__ = ["History", "no_profiles"]
 
 
 class History:
-    """Collects measurements of a stack; `frames` splits them by network."""
+    """The measurements of a stack, collected at checkpoints and split by network."""
 
     def __init__(self) -> None:
         self._keys: list[tuple[int, int, str]] = []
@@ -19,7 +19,7 @@ class History:
         self._profiles: list[tuple[int, int, str, Array]] = []
 
     def add(self, iteration: int, measurements: Iterable[tuple[str, int, Array]]) -> None:
-        """Keep what probes yield at one iteration: (quantity, layer, values (R,) or a profile (R, k))."""
+        """Add the measurements of one iteration: (quantity, layer, values (R,) or a profile (R, k))."""
         for quantity, layer, values in measurements:
             if values.ndim == 2:
                 self._profiles.append((iteration, layer, quantity, values))
@@ -28,12 +28,12 @@ class History:
                 self._values.append(np.asarray(values, dtype=np.float64))
 
     def curves(self, run: int) -> tuple[list[int], dict[tuple[str, int], Array]]:
-        """Return the checkpoints and what one network's probes saw at them, by (quantity, layer)."""
-        found: dict[tuple[str, int], list[float]] = {}
+        """Return the checkpoints and one network's values at them, by (quantity, layer)."""
+        curves: dict[tuple[str, int], list[float]] = {}
         for (_, layer, quantity), values in zip(self._keys, self._values, strict=True):
-            found.setdefault((quantity, layer), []).append(values[run])
+            curves.setdefault((quantity, layer), []).append(values[run])
         iterations = sorted({iteration for iteration, _, _ in self._keys})
-        return iterations, {key: np.array(values) for key, values in found.items()}
+        return iterations, {key: np.array(values) for key, values in curves.items()}
 
     def frames(self) -> list[pd.DataFrame]:
         """Return one tidy frame for each network: iteration, layer (0: the whole network), quantity, value."""
@@ -62,6 +62,6 @@ class History:
 
 
 def no_profiles() -> pd.DataFrame:
-    """Return the frame of a run whose probes yielded no profile."""
+    """Return the empty frame of a run whose probes yielded no profile."""
     kinds = {"iteration": "int64", "layer": "int16", "quantity": "str", "index": "int32", "value": "float64"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

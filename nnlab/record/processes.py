@@ -1,51 +1,71 @@
-"""Who writes: a name for this process that tells, later and to others, whether it is still running."""
+"""The identity of a process: written into files, so that others can check if their writer still runs."""
 
 import os
 import socket
-from pathlib import Path
+from functools import cache
+
+import psutil
 
 __all__ = ["is_gone", "is_running", "this_process"]
 
-STRANGER_SECONDS = 3600
-"""How long a process on another machine, which cannot be looked at, is taken to be running."""
+UNVERIFIABLE_SECONDS = 3600
+"""Age from which a process that cannot be checked, such as one of another machine, counts as gone."""
+TRUNCATED_SECONDS = 1
+"""Age from which the writer of a truncated identity counts as gone."""
+TOLERANCE = 200
+"""Hundredths of a second by which two readings of one birth may differ."""
 
 
 def this_process() -> str:
-    """Return the machine, the process number and when the process was started: numbers are given out again."""
-    return f"{socket.gethostname()} {os.getpid()} {_birth(os.getpid())}"
+    """Return this process's identity: host name, process id, birth. A process id alone is reused by later processes."""
+    return f"{socket.gethostname()} {os.getpid()} {_own_birth(os.getpid())}"
 
 
-def is_gone(name: str, age: float) -> bool:
-    """Return whether the process that wrote its name `age` seconds ago has ended."""
-    words = name.split()
-    if len(words) != 3 or not words[1].isdigit():
-        return age > 1  # cut off while it was written
-    host, pid, birth = words
+def is_gone(identity: str, age: float) -> bool:
+    """Return True if the process that wrote its identity `age` seconds ago has exited.
+
+    A process of another machine, and one whose birth is unknown, count as gone after an hour.
+    """
+    words = identity.split()
+    if len(words) != 3 or not words[1].isdecimal():
+        return age > TRUNCATED_SECONDS
+    host, pid, birth = words[0], int(words[1]), words[2]
     if host != socket.gethostname():
-        return age > STRANGER_SECONDS
-    return not is_running(int(pid)) or _birth(int(pid)) != birth
-
-
-def _birth(pid: int) -> str:
-    """Return when a process was started, in the kernel's clock ticks."""
-    status = _stat(pid)  # once: it may end between two looks
-    return status[19] if status else "-"
-
-
-def _stat(pid: int) -> list[str]:
-    """Return what the kernel says of a process, from its state on; nothing where it has no such file."""
+        return age > UNVERIFIABLE_SECONDS
+    if pid == os.getpid():
+        return identity != this_process()
+    if not is_running(pid):
+        return True
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return []
+        return abs(_birth(pid) - int(birth)) > TOLERANCE
+    except psutil.NoSuchProcess:  # it has exited since
+        return True
+    except (psutil.AccessDenied, ValueError):  # "-", from earlier versions where there was no /proc
+        return age > UNVERIFIABLE_SECONDS
 
 
 def is_running(pid: int) -> bool:
-    """Return whether this machine has a process of that number, other than one that ended and nobody asked for."""
+    """Return True if this machine runs a process of that id. A zombie, which has exited already, does not run."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        pass
-    return _stat(pid)[:1] not in (["Z"], ["X"])
+    except psutil.AccessDenied:
+        return True
+
+
+@cache
+def _own_birth(pid: int) -> int:
+    """Return the birth of this process, always the same. Forked children have another id and so their own."""
+    return _birth(pid)
+
+
+def _birth(pid: int) -> int:
+    """Return when a process was started, in hundredths of a second since boot.
+
+    The creation time alone would change whenever the system's clock is set, and a running process would seem to be
+    another one. On Linux the difference is exactly the kernel's count of clock ticks, which earlier versions wrote.
+    psutil reads the time of boot twice here, and it may change by a second in between, or on Windows between two
+    processes: hence TOLERANCE. Raises psutil.NoSuchProcess or psutil.AccessDenied.
+    """
+    return round(100 * (psutil.Process(pid).create_time() - psutil.boot_time()))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nnlab.config import RunConfig, hidden_sizes
-from nnlab.diagnostics.function import References
+from nnlab.diagnostics.references import References
 from nnlab.diagnostics.verdict import Verdict
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
@@ -19,7 +19,7 @@ __all__ = ["Run", "metric_name"]
 
 
 def metric_name(quantity: str, layer: int) -> str:
-    """Return the name under which MLflow knows a quantity: `signal/rms_dZ/layer1`, or `cost/train` for layer 0."""
+    """Return the name of a quantity as a metric: `signal/rms_dZ/layer1`, or `cost/train` for layer 0."""
     return f"{quantity}/layer{layer}" if layer else quantity
 
 
@@ -29,17 +29,17 @@ class Run:
 
     Attributes
     ----------
-    config : what was asked, with every default written out
-    task : "binary", "multiclass" or "regression"; it follows the labels
+    config : the config with every default written out
+    task : "binary", "multiclass" or "regression"; it follows from the labels
     history : tidy frame (iteration, layer, quantity, value)
     profiles : the same for quantities with one value for each unit or bin (iteration, layer, quantity, index, value);
         empty unless diagnostics.preset is full
     parameters : the final weights and biases by name: W1 (n_1, n_x), b1 (n_1, 1), W2, ...
-    standardization : x_mean, x_scale (n_x, 1), y_mean, y_scale (n_y, 1): what was taken from the data
-    verdict : why it learned or not: .name (the headline), .all, .text, .events
-    references : what models without a hidden layer reach on the same data
-    fingerprint : equal for two runs exactly if they compute the same
-    facts : where and how fast it ran: versions, seconds, stack size
+    standardization : x_mean, x_scale (n_x, 1), y_mean, y_scale (n_y, 1): the data were standardized with them
+    verdict : why the network learned or not: .name (the headline), .all, .text, .events
+    references : the scores of models without a hidden layer on the same data
+    fingerprint : equal for two runs if and only if they compute the same
+    facts : about the training: machine, versions, seconds, stack size
     """
 
     config: RunConfig
@@ -55,33 +55,33 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Every quantity at the last iteration, the events and the references, by metric name."""
+        """The quantities at the last iteration, the references and the events, by metric name."""
         last = self.history[self.history["iteration"] == self.history["iteration"].max()]
         columns = (last[name].tolist() for name in ("quantity", "layer", "value"))
         final = {metric_name(quantity, layer): value for quantity, layer, value in zip(*columns, strict=True)}
-        return {**final, **self._compared(final), **self._events()}
+        return {**final, **self._reference_metrics(final), **self._event_metrics()}
 
-    def _compared(self, final: dict[str, float]) -> dict[str, float]:
-        """Return what an affine model reaches, and by how much the network is better."""
-        score, known = COSTS[self.task].score_name, self.references
+    def _reference_metrics(self, final: dict[str, float]) -> dict[str, float]:
+        """Return the reference scores, and the network's lead over the affine model."""
+        score, references = COSTS[self.task].score_name, self.references
         return {
-            "reference/nothing": known.nothing,
-            "reference/prior": known.prior,
-            "reference/affine": known.affine,
-            f"reference/affine_{score}/train": known.score_train,
-            f"reference/affine_{score}/test": known.score_test,
-            f"{score}/over_affine/train": final[f"{score}/train"] - known.score_train,
-            f"{score}/over_affine/test": final[f"{score}/test"] - known.score_test,
+            "reference/nothing": references.nothing,
+            "reference/prior": references.prior,
+            "reference/affine": references.affine,
+            f"reference/affine_{score}/train": references.score_train,
+            f"reference/affine_{score}/test": references.score_test,
+            f"{score}/over_affine/train": final[f"{score}/train"] - references.score_train,
+            f"{score}/over_affine/test": final[f"{score}/test"] - references.score_test,
         }
 
-    def _events(self) -> dict[str, float]:
+    def _event_metrics(self) -> dict[str, float]:
         return {metric_name(event.name, event.layer): float(event.value) for event in self.verdict.events}
 
     def predict(self, X: Array) -> Array:
-        """Return the answers (1, m) to examples X (n_x, m), in the units of the data set.
+        """Return the predictions (1, m) for examples X (n_x, m), given in the units of the data set.
 
-        A class number for classification (0, 1, ... in the order of the data set's classes), a real number in the
-        target's own unit for regression. Raises ValueError if X has another number of rows than the network inputs.
+        These are class numbers for classification (0, 1, ... in the order of the data set's classes), and real numbers
+        in the target's own unit for regression. Raises ValueError unless X has one row for each input of the network.
         """
         X = np.asarray(X, dtype=float)
         n_x = len(self.standardization["x_mean"])
@@ -90,10 +90,10 @@ class Run:
         standard = (X - self.standardization["x_mean"]) / self.standardization["x_scale"]
         parameters = Parameters.from_dict(self.parameters)
         activation, cost = ACTIVATIONS[self.config.model.activation], COSTS[self.task]
-        answer = predict(parameters, standard.astype(parameters.flat.dtype), activation, cost)[0]
+        Y = predict(parameters, standard.astype(parameters.flat.dtype), activation, cost)[0]
         if self.task == "regression":
-            return answer * self.standardization["y_scale"] + self.standardization["y_mean"]
-        return answer
+            return Y * self.standardization["y_scale"] + self.standardization["y_mean"]
+        return Y
 
     @property
     def sizes(self) -> tuple[int, ...]:

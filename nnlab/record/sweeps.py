@@ -1,11 +1,12 @@
-"""What was launched: one small folder for each sweep, beside the runs.
+"""The record of sweeps: one small folder for each, beside the run folders.
 
     sweeps/<sweep>/
-        summary.json    command, runs, failures with their tracebacks, how it ended
-        tables.txt      what the terminal showed at the end, and <experiment>.html the report; of sweeps that ended
+        summary.json            command, runs, failures with their tracebacks, status
+        tables.txt              the tables that the terminal showed; only of finished sweeps
+        <experiment>.html       the report; only of finished sweeps
 
-The summary is written when a sweep begins and again when it ends. One that says RUNNING and whose process is gone was
-killed; the next sweep into the same results says so.
+The summary is written when a sweep begins and again when it ends. If it says RUNNING and its process has exited, the
+sweep was killed; the next sweep into the same results folder records that.
 """
 
 import contextlib
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import ConfigError
-from nnlab.record.files import is_left_over, partial_path, write_whole
+from nnlab.record.commands import current_command
+from nnlab.record.files import is_stale, partial_path, write_whole
 from nnlab.record.processes import is_gone, this_process
 from nnlab.results import Results
 
@@ -30,28 +32,29 @@ __all__ = ["RESERVED_NAMES", "SweepLog", "SweepSummary"]
 
 FILE = "summary.json"
 RESERVED_NAMES = ("experiment",)
-"""Names that mean something else in the ledger, which has a file for each sweep too."""
+"""Names that a sweep cannot have: its entry in the ledger would be a file with another meaning."""
 STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
 
 
 @dataclass
 class SweepSummary:
-    """What is known of one sweep.
+    """The content of one summary.json.
 
     Attributes
     ----------
-    sweep, experiment : its name, day and time; the experiment of its runs
-    command : what was typed; empty for a sweep from Python
-    question : what the sweep is to answer, if it said so
+    sweep : the name of the sweep, by default its date and time
+    experiment : the experiment of its runs
+    command : the command line; empty for a sweep from Python
+    question : the question of the sweep, if its preset has one
     swept : the keys that vary
     runs : the names of all its runs by fingerprint
-    done : how many of them were there already
-    made : how many were trained and kept
+    done : number of runs that existed before
+    made : number of runs that were trained and written
     failures : name, fingerprint, config, command to repeat it, and traceback of each run that raised
-    status : RUNNING, FINISHED, FAILED (some runs raised, or the disk was full), KILLED (it was stopped)
-    versions : of nnlab's surroundings: commit, Python, NumPy
-    process : who writes
-    started, ended : UTC, ISO 8601; `ended` is empty while it runs
+    status : RUNNING, FINISHED, FAILED (some runs raised, or the disk was full) or KILLED (it was stopped)
+    versions : commit, Python, NumPy
+    process : the identity of the process that runs the sweep
+    started, ended : UTC, ISO 8601; `ended` is empty while the sweep runs
     """
 
     sweep: str
@@ -71,30 +74,31 @@ class SweepSummary:
 
     @property
     def seconds(self) -> float:
-        """How long it took, 0 while it runs."""
+        """Duration, 0 while the sweep runs."""
         if not self.ended:
             return 0.0
         return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
 
     @property
     def idle(self) -> bool:
-        """Whether it has ended and changed nothing: all its runs were there."""
+        """True if the sweep has finished without training a run, since all existed before."""
         return self.status == "FINISHED" and not self.made
 
     def close(self, status: str) -> None:
-        """Note how it ended, now."""
+        """Set the final status and the time of the end."""
         self.status, self.ended = status, _now()
 
 
 class SweepLog:
-    """The summaries of all sweeps into a results folder."""
+    """The summaries of all sweeps of a results folder."""
 
     def __init__(self, results: Results) -> None:
         self.folder = results.sweeps
 
     def path(self, sweep: str) -> Path:
-        """Return the folder of a sweep. Raises ConfigError if its name cannot be that of one folder in `sweeps`."""
-        if not sweep or sweep.startswith(".") or "/" in sweep or "\0" in sweep or sweep in RESERVED_NAMES:
+        """Return the folder of a sweep. Raises ConfigError unless its name is that of one folder in `sweeps`."""
+        is_name = bool(sweep) and Path(sweep).name == sweep and "\0" not in sweep
+        if not is_name or sweep.startswith(".") or sweep in RESERVED_NAMES:
             raise ConfigError(
                 f"a sweep must have the name of a folder that does not begin with a dot, and is not one of "
                 f"{', '.join(RESERVED_NAMES)}, got {sweep!r}"
@@ -102,12 +106,12 @@ class SweepLog:
         return self.folder / sweep
 
     def open(self, summary: SweepSummary) -> SweepSummary:
-        """Begin a sweep; return its summary, with what earlier batches of the same sweep have brought.
+        """Write the summary of a sweep that begins; return it, with the results of earlier batches of the same sweep.
 
-        Where another launch has the name already, as with one hydra.sweep.dir for two, this one gets a number.
+        If another launch has the same name, such as one with the same hydra.sweep.dir, a number is appended.
         """
         name, numbers = summary.sweep, itertools.count(2)
-        while not self._begin(summary):
+        while not self._create(summary):
             earlier = _read(self.path(summary.sweep) / FILE)
             if earlier and (earlier.process, earlier.experiment) == (summary.process, summary.experiment):
                 summary = _continued(earlier, summary)
@@ -116,74 +120,74 @@ class SweepLog:
             summary.sweep = f"{name}-{next(numbers)}"
         return summary
 
-    def _begin(self, summary: SweepSummary) -> bool:
-        """Write a summary in a folder of its own; return False if that is somebody's.
+    def _create(self, summary: SweepSummary) -> bool:
+        """Write a summary into a new folder; return False if a folder of that name exists.
 
-        The folder gets its name when it is whole: of two launches at once one is the first, and one that is killed
-        in between leaves no half summary.
+        The complete folder is renamed to its name. So only one of two simultaneous launches succeeds, and a launch
+        that is killed leaves no partial summary under the name.
         """
-        folder, begun = self.path(summary.sweep), partial_path(self.folder / FILE)
-        begun.mkdir(parents=True)
+        folder, partial = self.path(summary.sweep), partial_path(self.folder / FILE)
+        partial.mkdir(parents=True)
         try:
-            write_whole(begun / FILE, _text(summary))
-            begun.rename(folder)
+            write_whole(partial / FILE, _to_json(summary))
+            partial.rename(folder)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             return False
         finally:
-            shutil.rmtree(begun, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
         return True
 
     def write(self, summary: SweepSummary) -> None:
-        """Write a summary, whole or not at all."""
-        write_whole(self.path(summary.sweep) / FILE, _text(summary))
+        """Write a summary atomically."""
+        write_whole(self.path(summary.sweep) / FILE, _to_json(summary))
 
     def __iter__(self) -> Iterator[SweepSummary]:
-        """Yield all summaries that can be read, the oldest first."""
-        found = (_read(path) for path in self._paths())
-        return iter(sorted((summary for summary in found if summary), key=lambda one: (one.started, one.sweep)))
+        """Yield all readable summaries, oldest first."""
+        summaries = [summary for path in self._paths() if (summary := _read(path))]
+        return iter(sorted(summaries, key=lambda summary: (summary.started, summary.sweep)))
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob(f"[!.]*/{FILE}"))
 
-    def problems(self) -> Iterator[tuple[Path, str]]:
-        """Yield every summary that cannot be read."""
+    def verify(self) -> Iterator[tuple[Path, str]]:
+        """Yield each unreadable summary with the problem."""
         for path in self._paths():
             if _read(path) is None:
-                yield path, "is damaged: nothing but what is known of this one sweep is lost, and it can be deleted"
+                yield path, "is damaged: it can be deleted, and only the record of this one sweep is lost"
 
     def question(self, experiment: str) -> str:
-        """Return what an experiment is to answer, as the last sweep of it said that said so; else nothing."""
-        asked = [summary.question for summary in self if summary.experiment == experiment and summary.question]
-        return asked[-1] if asked else ""
+        """Return the question of an experiment, from its latest sweep that has one; empty if none has."""
+        questions = [summary.question for summary in self if summary.experiment == experiment and summary.question]
+        return questions[-1] if questions else ""
 
-    def close_abandoned(self) -> None:
-        """Close what killed processes left open, and remove what they had not written to its end."""
-        for left in [*self.folder.glob(f".{FILE}-*"), *self.folder.glob(f"[!.]*/.{FILE}-*")]:
-            with contextlib.suppress(OSError):  # another process removes it too, or has written it to its end
-                if is_left_over(left):
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+    def close_killed(self) -> None:
+        """Record sweeps whose process has died as KILLED; remove the partial files of killed processes."""
+        for partial in [*self.folder.glob(f".{FILE}-*"), *self.folder.glob(f"[!.]*/.{FILE}-*")]:
+            with contextlib.suppress(OSError):  # another process has removed or completed it
+                if is_stale(partial):
+                    shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
         for path in self._paths():
             summary = _read(path)
             if not summary or summary.status != "RUNNING":
                 continue
             if not is_gone(summary.process, time.time() - path.stat().st_mtime):
                 continue
-            last = _read(path)  # it may have ended by itself between the first look and its process's end
-            if last and last.status == "RUNNING":
-                last.close("KILLED")
-                self.write(last)
+            latest = _read(path)  # it may have finished after the first reading and before its process exited
+            if latest and latest.status == "RUNNING":
+                latest.close("KILLED")
+                self.write(latest)
 
 
-def _text(summary: SweepSummary) -> str:
+def _to_json(summary: SweepSummary) -> str:
     return json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
 
 
 def _read(path: Path) -> SweepSummary | None:
-    """Return a summary, None if it is not there, not whole, or not one of this folder.
+    """Return a summary, or None if it is missing, damaged or that of another folder.
 
-    What a later version adds is passed over.
+    Unknown keys are ignored, and commands of earlier versions are given in today's form.
     """
     names = {field.name for field in dataclasses.fields(SweepSummary)}
     try:
@@ -191,11 +195,15 @@ def _read(path: Path) -> SweepSummary | None:
         summary = SweepSummary(**{name: value for name, value in content.items() if name in names})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    return summary if summary.sweep == path.parent.name and _is_sound(summary) else None
+    if summary.sweep != path.parent.name or not _is_valid(summary):
+        return None
+    summary.command = current_command(summary.command)
+    summary.failures = [{**failure, "command": current_command(failure["command"])} for failure in summary.failures]
+    return summary
 
 
 def _continued(earlier: SweepSummary, batch: SweepSummary) -> SweepSummary:
-    """Return the summary of a sweep when another batch of it begins."""
+    """Return the summary of a sweep whose next batch begins."""
     return dataclasses.replace(
         batch,
         runs={**earlier.runs, **batch.runs},
@@ -207,8 +215,8 @@ def _continued(earlier: SweepSummary, batch: SweepSummary) -> SweepSummary:
     )
 
 
-def _is_sound(summary: SweepSummary) -> bool:
-    """Return whether a summary holds what its readers count on: JSON may hold anything."""
+def _is_valid(summary: SweepSummary) -> bool:
+    """Return True if all values have the types and forms that readers rely on."""
     kinds = {field.name: field.type for field in dataclasses.fields(SweepSummary)}
     return (
         all(type(getattr(summary, name)) is kind for name, kind in kinds.items() if kind in (str, int))
@@ -218,8 +226,8 @@ def _is_sound(summary: SweepSummary) -> bool:
         and isinstance(summary.failures, list)
         and all(_is_failure(failure) for failure in summary.failures)
         and summary.status in STATUSES
-        and _is_moment(summary.started)
-        and (_is_moment(summary.ended) or (summary.ended == "" and summary.status == "RUNNING"))
+        and _is_time(summary.started)
+        and (_is_time(summary.ended) or (summary.ended == "" and summary.status == "RUNNING"))
     )
 
 
@@ -236,7 +244,7 @@ def _is_failure(failure: object) -> bool:
     return all(isinstance(text, str) for text in texts) and bool(failure["traceback"].strip())
 
 
-def _is_moment(text: str) -> bool:
+def _is_time(text: str) -> bool:
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

@@ -54,36 +54,32 @@ def execute(plan: Plan, on_result: Callable[[Run | Failure], None] | None = None
         sink, training = _open(plan, sweeps, workers)
         interrupts.defer()  # until the sweep is on record and sure to be closed there
         summary = sweeps.open(_new_summary(plan)) if plan.kind == "sweep" else None
-        sweep = summary.sweep if summary else plan.sweep
-        status, complete = "KILLED", False
+        status = "KILLED"
         try:
             interrupts.resume()
             if sink:
-                sink.catch_up(sweep)
+                sink.begin(summary.sweep if summary else plan.sweep)
             for result in training:
+                _record(plan, result, sink, summary)
                 if isinstance(result, Failure):
                     failures.append(result)
-                else:
-                    plan.folders.write(result, replace=plan.force)
-                    if sink:
-                        sink.log(result, sweep)
-                if summary:
-                    _note(summary, result)
                 if on_result:
                     on_result(result)
                 interrupts.check()
             interrupts.check()
             status = "FAILED" if summary and summary.failures else "FINISHED"
-            complete = True
+            if summary:
+                summary.close(status)
+                sweeps.write(summary)
+                if len(plan.jobs) > 1:  # a sweeper that tries runs one by one would wait for a page each time
+                    pages = write_pages(plan, summary, sweeps, changed=_has_changed(plan))
         except Exception:
             status = "FAILED"
             raise
         finally:
-            if summary:
+            if summary and not summary.ended:
                 summary.close(status)
                 sweeps.write(summary)
-                if complete and len(plan.jobs) > 1:  # a sweeper that tries one by one would wait for a page each time
-                    pages = write_pages(plan, summary, sweeps, changed=_has_changed(plan))
             if sink:
                 logged = sink.close(summary)
     return Outcome(count_recorded(plan), tuple(failures), logged, pages)
@@ -101,7 +97,7 @@ def _open(plan: Plan, sweeps: SweepLog, workers: contextlib.ExitStack) -> tuple[
         return workers.enter_context(train_stacks(plan.stacks, plan.n_jobs, plan.config.launcher))
 
     training = start() if plan.config.tracking.uri is None else None
-    sweeps.close_abandoned()
+    sweeps.close_killed()
     sink = MlflowSink(plan, sweeps, commit()) if plan.tracking else None
     return sink, training or start()
 
@@ -120,20 +116,25 @@ def _new_summary(plan: Plan) -> SweepSummary:
     )
 
 
-def _note(summary: SweepSummary, result: Run | Failure) -> None:
+def _record(plan: Plan, result: Run | Failure, sink: MlflowSink | None, summary: SweepSummary | None) -> None:
+    """Record one result: a run on disk and in MLflow, a failure in the summary of its sweep."""
     if isinstance(result, Run):
-        summary.made += 1
-        return
-    job = result.job
-    failure = {
-        "name": job.name,
-        "fingerprint": job.fingerprint,
-        "config": dataclasses.asdict(job.config),
-        "command": repeat_command(job),
-        "traceback": result.text,
-    }
-    # A run that raises again in another batch of a search is the same failure.
-    summary.failures = [one for one in summary.failures if one["fingerprint"] != job.fingerprint] + [failure]
+        plan.folders.write(result, replace=plan.force)
+        if sink:
+            sink.log(result)
+        if summary:
+            summary.made += 1
+    elif summary:
+        job = result.job
+        failure = {
+            "name": job.name,
+            "fingerprint": job.fingerprint,
+            "config": dataclasses.asdict(job.config),
+            "command": repeat_command(job),
+            "traceback": result.text,
+        }
+        # A run that raises again in another batch of a search is the same failure.
+        summary.failures = [one for one in summary.failures if one["fingerprint"] != job.fingerprint] + [failure]
 
 
 def _has_changed(plan: Plan) -> bool:

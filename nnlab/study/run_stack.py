@@ -1,4 +1,4 @@
-"""One stack of networks from its configs to its results: the whole flow on one screen."""
+"""One stack of networks, from configs to runs: data, initialization, training, probes, verdict."""
 
 import os
 import platform
@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnlab.config import RunConfig, hidden_sizes
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import Measurement, function, measure
+from nnlab.diagnostics.references import fit_references
 from nnlab.diagnostics.verdict import judge
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.costs import COSTS
@@ -27,19 +28,17 @@ __all__ = ["layer_sizes", "run_stack", "snapshots"]
 
 
 def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequence[str]) -> list[Run]:
-    """Train like networks together and return a Run for each, in order.
+    """Train a stack of networks and return a Run for each, in order.
 
-    The configs (resolved) may differ in seed, initialization and learning rate; the rest must agree.
+    The resolved configs may differ in seed, initialization and learning rate; the rest must agree.
     """
-    shared = configs[0]
     started = time.perf_counter()
     history = History()
-    # Two BLAS threads make the small products here 1.5 to 2 times slower.
-    with threadpool_limits(limits=1):
-        for snapshot in snapshots(configs, data, _schedule(shared)):
-            history.add(snapshot.iteration, _measurements(snapshot, data, shared.diagnostics.preset))
+    with threadpool_limits(limits=1):  # two BLAS threads make products as small as these 1.5 to 2 times slower
+        for snapshot in snapshots(configs, data, _schedule(configs[0])):
+            history.add(snapshot.iteration, _measurements(snapshot, data, configs[0].diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
-        references = function.references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+        references = fit_references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
     frames, profiles = history.frames(), history.profiles()
     return [
         Run(
@@ -58,13 +57,8 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
     ]
 
 
-def layer_sizes(config: RunConfig, data: Dataset) -> list[int]:
-    """Return (n_x, n_1, ..., n_y)."""
-    return [len(data.X), *hidden_sizes(config.model), len(data.Y)]
-
-
 def snapshots(configs: Sequence[RunConfig], data: Dataset, schedule: Sequence[int]) -> Iterator[Snapshot]:
-    """Train like networks together; yield a snapshot at each iteration of `schedule`, and end with its last."""
+    """Initialize and train a stack; yield a snapshot at each iteration of `schedule`, and stop after its last."""
     training = configs[0].training
     return train(
         _initial_parameters(configs, data),
@@ -80,18 +74,23 @@ def snapshots(configs: Sequence[RunConfig], data: Dataset, schedule: Sequence[in
     )
 
 
+def layer_sizes(config: RunConfig, data: Dataset) -> list[int]:
+    """Return the layer sizes (n_x, n_1, ..., n_y) of a config's network on a data set."""
+    return [len(data.X), *hidden_sizes(config.model), len(data.Y)]
+
+
 def _schedule(config: RunConfig) -> list[int]:
     return checkpoints(config.training.iterations, config.diagnostics.checkpoints, config.diagnostics.every)
 
 
 def _initial_parameters(configs: Sequence[RunConfig], data: Dataset) -> Parameters:
     sizes = layer_sizes(configs[0], data)
-    drawn = []
-    with np.errstate(over="ignore"):  # a weight too large for its type is inf, and the run diverges
+    weights = []
+    with np.errstate(over="ignore"):  # a weight too large for its dtype becomes inf, and the run diverges
         for config in configs:
             rng = legacy_stream(config.seed) if config.init.generator == "legacy" else stream(config.seed, "init")
-            drawn.append(initialize(sizes, config.init.scheme, config.init.scale, rng).flat)
-        return Parameters(sizes, np.concatenate(drawn).astype(configs[0].training.dtype))
+            weights.append(initialize(sizes, config.init.scheme, config.init.scale, rng).flat)
+        return Parameters(sizes, np.concatenate(weights).astype(configs[0].training.dtype))
 
 
 def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Measurement]:
@@ -107,7 +106,7 @@ def _standardization(data: Dataset) -> dict[str, np.ndarray]:
 
 
 def _facts(R: int, seconds: float) -> dict[str, Any]:
-    """Return where and how fast it ran. BLAS and its kernel decide the last bits of every product."""
+    """Return machine, versions and speed. BLAS and its kernel determine the last bits of every product."""
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     return {
         "seconds": seconds / R,

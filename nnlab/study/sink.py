@@ -39,7 +39,7 @@ class MlflowSink:
     """
 
     def __init__(self, plan: Plan, sweeps: SweepLog, tags: dict[str, str]) -> None:
-        self._plan, self._tags = plan, tags
+        self._plan, self._tags = plan, dict(tags)
         self._jobs = {job.fingerprint: job for job in plan.jobs}
         self._failure = ""
         self._unreadable: list[str] = []
@@ -54,13 +54,14 @@ class MlflowSink:
         self._sweeps = SweepTracker(self._plan.config, self._runs, sweeps)
         self._sweeps.catch_up()
 
-    def catch_up(self, sweep: str) -> None:
-        """Log the runs of the plan that were on disk already and that MLflow lacks."""
-        self._try(self._catch_up, sweep)
+    def begin(self, sweep: str) -> None:
+        """Log the runs of the plan that were on disk already and that MLflow lacks. `sweep` names the launch."""
+        self._tags["sweep"] = sweep
+        self._try(self._catch_up)
 
-    def log(self, run: Run, sweep: str) -> None:
+    def log(self, run: Run) -> None:
         """Log one new run, whose folder is complete."""
-        self._try(self._log, run, sweep)
+        self._try(self._log, run)
 
     def close(self, summary: SweepSummary | None) -> Logged:
         """Log how the sweep ended, write the views and return how logging went."""
@@ -78,7 +79,7 @@ class MlflowSink:
         except Exception as error:  # whatever a server, a network, a full disk or a database raises
             self._failure = first_line(error)
 
-    def _catch_up(self, sweep: str) -> None:
+    def _catch_up(self) -> None:
         new = {job.fingerprint for job in self._plan.todo}
         for fingerprint in self._jobs.keys() - new - self._runs.logged():
             try:
@@ -86,23 +87,23 @@ class MlflowSink:
             except (DamagedRunError, FileNotFoundError) as error:  # or it has just been deleted
                 self._unreadable.append(str(error))
             else:
-                self._log(run, sweep)
+                self._log(run)
 
-    def _log(self, run: Run, sweep: str) -> None:
+    def _log(self, run: Run) -> None:
         job, plan = self._jobs[run.fingerprint], self._plan
         self._runs.log(
             run,
             job.name,
             plan.folders.path(run.fingerprint),
             plan.swept,
-            {"sweep": sweep, **self._tags},
-            anew=plan.force,
+            self._tags,
+            replace=plan.force,
             figures=_figures(run, job),
         )
 
     def _finish(self) -> dict[str, str]:
         self._runs.describe(self._plan.question)
-        views = self._runs.share_views(None if self._plan.kind == "run" else self._plan.swept)
+        views = self._runs.save_views(None if self._plan.kind == "run" else self._plan.swept)
         self._runs.close()
         return views
 

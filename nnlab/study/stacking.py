@@ -1,13 +1,13 @@
-"""Like networks grouped into stacks that fit the cache."""
+"""Jobs grouped into stacks that fit the cache."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import ceil
 
 import numpy as np
+import psutil
 
 from nnlab.config import RunConfig
 from nnlab.datasets import Dataset
@@ -15,18 +15,16 @@ from nnlab.network.inplace import working_set
 from nnlab.network.parameters import parameter_count
 from nnlab.study.run_stack import layer_sizes
 
-__all__ = ["Stack", "plan_stacks", "seconds"]
+__all__ = ["Job", "Stack", "machine_memory", "memory_needed", "plan_stacks", "seconds"]
 
 CACHE = 1 << 20
 """Bytes that a stack's widest layer may touch: the L2 cache of one core on common servers."""
-
-
 SMALLEST_STACK, LARGEST_STACK = 4, 64
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run that is asked for: its place in the sweep, its resolved config, its data."""
+    """One run to be made: its position in the sweep, its resolved config, its data."""
 
     index: int
     config: RunConfig
@@ -43,15 +41,15 @@ class Stack:
 
     @property
     def seconds(self) -> float:
-        """About how long one worker needs."""
+        """Estimated training time in seconds on one worker."""
         return sum(seconds(job) for job in self.jobs)
 
 
 def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
-    """Group like networks into stacks that stay in the cache, the longest and the shortest in turn.
+    """Group jobs that can be trained together into stacks that fit the cache; return long and short ones alternately.
 
-    A group is cut into more stacks than the cache asks for where workers would be idle otherwise. Long ones come early
-    so that no worker is left alone with one in the end; the short ones between them keep the writer busy meanwhile.
+    A group is cut into smaller stacks if some workers would otherwise be idle. Long stacks come early, so that none is
+    left for a single worker at the end. The short ones between them keep the writer busy meanwhile.
     """
     groups: dict[str, list[Job]] = {}
     for job in jobs:
@@ -68,10 +66,10 @@ def plan_stacks(jobs: Sequence[Job], n_jobs: int) -> list[Stack]:
 
 
 def seconds(job: Job) -> float:
-    """Return about how long one run takes inside a stack.
+    """Return an estimate of the time that one run takes inside a stack, in seconds.
 
-    Two terms: 2.2 ns for each hidden unit and example (the activation and the passes over it), and the products at
-    40 GFLOP/s; fitted to `make bench`.
+    Two terms, fitted to `make bench`: 2.2 ns for each unit and example (the activation and the passes over it), and
+    the matrix products at 40 GFLOP/s.
     """
     sizes = layer_sizes(job.config, job.data)
     training = job.config.training
@@ -87,20 +85,20 @@ def _stack_size(job: Job, n_jobs: int) -> int:
     sizes = layer_sizes(job.config, job.data)
     m = job.config.training.batch_size or job.data.X.shape[1]
     fits = CACHE // working_set(sizes, m, np.dtype(job.config.training.dtype).itemsize)
-    # Mini-batches are small, but checkpoints look at all examples.
+    # Mini-batches are small, but checkpoints measure all examples.
     in_memory = machine_memory() // 4 // max(n_jobs, 1) // memory_needed(job.config, job.data)
     return max(1, min(max(SMALLEST_STACK, fits), LARGEST_STACK, in_memory))
 
 
 def machine_memory() -> int:
-    """Return the bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the size of this machine's memory in bytes."""
+    return int(psutil.virtual_memory().total)
 
 
 def memory_needed(config: RunConfig, data: Dataset) -> int:
-    """Return the bytes of one network and of what a checkpoint sees of it.
+    """Return the memory in bytes that one network and its checkpoints need.
 
-    These are Z, A, dZ and the inputs on all examples, and the parameters three times.
+    These are Z, A, dZ and the inputs on all examples, and three copies of the parameters.
     """
     sizes = layer_sizes(config, data)
     numbers = 4 * sum(sizes) * data.X.shape[1] + 3 * parameter_count(sizes)
@@ -108,6 +106,6 @@ def memory_needed(config: RunConfig, data: Dataset) -> int:
 
 
 def _stack_key(config: RunConfig) -> str:
-    """Equal for configs that can be trained together: only seed, initialization and learning rate may differ."""
+    """Return a key that is equal for configs that differ only in seed, initialization and learning rate."""
     training = dataclasses.replace(config.training, learning_rate=0.0)
     return repr((config.data, config.model, training, config.diagnostics))

@@ -1,4 +1,4 @@
-"""Where stacks are trained: processes of this machine, or the workers of a Dask cluster."""
+"""Where stacks are trained: in this process, in worker processes of this machine, or on a Dask cluster."""
 
 import contextlib
 import os
@@ -7,267 +7,189 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
+import psutil
+
+from nnlab.config import LauncherConfig
+from nnlab.record.processes import is_running
 from nnlab.record.run import Run
-from nnlab.study.run_stack import run_stack
-from nnlab.study.stacking import Job, Stack
+from nnlab.study.attempt import Failure, attempt
+from nnlab.study.cluster import cluster_threads, train_on_cluster
+from nnlab.study.stacking import Stack
 
 __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
-"""How many times workers may be lost before the runs that they were training count as failed."""
+"""How often the workers are replaced after one was killed, before the runs that are left count as failed."""
 QUEUED = 3
-"""Stacks under way for each worker: one in training, the others so that no worker waits for the writer."""
-WANTED = "wanted"
-"""A file in the folder of results: without it, workers end."""
-PATIENCE = 15
-"""Seconds to wait for a cluster's scheduler, and for its first worker."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that raised: which one, and the traceback."""
-
-    job: Job
-    text: str
+"""Stacks submitted for each worker: one in training, the others so that it never waits for the writer."""
+KEEP_ALIVE = "keep_alive"
+"""A file in the folder of results. Workers exit when it is deleted."""
+KEEP_ALIVE_SECONDS = 0.3
+"""How often a worker looks for that file."""
 
 
 def cores(launcher: LauncherConfig) -> int:
-    """Return how many stacks are trained at the same time if nobody says otherwise.
+    """Return the number of stacks to train at the same time by default: one for each core.
 
-    Raises ConfigError if a cluster was asked for that does not answer or cannot train.
+    Raises ConfigError if a cluster is configured and does not answer or cannot train.
     """
     if launcher.backend == "dask":
-        with _client(launcher) as client:
-            return _check_workers(client, launcher)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cluster_threads(launcher)
+    if hasattr(psutil.Process, "cpu_affinity"):  # not on macOS
+        return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def train_stacks(
     stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig
 ) -> Iterator[Generator[Run | Failure, None, None]]:
-    """Start to train; give the results as stacks finish, whichever comes first. No worker trains on after the context.
+    """Start training; give a generator that yields results as stacks finish. All workers exit with the context.
 
-    At most `QUEUED` stacks for each worker are under way. Were all of them, then wherever training outruns the writer
-    its memory would fill with results that it has not kept yet.
+    No more than `QUEUED` stacks for each worker are submitted at a time. If all of them were, and training outran the
+    writer, memory would fill with results that are not written yet.
     """
     n_jobs = min(n_jobs, len(stacks))
     if stacks and launcher.backend == "dask":
-        with contextlib.closing(_on_cluster(stacks, launcher)) as results:
+        with contextlib.closing(train_on_cluster(stacks, launcher)) as results:
             yield results
     elif n_jobs > 1:
-        with contextlib.closing(_Processes(stacks, n_jobs)) as processes:  # they work before a result is asked for
-            yield processes.results()
+        with contextlib.closing(_Workers(stacks, n_jobs)) as workers:
+            yield workers.results()
     else:
-        with contextlib.closing(_here(stacks)) as results:
+        with contextlib.closing(_train_here(stacks)) as results:
             yield results
 
 
-def _here(stacks: Sequence[Stack]) -> Generator[Run | Failure, None, None]:
+def _train_here(stacks: Sequence[Stack]) -> Generator[Run | Failure, None, None]:
     for stack in stacks:
-        yield from _attempt(stack)
+        yield from attempt(stack)
 
 
-class _Processes:
-    """Worker processes of this machine. They start at once, not when the first result is asked for."""
+class _Workers:
+    """Worker processes of this machine. They start to train at once, before the first result is requested."""
 
     def __init__(self, stacks: Sequence[Stack], n_jobs: int) -> None:
         self.n_jobs = n_jobs
         self.waiting = deque(stacks)
-        self.under_way: dict[Any, Stack] = {}
+        self.submitted: dict[Any, Stack] = {}
         self.folder = tempfile.TemporaryDirectory(prefix="nnlab-", ignore_cleanup_errors=True)
-        self.wanted = Path(self.folder.name) / WANTED
-        self.wanted.touch()
-        self.pool = _pool(n_jobs, self.folder.name)
-        self._fill()
+        self.keep_alive = Path(self.folder.name) / KEEP_ALIVE
+        self.keep_alive.touch()
+        self.pool = _start_pool(n_jobs, self.folder.name)
+        self._submit()
 
-    def _fill(self) -> None:
-        while self.waiting and len(self.under_way) < QUEUED * self.n_jobs:
-            with contextlib.nullcontext() if self.under_way else _deaf_to_ctrl_c():  # the first starts the workers
+    def _submit(self) -> None:
+        while self.waiting and len(self.submitted) < QUEUED * self.n_jobs:
+            # The first task starts the processes.
+            with contextlib.nullcontext() if self.submitted else _children_ignore_ctrl_c():
                 task = self.pool.submit(_attempt_into, self.folder.name, self.waiting[0])
-            self.under_way[task] = self.waiting.popleft()
+            self.submitted[task] = self.waiting.popleft()
 
     def results(self) -> Generator[Run | Failure, None, None]:
-        """Yield results; when a worker is killed, which breaks the pool, train what is missing in a new one."""
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
+        """Yield results. If a worker is killed, which breaks its pool, train the remaining stacks in a new one."""
+        from loky.process_executor import TerminatedWorkerError
 
         retries = RETRIES
         try:
-            while self.under_way or self.waiting:
+            while self.submitted or self.waiting:
                 results: list[Run | Failure] = []
                 try:
-                    self._fill()
-                    finished = next(iter(wait(self.under_way, return_when=FIRST_COMPLETED).done))
-                    results = _taken(finished.result())
-                    del self.under_way[finished]
-                    self._fill()  # before the writer takes its time over the results
+                    self._submit()
+                    finished = next(iter(wait(self.submitted, return_when=FIRST_COMPLETED).done))
+                    results = _read_and_delete(finished.result())
+                    del self.submitted[finished]
+                    self._submit()  # before the writer spends time on the results
                 except TerminatedWorkerError:
-                    self.pool = _pool(self.n_jobs, self.folder.name)
-                    self.waiting.extendleft(self.under_way.values())
-                    self.under_way.clear()
+                    self.pool = _start_pool(self.n_jobs, self.folder.name)
+                    self.waiting.extendleft(self.submitted.values())
+                    self.submitted.clear()
                     if retries == 0:
-                        results += self._failures(traceback.format_exc())
+                        results += self._fail_waiting(traceback.format_exc())
                     retries -= 1
                 yield from results
         finally:
             self.close()
 
     def close(self) -> None:
-        """End the workers, whatever they are at."""
-        self.wanted.unlink(missing_ok=True)
-        # Told to kill workers that have something to do, loky trips over what it has not passed on to them yet, with a
-        # traceback from its thread. They end by themselves, since they are not wanted any more.
-        if not self.under_way:
+        """Let all workers exit, busy or not."""
+        self.keep_alive.unlink(missing_ok=True)
+        # loky can kill workers too, but if some are busy its thread raises over tasks that it has not sent yet and
+        # prints a traceback. Busy workers exit by themselves, since KEEP_ALIVE is deleted.
+        if not self.submitted:
             self.pool.shutdown(wait=False, kill_workers=True)
         self.folder.cleanup()
 
-    def _failures(self, text: str) -> list[Run | Failure]:
-        text = f"{RETRIES + 1} times a worker process was killed, perhaps for want of memory\n{text}"
+    def _fail_waiting(self, text: str) -> list[Run | Failure]:
+        text = f"{RETRIES + 1} times a worker process was killed, perhaps because memory ran out\n{text}"
         failures: list[Run | Failure] = [Failure(job, text) for stack in self.waiting for job in stack.jobs]
         self.waiting.clear()
         return failures
 
 
-def _attempt_into(folder: str, stack: Stack) -> str:
-    """Train one stack, put the results into a file and return its name.
+def _start_pool(n_jobs: int, folder: str) -> Any:
+    """Return a new pool. joblib and loky's reusable executor would share theirs with other code of this process."""
+    from loky import ProcessPoolExecutor
 
-    A text that short arrives whole or not at all; a worker that is killed while it sends the results themselves leaves
-    the pool waiting for the rest of them for ever.
-    """
-    handle, name = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        pickle.dump(_attempt(stack), file)
-    return name
-
-
-def _taken(name: str) -> list[Run | Failure]:
-    path = Path(name)
-    results: list[Run | Failure] = pickle.loads(path.read_bytes())  # noqa: S301  written by a worker of ours
-    path.unlink()
-    return results
-
-
-def _pool(n_jobs: int, folder: str) -> Any:
-    """Return a pool of our own: joblib's would be shared with all who use joblib."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(n_jobs, initializer=_follow, initargs=(os.getpid(), folder))
+    return ProcessPoolExecutor(n_jobs, initializer=_initialize_worker, initargs=(os.getpid(), folder))
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Let processes be started that a Ctrl-C in their first second does not reach, and so without a traceback each.
+def _children_ignore_ctrl_c() -> Iterator[None]:
+    """Let processes that start in this context ignore Ctrl-C from the beginning.
 
-    They inherit that it is ignored; it could not be held back, since loky sets it free on the way.
+    Otherwise a Ctrl-C before `_initialize_worker` would make each print a traceback. Blocking the signal for a while
+    would not help, since loky unblocks it on the way. On Windows the setting is not inherited.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is None or threading.current_thread() is not threading.main_thread():
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
-def _follow(parent: int, folder: str) -> None:
-    """Leave Ctrl-C, which a terminal sends to all, to the parent; end with it, or when it does not want results."""
+def _initialize_worker(parent: int, folder: str) -> None:
+    """Ignore Ctrl-C, which a terminal sends to workers too. Exit when the parent does or KEEP_ALIVE is deleted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent and (Path(folder) / WANTED).exists():
-            time.sleep(0.3)
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent, Path(folder)), daemon=True).start()
 
 
-def _on_cluster(stacks: Sequence[Stack], launcher: LauncherConfig) -> Generator[Run | Failure, None, None]:
-    """Let Dask distribute the stacks. It gives those of a lost worker to another, and new workers their share."""
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
-
-    waiting = deque(enumerate(stacks))
-    under_way: dict[Any, Stack] = {}
-    with _client(launcher) as client:
-        finished = as_completed(loop=client.loop)
-
-        def fill() -> None:
-            # Asked anew each time: workers may have joined.
-            while waiting and len(under_way) < QUEUED * max(1, sum(client.nthreads().values())):
-                place, stack = waiting.popleft()
-                task = client.submit(_attempt, stack, pure=False, retries=RETRIES, priority=-place)
-                under_way[task] = stack
-                finished.add(task)
-
-        fill()
-        for task in finished:
-            stack = under_way.pop(task)
-            fill()
-            try:
-                yield from task.result()
-            except KilledWorker:
-                text = f"{RETRIES} workers of the cluster were lost while they trained this stack\n"
-                yield from (Failure(job, text + traceback.format_exc()) for job in stack.jobs)
-            task.release()
+def _exit_with_parent(parent: int, folder: Path) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(parent)
+        # A killed parent stays a zombie, for which `wait` goes on, until its own parent has waited for it.
+        while (folder / KEEP_ALIVE).exists() and process.is_running() and is_running(parent):
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(KEEP_ALIVE_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
-def _client(launcher: LauncherConfig) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError("launcher.backend=dask needs the extra: pip install -e '.[cluster]'") from None
-    try:
-        return Client(launcher.address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"launcher.address must be that of a Dask scheduler that answers, such as tcp://127.0.0.1:8786, "
-            f"got {launcher.address!r}: {error}"
-        ) from None
+def _attempt_into(folder: str, stack: Stack) -> str:
+    """Train one stack, write the results into a file and return its name.
+
+    A text that short arrives completely or not at all. If a worker were killed while it sends the results themselves,
+    the pool would wait for the rest of them forever.
+    """
+    handle, name = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump(attempt(stack), file)
+    return name
 
 
-def _check_workers(client: Any, launcher: LauncherConfig) -> int:
-    """Return how many stacks the cluster trains at once. Raises ConfigError if its workers cannot train."""
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE)
-    except TimeoutError:
-        raise ConfigError(
-            f"launcher.address must be that of a scheduler with workers, got {launcher.address!r} with none after "
-            f"{PATIENCE} s: start some with `dask worker {launcher.address} --nthreads 1`"
-        ) from None
-    try:
-        versions = set(client.run(_numerical_version).values())
-    except Exception as error:  # whatever their installation raises
-        raise ConfigError(f"launcher.address must lead to workers that can import nnlab: {error!r}") from None
-    if versions != {NUMERICAL_VERSION}:
-        raise ConfigError(
-            f"launcher.address must lead to workers with the same nnlab (numerical version {NUMERICAL_VERSION}), "
-            f"got {', '.join(str(version) for version in sorted(versions))}"
-        )
-    return sum(client.nthreads().values())
-
-
-def _numerical_version() -> int:
-    return NUMERICAL_VERSION
-
-
-def _attempt(stack: Stack) -> list[Run | Failure]:
-    """Train one stack; what raises becomes a Failure of its runs, and the rest of the study goes on."""
-    jobs = stack.jobs
-    try:
-        return [*run_stack([job.config for job in jobs], jobs[0].data, [job.fingerprint for job in jobs])]
-    except Exception:
-        text = traceback.format_exc()
-        return [Failure(job, text) for job in jobs]
+def _read_and_delete(name: str) -> list[Run | Failure]:
+    path = Path(name)
+    results: list[Run | Failure] = pickle.loads(path.read_bytes())  # noqa: S301  written by a worker of ours
+    path.unlink()
+    return results

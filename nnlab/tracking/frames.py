@@ -10,17 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.config import SWEEPS, ConfigError, RunConfig, TrackingConfig
-from nnlab.record.frames import (
-    DTYPES,
-    as_numbers,
-    config_types,
-    no_such_experiment,
-    read_file,
-    unreadable_file,
-    without_none,
-)
+from nnlab.config import KEYS, SWEEPS, ConfigError, RunConfig, TrackingConfig
+from nnlab.keys import Key
+from nnlab.record.frames import DTYPES, no_such_experiment, read_file, unreadable_file
 from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import as_floats
 from nnlab.tracking.connection import SQLITE, check_uri, connect, import_mlflow, plain_errors, tracking_uri
 
 __all__ = ["read_artifact", "read_entries"]
@@ -31,7 +25,6 @@ _PAGE_SIZE = 1_000
 def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
     """Yield what `record.frames.runs_frame` needs, from MLflow's entries. Raises what `nnlab.load_runs` does."""
     seen: set[str] = set()
-    types = config_types()
     for entry in _entries(experiment, uri):
         tags = entry.data.tags
         fingerprint = tags.get("fingerprint")
@@ -46,7 +39,7 @@ def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
             "fingerprint": fingerprint,
             "folder": folder,
             "task": tags.get("task"),
-            "config": {key: _parsed(text, types[key]) for key, text in entry.data.params.items() if key in types},
+            "config": {name: _parsed(text, KEYS[name]) for name, text in entry.data.params.items() if name in KEYS},
             "verdict": tags.get("verdict"),
             "metrics": metrics,
         }
@@ -93,18 +86,17 @@ def _entries(experiment: str, uri: str) -> Iterator[Any]:
 def _non_finite_metrics(folder: str, names: Sequence[str]) -> dict[str, float]:
     """Return the metrics that MLflow does not store from the run's own file, or NaN if its artifacts are gone."""
     try:
-        metrics = as_numbers(json.loads(read_artifact(folder, "run.json"))["metrics"])
+        metrics = as_floats(json.loads(read_artifact(folder, "run.json"))["metrics"])
     except (DamagedRunError, ValueError, KeyError):
         metrics = {}
     return {name: metrics.get(name, np.nan) for name in names}
 
 
-def _parsed(text: str, kind: Any) -> Any:
+def _parsed(text: str, key: Key) -> Any:
     """Return the value of a param; MLflow stores all of them as text."""
-    alone, optional = without_none(kind)
-    if optional and text == "null":
+    if key.optional and text == "null":
         return None
-    return text == "True" if alone is bool else alone(text) if alone in DTYPES else text
+    return text == "True" if key.type is bool else key.type(text) if key.type in DTYPES else text
 
 
 def _artifact_folder(artifacts: str, uri: str) -> str:

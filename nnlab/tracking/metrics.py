@@ -1,4 +1,4 @@
-"""What of a run MLflow is sent to draw."""
+"""The metrics of a run that are logged to MLflow: fewer points than its history has."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,47 +6,50 @@ from collections.abc import Iterable, Sequence
 from nnlab.config import flatten
 from nnlab.record.run import Run, metric_name
 
-__all__ = ["points"]
+__all__ = ["metric_points"]
 
-PERFORMANCE = ("cost/", "accuracy/", "r2/")
-FINAL = (
+_PERFORMANCE = ("cost/", "accuracy/", "r2/")
+_FINAL = (
     *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
     *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
 )
-"""Metrics that belong to a run, not to a checkpoint."""
+"""How metrics begin that belong to a run, not to a checkpoint."""
+_THINNED_TO = 8
+"""Checkpoints that are logged of a curve other than performance."""
 
 
-def points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
-    """All that MLflow shall draw: finite values only, a NaN can break the page of a run.
+def metric_points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:
+    """Return the points (name, value, step) of all curves, final metrics and swept numbers; finite values only.
 
-    A point costs MLflow 0.1 ms, so of all but costs and scores, which people lay over each other, eight checkpoints
-    are sent, and of a curve that stands still only the ends. The run's folder, among its artifacts, has all.
+    A NaN can break MLflow's page of a run, and each point takes MLflow 0.1 ms. So costs and scores, which are compared
+    between runs, are logged at every checkpoint, other quantities at eight, and a constant stretch only at its ends.
+    The run folder, which is among the run's artifacts, has everything.
     """
     curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
     for iteration, layer, quantity, value in run.history.to_numpy().tolist():
         curves.setdefault((quantity, layer), []).append((iteration, value))
-    drawn = [
+    points = [
         (metric_name(quantity, layer), value, iteration)
         for (quantity, layer), curve in curves.items()
-        for iteration, value in _ends_of_plateaus(curve if quantity.startswith(PERFORMANCE) else _thinned(curve, 8))
+        for iteration, value in _without_plateaus(curve if quantity.startswith(_PERFORMANCE) else _thinned(curve))
         if math.isfinite(value)
     ]
-    final = {name: value for name, value in run.metrics.items() if name.startswith(FINAL) and math.isfinite(value)}
-    drawn += [(name, value, 0) for name, value in final.items()]
+    final = {name: value for name, value in run.metrics.items() if name.startswith(_FINAL) and math.isfinite(value)}
+    points += [(name, value, 0) for name, value in final.items()]
     values = flatten(run.config)
-    # Params are strings in MLflow ("params.x < 0.1" is an error), so each swept number is a metric as well.
+    # MLflow's params are text (`params.x < 0.1` is an error), so each swept number is logged as a metric as well.
     numbers = [key for key in swept if isinstance(values[key], int | float)]
-    return drawn + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+    return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
 
 
-def _thinned(curve: Sequence[tuple[int, float]], count: int) -> Sequence[tuple[int, float]]:
-    """Return at most `count` points of a curve, evenly chosen, first and last among them."""
-    places = {round(place * (len(curve) - 1) / (count - 1)) for place in range(count)}
+def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Return evenly chosen points of a curve, with the first and the last."""
+    places = {round(place * (len(curve) - 1) / (_THINNED_TO - 1)) for place in range(_THINNED_TO)}
     return [curve[place] for place in sorted(places)]
 
 
-def _ends_of_plateaus(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return a curve without the points that lie between two of the same value: drawn, it is the same line."""
+def _without_plateaus(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return a curve without the points whose two neighbours have the same value: the line is the same."""
     return [
         point
         for place, point in enumerate(curve)

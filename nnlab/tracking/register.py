@@ -1,38 +1,120 @@
-"""A run as a model that MLflow can serve: `mlflow models predict`, or `mlflow.pyfunc.load_model`."""
+"""The network of a run as a model in MLflow's registry, for `mlflow models predict` or `mlflow.pyfunc.load_model`."""
 
+import contextlib
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlab.config import ConfigError
 from nnlab.record.run import Run
 from nnlab.tracking.connection import import_mlflow
+from nnlab.tracking.runs import RunTracker, run_note
 
-__all__ = ["save_model"]
+__all__ = ["Registration", "register", "save_model"]
 
-NEEDED = ("numpy", "pandas", "pyarrow", "pyyaml", "scipy")
-"""What nnlab wants installed to read a run and to predict."""
-PACKAGE = Path(__file__).resolve().parents[1]
+MODEL_TAG = "registered_model"
+"""The tag of a run's entry that names the model and the version registered last."""
+NEEDED = ("filelock", "numpy", "pandas", "psutil", "pyarrow", "pyyaml", "scipy")
+"""The packages that a served model imports, besides mlflow."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_DESCRIPTION = (
+    'Networks of the experiment. They take examples as rows, in the units of the data: `{"inputs": [[...], ...]}`.'
+)
+
+
+class Registration(NamedTuple):
+    """A version of a registered model.
+
+    Attributes
+    ----------
+    uri : `models:/NAME/VERSION`
+    is_new : False if the run had been registered under this name before
+    """
+
+    uri: str
+    is_new: bool
+
+
+def register(run: Run, folder: Path, tracker: RunTracker, name: str | None = None) -> Registration:
+    """Save the network of a logged run as a model and register it, unless it is registered under this name already.
+
+    `folder` is the run folder; `name` is that of the model, None for the experiment's. Raises ConfigError if the name
+    is not legal, or if MLflow does not have the run.
+    """
+    name = tracker.experiment if name is None else name
+    if not name.strip() or "/" in name or ":" in name:
+        raise ConfigError(f"the name of a model must not be empty and must not contain / or :, got {name!r}")
+    with tracker.ledger.locked():  # another process may be registering the same run
+        entry = _entry(run, tracker)
+        versions = tracker.client.search_model_versions(f"run_id = '{entry.info.run_id}'")
+        existing = [found for found in versions if found.name == name]
+        if existing:
+            registered = max(existing, key=lambda found: int(found.version))
+        else:
+            if not versions:  # else the model is there, under another name
+                _log_model(run, folder, tracker, entry)
+            registered = _create_version(run, tracker, entry, name)
+        # Also if it exists: the process that registered it may have been killed before it set the tag.
+        tracker.client.set_tag(entry.info.run_id, MODEL_TAG, f"{name} version {registered.version}")
+    return Registration(f"models:/{name}/{registered.version}", not existing)
+
+
+def _entry(run: Run, tracker: RunTracker) -> Any:
+    """Return the entry of a run. Raises ConfigError if there is none, or it was deleted in MLflow."""
+    run_id = tracker.ledger.run_id(run.fingerprint)
+    if run_id is None:
+        raise ConfigError(
+            f"a run must be in MLflow before it is registered, got {run.fingerprint}: another process may be logging "
+            "it; type the command again"
+        )
+    entry = tracker.client.get_run(run_id)
+    if entry.info.lifecycle_stage != "active":
+        raise ConfigError(
+            f"a run must be in MLflow before it is registered, got {run.fingerprint}, which was deleted there: "
+            f"mlflow runs restore --run-id {run_id}"
+        )
+    return entry
+
+
+def _log_model(run: Run, folder: Path, tracker: RunTracker, entry: Any) -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        save_model(run, folder, Path(parent) / "model")
+        tracker.client.log_artifacts(entry.info.run_id, parent)
+
+
+def _create_version(run: Run, tracker: RunTracker, entry: Any, name: str) -> Any:
+    with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # a model of that name exists
+        tracker.client.create_registered_model(name, description=_DESCRIPTION)
+    return tracker.client.create_model_version(
+        name,
+        f"{entry.info.artifact_uri}/model",
+        entry.info.run_id,
+        description=f"{entry.info.run_name}\n\n{run_note(run)}",
+    )
 
 
 def save_model(run: Run, folder: Path, target: Path) -> None:
-    """Write the network of a run, whose files are in `folder`, as a pyfunc model into `target`.
+    """Write the network of a run, whose run folder is `folder`, as a pyfunc model into `target`.
 
-    The model brings nnlab's code and the run's files along. It takes examples as rows (m, n_x), in the units of the
-    data set, and returns the m predictions.
+    The model contains nnlab's code and the run's files. It takes examples as rows (m, n_x), in the units of the data
+    set, and returns the m predictions.
     """
     mlflow = import_mlflow()
     real, n_x = np.dtype(np.float64), len(run.standardization["x_mean"])
     schema, tensor = mlflow.types.Schema, mlflow.types.TensorSpec
     signature = mlflow.models.ModelSignature(schema([tensor(real, (-1, n_x))]), schema([tensor(real, (-1,))]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it wants type hints and an example, to guess the signature
+        warnings.simplefilter("ignore", UserWarning)  # MLflow asks for type hints and an example; there is a signature
         mlflow.pyfunc.save_model(
             str(target),
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"run": str(folder)},
             signature=signature,
             pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(_PACKAGE)],
         )

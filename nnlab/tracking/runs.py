@@ -1,4 +1,4 @@
-"""Runs in MLflow."""
+"""Logging runs to MLflow."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,29 +14,25 @@ from typing import Any
 from nnlab.config import RunConfig
 from nnlab.record.run import Run
 from nnlab.tracking.connection import SQLITE, import_mlflow
-from nnlab.tracking.metrics import points
-from nnlab.tracking.register import save_model
+from nnlab.tracking.metrics import metric_points
 from nnlab.tracking.tracker import DESCRIPTION, Tracker, metric_entities, param_entities, retry_once, run_id_of
-from nnlab.tracking.ui_views import links, views_beside
+from nnlab.tracking.ui_views import links, merged_views
 
-__all__ = ["MODEL_TAG", "RunTracker"]
-
-MODEL_TAG = "registered_model"
-"""The tag of a run whose network is in MLflow's registry: which version of which model."""
+__all__ = ["RunTracker", "run_note"]
 
 
 class RunTracker(Tracker):
-    """Writes the runs of one experiment. One process writes: sixteen on one SQLite file get 4 runs a second."""
+    """Logs the runs of one experiment. One process writes: sixteen on one SQLite file log 4 runs a second."""
 
-    identifier = "fingerprint"
+    key_tag = "fingerprint"
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config, config.tracking.experiment)
 
-    def _whole(self, entry: Any) -> bool:
+    def _is_complete(self, entry: Any) -> bool:
         return bool(entry.info.status == "FINISHED")
 
-    def _end_half(self, run_id: str) -> None:
+    def _close_partial(self, run_id: str) -> None:
         self.client.set_terminated(run_id, "KILLED")
 
     def log(
@@ -48,104 +43,69 @@ class RunTracker(Tracker):
         swept: Iterable[str],
         tags: Mapping[str, str],
         *,
-        anew: bool = False,
+        replace: bool = False,
         figures: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Mirror one run from its folder: params, data set, curves, final metrics, artifacts, tags; and figures of it.
+        """Log one run from its folder: params, data set, curves, final metrics, artifacts, tags and figures.
 
-        Return whether it was told: not if the store knows the run, or another process is telling it. With `anew` it
-        takes the place of the one that the store knows, which MLflow keeps among the deleted ones.
+        Return False if MLflow has the run or another process is logging it. With `replace`, the entry that MLflow has
+        is deleted first; MLflow keeps it among the deleted ones.
         """
-        known = self.ledger.run_id(run.fingerprint) if anew else None
-        if not (self.ledger.reclaim(run.fingerprint, known) if known else self.ledger.claim(run.fingerprint)):
+        old = self.ledger.run_id(run.fingerprint) if replace else None
+        if not (self.ledger.reclaim(run.fingerprint, old) if old else self.ledger.claim(run.fingerprint)):
             return False
-        with self._released(run.fingerprint):
-            if known:
-                self.client.delete_run(known)
+        with self._abandon_on_error(run.fingerprint):
+            if old:
+                self.client.delete_run(old)
             end = int(time.time() * 1000)
             start = end - int(1000 * run.facts["seconds"])
-            created = self.client.create_run(
-                self.experiment_id, start, {**tags, **_tags(run), "mlflow.source.name": "nnlab"}, name
-            )
-            self.client.log_batch(
-                run_id_of(created), metrics=metric_entities(points(run, swept), end), params=param_entities(run.config)
-            )
-            retry_once(self.client.log_inputs, run_id_of(created), [_dataset(run)])
-            self._log_artifacts(created, folder)
+            all_tags = {**tags, **_tags(run), "mlflow.source.name": "nnlab"}
+            entry = self.client.create_run(self.experiment_id, start, all_tags, name)
+            run_id = run_id_of(entry)
+            metrics = metric_entities(metric_points(run, swept), end)
+            self.client.log_batch(run_id, metrics=metrics, params=param_entities(run.config))
+            retry_once(self.client.log_inputs, run_id, [_dataset(run)])
+            self._log_artifacts(entry, folder)
             for title, figure in (figures or {}).items():
-                self.client.log_figure(run_id_of(created), figure, f"figures/{title}.png")
-            self.client.set_terminated(run_id_of(created), "FINISHED", end)
-            self.ledger.settle(run.fingerprint, run_id_of(created))
+                self.client.log_figure(run_id, figure, f"figures/{title}.png")
+            self.client.set_terminated(run_id, "FINISHED", end)
+            self.ledger.settle(run.fingerprint, run_id)
         return True
 
-    def log_model(self, run: Run, folder: Path) -> None:
-        """Put a run's network into MLflow's registry, under the experiment's name, unless it is there already.
+    def save_views(self, swept: Iterable[str] | None) -> dict[str, str]:
+        """Save views of what was swept and how it went; return what each shows, with its path in MLflow's UI.
 
-        Models cost half a second each: this is for the best run of a sweep. One that somebody deleted in MLflow has
-        none.
+        With None, views that exist are kept.
         """
-        run_id = self.ledger.run_id(run.fingerprint)
-        if run_id is not None:
-            with self.ledger.locked():  # two sweeps may end at once
-                self._log_model(run, folder, run_id)
-
-    def _log_model(self, run: Run, folder: Path, run_id: str) -> None:
-        entry = self.client.get_run(run_id)
-        if MODEL_TAG in entry.data.tags or entry.info.lifecycle_stage != "active":
-            return
-        # There is one without the tag if the process that registered it was killed in between.
-        for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
-            self.client.set_tag(run_id, MODEL_TAG, f"{version.name} version {version.version}")
-            return
-        with tempfile.TemporaryDirectory() as name:
-            save_model(run, folder, Path(name) / "model")
-            self.client.log_artifacts(run_id, name)
-        with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # there is one of that name
-            self.client.create_registered_model(
-                self.experiment,
-                description="The best run of each sweep, by test cost. It takes examples as rows, in the units of the "
-                'data: `{"inputs": [[...], ...]}`.',
-            )
-        source = f"{entry.info.artifact_uri}/model"
-        created = self.client.create_model_version(
-            self.experiment, source, run_id, description=f"{entry.info.run_name}\n\n{_note(run)}"
-        )
-        self.client.set_tag(run_id, MODEL_TAG, f"{self.experiment} version {created.version}")
-
-    def share_views(self, swept: Iterable[str] | None) -> dict[str, str]:
-        """Make views that show what was swept and how it went; return what each shows with its path in MLflow's UI.
-
-        None leaves views that are there as they are.
-        """
-        there = {} if swept is not None else self.client.get_experiment(self.experiment_id).tags
-        made = views_beside(there, swept)
-        self._tag_experiment({name: tag for name, tag in made.items() if there.get(name) != tag})
-        return links(self.experiment_id, made)
+        existing = {} if swept is not None else self.client.get_experiment(self.experiment_id).tags
+        views = merged_views(existing, swept)
+        self._tag_experiment({name: tag for name, tag in views.items() if existing.get(name) != tag})
+        return links(self.experiment_id, views)
 
     def close(self) -> None:
-        """Leave the store in order, and fast to read: SQLite plans the UI's queries badly until it has statistics."""
-        self.end_doubles()
+        """Close orphans, delete duplicates, and update the statistics with which SQLite plans the UI's queries."""
+        self.close_orphans()
         if self.shared:
-            self._drop_doubles()
+            self._delete_duplicates()
         if self.uri.startswith(SQLITE):
             with contextlib.closing(sqlite3.connect(self.uri.removeprefix(SQLITE))) as database:
                 database.execute("ANALYZE")
                 database.commit()
 
-    def _drop_doubles(self) -> None:
-        """Delete runs that another results folder told the store of at the same moment: the first one stays."""
-        told: dict[str, list[Any]] = {}
+    def _delete_duplicates(self) -> None:
+        """Delete runs that another results folder logged at the same moment; the earliest entry stays."""
+        by_fingerprint: dict[str, list[Any]] = {}
         for entry in self.search("attributes.status = 'FINISHED'"):
-            told.setdefault(entry.data.tags.get(self.identifier, ""), []).append(entry)
-        told.pop("", None)
-        for name, entries in told.items():
+            by_fingerprint.setdefault(entry.data.tags.get(self.key_tag, ""), []).append(entry)
+        by_fingerprint.pop("", None)
+        for fingerprint, entries in by_fingerprint.items():
             if len(entries) == 1:
                 continue
             first, *others = sorted(entries, key=lambda entry: (entry.info.start_time, run_id_of(entry)))
             for entry in others:
-                with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # the other one deletes it too
+                with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # already deleted from there
                     self.client.delete_run(run_id_of(entry))
-            self.ledger.settle(name, run_id_of(first))
+            self.ledger.settle(fingerprint, run_id_of(first))
 
 
 def _tags(run: Run) -> dict[str, str]:
@@ -155,7 +115,7 @@ def _tags(run: Run) -> dict[str, str]:
         "task": run.task,
         "verdict": run.verdict.name,
         "verdicts": " ".join(run.verdict.all),
-        DESCRIPTION: _note(run),
+        DESCRIPTION: run_note(run),
     }
     broken = {event.cause for event in run.verdict.events if event.name == "symmetry/broken_at"}
     if broken:
@@ -166,14 +126,14 @@ def _tags(run: Run) -> dict[str, str]:
     return tags
 
 
-def _note(run: Run) -> str:
-    """Return the run's description, which the UI shows as markdown."""
+def run_note(run: Run) -> str:
+    """Return the description of a run in markdown: its verdict with the evidence."""
     paragraphs = [f"**{finding.name}**{finding.text.removeprefix(finding.name)}" for finding in run.verdict.findings]
     return "\n\n".join([*paragraphs, *run.verdict.notes])
 
 
 def _dataset(run: Run) -> Any:
-    """Return what the run was trained on, as MLflow shows it: its name and a digest of its config."""
+    """Return the data set of a run for MLflow: its name, a digest of its config, and its size."""
     data = dataclasses.asdict(run.config.data)
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
     mlflow = import_mlflow()

@@ -1,6 +1,6 @@
-"""The code of the models that MLflow serves.
+"""The code of a registered model: MLflow runs this file to save and to load it.
 
-MLflow runs this file to save and to load a model; the network is read from its run folder, so there is no pickle.
+The network is read from its run folder, so there is no pickle.
 """
 
 from pathlib import Path
@@ -17,19 +17,20 @@ mlflow: Any = import_mlflow()
 
 
 class Network:
-    """Answers to examples, one in each row, with the prediction of the network (`Run.predict`)."""
+    """Predicts from examples as rows (m, n_x), in the units of the data set (`Run.predict`)."""
 
     def load_context(self, context: Any) -> None:
         self.run = read_run(Path(context.artifacts["run"]))
 
-    # No type hints: MLflow takes them for the schema of the model, which has a signature.
+    # Without type hints, since MLflow would take them for the model's schema, which has a signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         return self.run.predict(np.asarray(model_input, dtype=float).T)[0]
 
 
-# Apart from Network, since MLflow asks a `predict` that stands here for type hints, in the middle of a progress bar.
-class Served(Network, mlflow.pyfunc.PythonModel):
-    """Network as MLflow wants it."""
+# Separate from Network: MLflow warns, in the middle of a progress bar, if the class itself defines `predict` without
+# type hints.
+class ServedNetwork(Network, mlflow.pyfunc.PythonModel):
+    """Network as MLflow's base class requires."""
 
 
-mlflow.models.set_model(Served())
+mlflow.models.set_model(ServedNetwork())

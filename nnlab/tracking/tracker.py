@@ -1,4 +1,4 @@
-"""One experiment in MLflow, and the ledger of what was logged to it."""
+"""One experiment in MLflow: what the trackers of runs and of sweeps share."""
 
 import contextlib
 import os
@@ -15,45 +15,48 @@ from nnlab.results import Results
 from nnlab.tracking.connection import SQLITE, connect, import_mlflow, plain_errors, tracking_uri
 from nnlab.tracking.ledger import Ledger
 
-__all__ = ["DESCRIPTION"]
-
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it the UI opens the experiment in its view for language models."""
+__all__ = ["DESCRIPTION", "Tracker", "metric_entities", "param_entities", "retry_once", "run_id_of"]
 
 DESCRIPTION = "mlflow.note.content"
 """The tag that MLflow's UI shows as the description of a run or an experiment."""
 
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Marks the experiment as one of model training, not of language models."""
+
 
 class Tracker(ABC):
-    """One experiment in MLflow, and the ledger of what it was told.
+    """Logs the entries of one experiment to MLflow, each once.
 
-    Raises ConfigError if the store cannot be opened, UnreachableError if it is a server that does not answer.
+    The ledger holds the key of every entry: the fingerprint of a run, or the name of a sweep. An entry is claimed in
+    the ledger, logged, and settled. Raises ConfigError if the database cannot be opened, UnreachableError if the
+    tracking server does not answer.
     """
 
-    identifier: str
-    """The tag that says which run, or sweep, an entry is about."""
+    key_tag: str
+    """The tag of an entry that holds its key."""
     shared: bool
-    """Whether other results folders may tell this store of the same: all but the database in our own folder."""
+    """True if other results folders may log to this MLflow; False for the database in this results folder."""
 
     def __init__(self, config: RunConfig, experiment: str) -> None:
         self.uri, self.experiment = tracking_uri(config), experiment
         results = Results.at(config.results_dir)
         with plain_errors(self.uri):
             self.client = connect(config)
-            self.experiment_id = self._open_experiment(results, local=self.uri.startswith(SQLITE))
+            self.experiment_id = self._open_experiment(results)
             found = self.client.get_experiment(self.experiment_id)
         self.identity = f"{self.experiment_id} {found.creation_time}"
         self.shared = config.tracking.uri is not None
         self.described = DESCRIPTION in found.tags
         self.ledger = Ledger(results, self.experiment, self.uri)
 
-    def _open_experiment(self, results: Results, *, local: bool) -> str:
+    def _open_experiment(self, results: Results) -> str:
+        """Return the id of the experiment, which is created if it does not exist."""
         mlflow = import_mlflow()
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
-            location = (results.artifacts / self.experiment).as_uri() if local else None
+            location = (results.artifacts / self.experiment).as_uri() if self.uri.startswith(SQLITE) else None
             try:
-                return self.client.create_experiment(self.experiment, location, EXPERIMENT_TAGS)
+                return self.client.create_experiment(self.experiment, location, _EXPERIMENT_TAGS)
             except mlflow.exceptions.MlflowException:
                 found = self.client.get_experiment_by_name(self.experiment)  # another process was first
         if found is None or found.lifecycle_stage != "active":
@@ -63,68 +66,75 @@ class Tracker(ABC):
             )
         return str(found.experiment_id)
 
+    # ---- which entries MLflow has
+
     def logged(self) -> set[str]:
-        """Return what the store knows, by its identifiers, after putting in order what was cut off."""
+        """Return the keys of the entries that MLflow has, once abandoned claims and partial entries are resolved."""
         with self.ledger.locked():
-            ours = self.ledger.belongs_to(self.identity)
-            if self.shared or not ours:
-                known = {
-                    entry.data.tags.get(self.identifier): run_id_of(entry)
+            is_current = self.ledger.belongs_to(self.identity)
+            if self.shared or not is_current:
+                run_ids = {
+                    entry.data.tags.get(self.key_tag): run_id_of(entry)
                     for entry in self.search("")
-                    if self._whole(entry)
+                    if self._is_complete(entry)
                 }
-                known.pop(None, None)
-                if ours:
-                    self.ledger.learn(known)
+                run_ids.pop(None, None)
+                if is_current:
+                    self.ledger.add(run_ids)
                 else:
-                    self.ledger.start_anew(self.identity, known)
-            for name in self.ledger.abandoned():
-                self._put_in_order(name)
-            self.end_doubles()
+                    self.ledger.reset(self.identity, run_ids)
+            for key in self.ledger.abandoned():
+                self._resolve_claim(key)
+            self.close_orphans()
         return self.ledger.settled()
 
-    def end_doubles(self) -> None:
-        """End entries that nobody knows of: the server made one, its answer was lost, the request was repeated."""
+    def close_orphans(self) -> None:
+        """Close running entries whose key is settled under another run id.
+
+        They arise if a server creates an entry, its answer is lost, and MLflow's client repeats the request.
+        """
         if self.uri.startswith(SQLITE):
             return
         for entry in self.search("attributes.status = 'RUNNING'"):
-            known = self.ledger.run_id(entry.data.tags.get(self.identifier, ""))
-            if known not in (None, run_id_of(entry)):
-                self._end_half(run_id_of(entry))
+            settled = self.ledger.run_id(entry.data.tags.get(self.key_tag, ""))
+            if settled not in (None, run_id_of(entry)):
+                self._close_partial(run_id_of(entry))
 
-    def _put_in_order(self, name: str) -> None:
-        """Find out what became of an entry that somebody was writing who was killed, or could not go on."""
-        entries = self.search(f"tags.{self.identifier} = '{name}'")
-        whole = [entry for entry in entries if self._whole(entry)]
+    def _resolve_claim(self, key: str) -> None:
+        """Settle or release a claim whose process was killed or gave up, and close what it left partial."""
+        entries = self.search(f"tags.{self.key_tag} = '{key}'")
+        complete = [entry for entry in entries if self._is_complete(entry)]
         for entry in entries:
             if entry.info.status == "RUNNING":
-                self._end_half(run_id_of(entry))
-        if whole:
-            self.ledger.settle(name, run_id_of(whole[0]))
+                self._close_partial(run_id_of(entry))
+        if complete:
+            self.ledger.settle(key, run_id_of(complete[0]))
         else:
-            self.ledger.release(name)
+            self.ledger.release(key)
 
     @abstractmethod
-    def _whole(self, entry: Any) -> bool:
-        """Return whether all was told."""
+    def _is_complete(self, entry: Any) -> bool:
+        """Return True if everything of an entry was logged."""
 
     @abstractmethod
-    def _end_half(self, run_id: str) -> None:
-        """Do with an entry what its writer, who is gone, cannot do any more."""
+    def _close_partial(self, run_id: str) -> None:
+        """Close an entry that was left partial by a process that will not complete it."""
 
     def search(self, condition: str) -> list[Any]:
-        """Return all entries that MLflow finds."""
-        found: list[Any] = []
+        """Return all entries of the experiment that meet a condition, in MLflow's filter language."""
+        entries: list[Any] = []
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], condition, max_results=10_000, page_token=token)
-            found += page
+            entries += page
             token = page.token
             if not token:
-                return found
+                return entries
+
+    # ---- writing
 
     def describe(self, text: str) -> None:
-        """Say what the experiment is about, where nobody has."""
+        """Write the description of the experiment, unless it has one."""
         if text and not self.described:
             self._tag_experiment({DESCRIPTION: text})
             self.described = True
@@ -134,41 +144,43 @@ class Tracker(ABC):
             retry_once(self.client.set_experiment_tag, self.experiment_id, name, value)
 
     @contextlib.contextmanager
-    def _released(self, name: str) -> Iterator[None]:
-        """Give the claim up if telling fails: this process goes on, and would seem to be telling for ever."""
+    def _abandon_on_error(self, key: str) -> Iterator[None]:
+        """Abandon a claim if logging fails. This process lives on, so the claim would look as if work went on."""
         try:
             yield
         except BaseException:
-            self.ledger.abandon(name)
+            self.ledger.abandon(key)
             raise
 
-    def _log_artifacts(self, created: Any, folder: Path) -> None:
-        """Put the run's files among MLflow's artifacts: as links where both are on one disk, which costs nothing."""
-        location = urllib.parse.urlparse(created.info.artifact_uri)
+    def _log_artifacts(self, entry: Any, folder: Path) -> None:
+        """Log the files of a run folder: as hard links where both are on one disk, which takes no time or space."""
+        location = urllib.parse.urlparse(entry.info.artifact_uri)
         if location.scheme != "file":
-            self.client.log_artifacts(run_id_of(created), str(folder))
+            self.client.log_artifacts(run_id_of(entry), str(folder))
             return
         target = Path(urllib.request.url2pathname(location.path))
         target.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             try:
                 os.link(path, target / path.name)
-            except OSError:  # another disk, or one without links
+            except OSError:  # another disk, or a file system without links
                 shutil.copy(path, target / path.name)
 
 
-def retry_once(tell: Callable[..., None], *what: object) -> None:
-    """Tell the store something that other processes tell it too, as an experiment's tags and data sets.
+def retry_once(action: Callable[..., None], *arguments: object) -> None:
+    """Call a function of MLflow's client, and once more if it fails.
 
-    Between its look and its insert another one may have made the same: the second time it is there.
+    For what other processes write as well, such as tags and data sets of an experiment: MLflow looks whether a row
+    exists and then inserts it. If another process inserts it in between, the second call finds it.
     """
     try:
-        tell(*what)
+        action(*arguments)
     except import_mlflow().exceptions.MlflowException:
-        tell(*what)
+        action(*arguments)
 
 
 def param_entities(config: RunConfig) -> list[Any]:
+    """Return every config key as a param, with its value as text."""
     mlflow = import_mlflow()
     return [
         mlflow.entities.Param(key, "null" if value is None else str(value)) for key, value in flatten(config).items()
@@ -176,9 +188,11 @@ def param_entities(config: RunConfig) -> list[Any]:
 
 
 def metric_entities(values: Iterable[tuple[str, float, int]], timestamp: int) -> list[Any]:
+    """Return metrics, given as (name, value, step), with one timestamp in milliseconds."""
     mlflow = import_mlflow()
-    return [mlflow.entities.Metric(key, value, timestamp, step) for key, value, step in values]
+    return [mlflow.entities.Metric(name, value, timestamp, step) for name, value, step in values]
 
 
-def run_id_of(run: Any) -> str:
-    return str(run.info.run_id)
+def run_id_of(entry: Any) -> str:
+    """Return the run id of an entry."""
+    return str(entry.info.run_id)

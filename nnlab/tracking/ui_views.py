@@ -1,7 +1,7 @@
-"""Views of MLflow's run list that show what was swept and how it went.
+"""Views of MLflow's run list: what was swept and how it went.
 
-They are MLflow's own saved views, tags of the experiment that its menu Views lists: without one the list shows no param
-and no metric, and only the first ten runs are drawn.
+They are MLflow's own saved views, which are tags of the experiment and appear in its menu Views. Without one, the list
+shows no param and no metric, and only the first ten runs are drawn.
 """
 
 import json
@@ -9,89 +9,86 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["link", "links", "same_view", "sweeps_view", "views", "views_beside"]
+__all__ = ["link", "links", "merged_views", "sweeps_view", "swept_views"]
 
-RUNS, SEEDS = "swept", "seeds"
-TAG = "mlflow.sharedViewState."
-METRICS = (
+_TAG = "mlflow.sharedViewState."
+_SWEPT, _SEEDS = "swept", "seeds"
+_METRICS = (
     *("accuracy/test", "accuracy/train", "r2/test", "r2/train", "cost/test", "cost/train"),
     *("signal/ratio", "symmetry/distinct_units/layer1"),
 )
-CURVES = {"cost/train": "log", "cost/test": "log", "accuracy/train": "linear", "accuracy/test": "linear"}
-"""The charts whose upright axis MLflow would get wrong, or whose beginning, where most happens, it would squeeze."""
+_CURVES = {"cost/train": "log", "cost/test": "log", "accuracy/train": "linear", "accuracy/test": "linear"}
+"""The charts, with the scale of the vertical axis. The horizontal one is logarithmic: most happens at the beginning."""
 
 
-def views(swept: Iterable[str]) -> dict[str, str]:
-    """Return the tags of an experiment that make its views: all runs, and settings averaged over seeds."""
+# ---- the tags of an experiment
+
+
+def swept_views(swept: Iterable[str]) -> dict[str, str]:
+    """Return the views, as tags of the experiment: all runs, and settings averaged over seeds if seeds were swept."""
     keys = sorted(swept, key=lambda key: key == "seed")
-    state = _state(keys)
-    made = {TAG + RUNS: _saved("What was swept", state)}
+    state = _runs_state(keys)
+    views = {_TAG + _SWEPT: _tag_value("What was swept", state)}
     settings = [key for key in keys if key != "seed"]
     if settings and "seed" in keys:
         groups = [{"mode": "param", "groupByData": key} for key in settings]
         grouped = {**state, "groupBy": {"groupByKeys": groups, "aggregateFunction": "average"}}
-        made[TAG + SEEDS] = _saved("Averaged over seeds", grouped)
-    return made
+        views[_TAG + _SEEDS] = _tag_value("Averaged over seeds", grouped)
+    return views
 
 
-def views_beside(tags: Mapping[str, str], swept: Iterable[str] | None) -> dict[str, str]:
-    """Return the views that an experiment with these tags is to have: of what was `swept`, None for what it has.
+def merged_views(tags: Mapping[str, str], swept: Iterable[str] | None) -> dict[str, str]:
+    """Return the views for an experiment that has these tags: of what was `swept`, or with None the existing ones.
 
-    A single run sweeps nothing; it must not take the columns of the sweep that it is recorded beside.
+    A single run sweeps nothing, and must not take the columns away from a sweep in the same experiment.
     """
-    if swept is None and TAG + RUNS in tags:
-        return {name: tag for name, tag in tags.items() if name in (TAG + RUNS, TAG + SEEDS)}
-    return views(swept or ())
-
-
-def same_view(one: str, other: str) -> bool:
-    """Return whether two tags make the same view, whenever they were written."""
-    return _without_times(one) == _without_times(other)
+    if swept is None and _TAG + _SWEPT in tags:
+        return {name: tag for name, tag in tags.items() if name in (_TAG + _SWEPT, _TAG + _SEEDS)}
+    return swept_views(swept or ())
 
 
 def sweeps_view() -> dict[str, str]:
-    """Return the tag that makes the view of the experiment of sweeps: what was typed and how it ended."""
+    """Return the view of the experiment `sweeps`, as its tag: what was typed and how it ended."""
     columns = [f"params.`{name}`" for name in ("experiment", "command")]
     columns += [f"metrics.`{name}`" for name in ("runs", "done_before", "made", "failed", "seconds")]
-    state = _listed(columns) | {"orderByKey": "attributes.start_time", "orderByAsc": False}
-    return {TAG + RUNS: _saved("What was launched", state)}
+    state = _list_state(columns) | {"orderByKey": "attributes.start_time", "orderByAsc": False}
+    return {_TAG + _SWEPT: _tag_value("What was launched", state)}
+
+
+# ---- links
 
 
 def link(experiment_id: str, *, charts: bool = False, seeds: bool = False) -> str:
-    """Return the path of a view: the list of all runs, or their charts, or with `seeds` the averages of settings."""
+    """Return the path of a view in MLflow's UI: the list of all runs, or their charts; with `seeds` the averages."""
     mode = "&compareRunsMode=CHART" if charts else ""
-    name = SEEDS if seeds else RUNS
-    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={name}&workflowType=machine_learning{mode}"
+    view = _SEEDS if seeds else _SWEPT
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={view}&workflowType=machine_learning{mode}"
 
 
-def links(experiment_id: str, made: Iterable[str]) -> dict[str, str]:
-    """Return what a person wants to see after a sweep, with its path, given the tags that were made."""
-    averaged = TAG + SEEDS in made
+def links(experiment_id: str, views: Iterable[str]) -> dict[str, str]:
+    """Return what to look at after a sweep, with the paths, given the tags of the experiment's views."""
+    averaged = _TAG + _SEEDS in views
     curves = "curves, averaged over seeds" if averaged else "curves"
     return {"runs": link(experiment_id), curves: link(experiment_id, charts=True, seeds=averaged)}
 
 
-def _saved(name: str, state: dict[str, Any]) -> str:
+# ---- what MLflow's page keeps in a view
+
+
+def _tag_value(name: str, state: dict[str, Any]) -> str:
     now = int(1000 * time.time())
     return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
 
 
-def _without_times(tag: str) -> Any:
-    try:
-        return {name: value for name, value in json.loads(tag).items() if name in ("name", "state")}
-    except (ValueError, AttributeError):  # somebody else's tag
-        return tag
-
-
-def _state(keys: Sequence[str]) -> dict[str, Any]:
+def _runs_state(keys: Sequence[str]) -> dict[str, Any]:
     params = [f"params.`{key}`" for key in keys]
-    metrics = [f"metrics.`{name}`" for name in METRICS]
-    sections = dict.fromkeys(metric.split("/")[0] for metric in CURVES)
-    return _listed(["tags.`verdict`", *params, *metrics]) | {
+    metrics = [f"metrics.`{name}`" for name in _METRICS]
+    sections = dict.fromkeys(metric.split("/")[0] for metric in _CURVES)
+    return _list_state(["tags.`verdict`", *params, *metrics]) | {
         "orderByKey": "metrics.`cost/test`",
         "orderByAsc": True,
-        "isAccordionReordered": True,  # else MLflow sorts the sections by name: cost comes first
-        "compareRunCharts": [_chart(metric, scale) for metric, scale in CURVES.items()],
+        "isAccordionReordered": True,  # otherwise MLflow sorts the sections by name; cost comes first
+        "compareRunCharts": [_chart(metric, scale) for metric, scale in _CURVES.items()],
         "compareRunSections": [
             {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
             for name in sections
@@ -99,7 +96,7 @@ def _state(keys: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _listed(columns: Sequence[str]) -> dict[str, Any]:
+def _list_state(columns: Sequence[str]) -> dict[str, Any]:
     return {
         "selectedColumns": list(columns),
         "columnOrder": ["checkbox", "runName", *columns, "startTime"],

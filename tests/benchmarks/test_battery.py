@@ -1,4 +1,4 @@
-"""The battery itself: its halves share nothing, its labels are true, its rivals do what their sources say."""
+"""The battery: its halves share nothing, its labels are true, and its rivals follow their sources."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from benchmarks.battery.cases import ANY, LABELS, PARTS, RANDOM, Case, cases
 from benchmarks.battery.outcomes import CHECKS
 from benchmarks.battery.rivals import RIVALS, Observation, autotrainer, deep_checker, deep_diagnosis, sagemaker
-from benchmarks.battery.trial import OURS, WANTED, WANTED_HEALTHY, examine
+from benchmarks.battery.trial import CASES, HEALTHY_CASES, OURS, examine
 from nnlab.diagnostics.verdict import RULES
 
 
@@ -19,15 +19,15 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Case]]:
     return {part: cases(part, tmp_path_factory.mktemp("data")) for part in PARTS}
 
 
-def test_there_are_enough_of_every_state(parts: dict[str, list[Case]]) -> None:
+def test_every_state_has_enough_cases(parts: dict[str, list[Case]]) -> None:
     for part in ("development", "held out"):
         counts = Counter(case.label for case in parts[part])
         assert set(counts) == set(LABELS)
-        assert all(counts[label] >= (WANTED_HEALTHY if label == "healthy" else WANTED) for label in LABELS)
+        assert all(counts[label] >= (HEALTHY_CASES if label == "healthy" else CASES) for label in LABELS)
     assert {case.label for case in parts[RANDOM]} == {ANY}
 
 
-def test_the_halves_share_no_data_set_no_seed_and_no_depth_of_deep_networks(parts: dict[str, list[Case]]) -> None:
+def test_halves_share_no_data_set_seed_or_depth_of_deep_networks(parts: dict[str, list[Case]]) -> None:
     def used(part: str) -> tuple[set[str], set[int], set[int]]:
         configs = [case.config for case in parts[part]]
         data = {f"{c.data.name} {Path(c.data.path or '').name}" for c in configs}
@@ -39,13 +39,13 @@ def test_the_halves_share_no_data_set_no_seed_and_no_depth_of_deep_networks(part
         assert not ours & theirs
 
 
-def test_states_are_the_verdicts_in_their_order() -> None:
+def test_states_are_the_verdicts_in_order() -> None:
     assert list(CHECKS) == list(LABELS) == [*(rule.__name__.lstrip("_") for rule in RULES), "healthy"]
     assert {state for _, means in RIVALS.values() for states in means.values() for state in states} <= set(LABELS)
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_a_case_ends_in_its_state_and_is_named(label: str, parts: dict[str, list[Case]]) -> None:
+def test_case_ends_in_its_state_and_nnlab_names_it(label: str, parts: dict[str, list[Case]]) -> None:
     quick = [
         case
         for case in parts["development"]
@@ -56,7 +56,7 @@ def test_a_case_ends_in_its_state_and_is_named(label: str, parts: dict[str, list
     assert result.named.keys() == {OURS, *RIVALS}
 
 
-def test_a_case_that_turns_out_otherwise_is_dropped(parts: dict[str, list[Case]]) -> None:
+def test_case_that_ends_in_another_state_is_dropped(parts: dict[str, list[Case]]) -> None:
     healthy = next(
         case for case in parts["development"] if case.label == "healthy" and case.config.data.name in ("xor", "moons")
     )
@@ -90,7 +90,7 @@ QUIET = Observation(
 
 
 def training(**changes: object) -> list[Observation]:
-    """A hundred observations of a training that gets better all the time, but for what is changed."""
+    """Return a hundred observations of a training that improves steadily, except for the changes."""
     costs, scores = (
         np.geomspace(0.7, 1e-4, 100),
         np.concatenate([np.linspace(0.5, 0.95, 20), np.linspace(0.95, 0.999, 80)]),
@@ -104,7 +104,7 @@ def training(**changes: object) -> list[Observation]:
 
 
 @pytest.mark.parametrize("rules", [autotrainer, deep_diagnosis, sagemaker, deep_checker])
-def test_rules_are_silent_about_a_model_training(rules) -> None:  # type: ignore[no-untyped-def]
+def test_rivals_are_silent_about_an_ideal_training(rules) -> None:  # type: ignore[no-untyped-def]
     assert rules(training()) == {}
 
 
@@ -141,5 +141,5 @@ def test_rules_are_silent_about_a_model_training(rules) -> None:  # type: ignore
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_rules_say_what_their_sources_say(rules, changes: dict[str, object], symptom: str) -> None:  # type: ignore[no-untyped-def]
+def test_rivals_raise_the_symptoms_of_their_sources(rules, changes: dict[str, object], symptom: str) -> None:  # type: ignore[no-untyped-def]
     assert symptom in rules(training(**changes))

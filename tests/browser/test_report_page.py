@@ -1,4 +1,4 @@
-"""The report as people see it: in a browser, from disk, on a phone and on a desk."""
+"""Tests of the report in a browser, opened from disk, as wide as a phone and as a desktop screen."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("report page")
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page that a sweep left, of three swept keys and with a hole."""
+    """The page of a sweep over three keys, with one run missing."""
     folder = tmp_path_factory.mktemp("results")
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=30), results_dir=str(folder))
     configs = [
@@ -34,35 +34,33 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_a_report_is_accessible_and_needs_nothing_but_itself(
-    report: Path, page: Page, errors: list[str], width: int
-) -> None:
-    asked: list[str] = []
+def test_a_report_is_accessible_and_loads_nothing(report: Path, page: Page, errors: list[str], width: int) -> None:
+    requested: list[str] = []
 
     def note(request: Request) -> None:
         if not request.url.startswith("data:"):
-            asked.append(request.url)
+            requested.append(request.url)
 
     page.on("request", note)
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(report.as_uri())
-    assert asked == [report.as_uri()]
+    assert requested == [report.as_uri()]
     assert errors == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     pictures = page.locator("img")
     assert pictures.count() == 3
     for number in range(3):
         assert pictures.nth(number).evaluate("image => image.naturalWidth") > 500
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    violations = Axe().run(page)
+    assert violations.violations_count == 0, violations.generate_report()
 
 
-def test_a_report_says_what_is_missing(report: Path, page: Page) -> None:
+def test_a_report_names_missing_runs(report: Path, page: Page) -> None:
     page.goto(report.as_uri())
     assert "sigmoid h4 scale 1: seed 1" in page.get_by_role("main").inner_text()
 
 
-def test_a_wide_table_is_scrolled_in_its_own_frame(report: Path, page: Page) -> None:
+def test_a_wide_table_scrolls_in_its_own_frame(report: Path, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 900})
     page.goto(report.as_uri())
     frame = page.get_by_role("region", name="verdicts")

@@ -7,6 +7,7 @@ import pytest
 
 import nnlab
 from nnlab.cli import film, main, report, sync, ui, verify
+from nnlab.cli.commands import COMMANDS
 from nnlab.tracking.connection import import_mlflow
 
 
@@ -16,7 +17,7 @@ def test_the_ui_listens_on_this_machine_only(tmp_path: Path) -> None:
     assert f"sqlite:///{tmp_path / 'mlflow.db'}" in words
 
 
-def test_a_taken_port_is_passed_over() -> None:
+def test_a_port_in_use_is_skipped() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -24,7 +25,7 @@ def test_a_taken_port_is_passed_over() -> None:
         assert ui.free_port(port) > port
 
 
-def test_a_port_that_is_only_held_is_passed_over_too() -> None:
+def test_a_bound_port_is_skipped_too() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -36,12 +37,12 @@ def test_an_address_of_another_machine_is_refused() -> None:
         ui.free_port(5000, "192.0.2.1")
 
 
-def test_the_ui_says_when_there_is_nothing_to_show(tmp_path: Path) -> None:
+def test_the_ui_exits_if_there_are_no_runs(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="make sweep"):
         ui.main(["--results-dir", str(tmp_path)])
 
 
-def test_a_report_is_written_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_written_to_the_printed_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(tmp_path))
     nnlab.sweep([config], n_jobs=1)
     report.main(["playground", "--results-dir", str(tmp_path)])
@@ -50,12 +51,12 @@ def test_a_report_is_written_where_it_says(tmp_path: Path, capsys: pytest.Captur
     assert "<h1>playground</h1>" in path.read_text()
 
 
-def test_a_report_of_nothing_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_report_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="one that has recorded runs"):
         report.main(["playground", "--results-dir", str(tmp_path)])
 
 
-def test_a_film_is_made_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_film_is_written_to_the_printed_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 
     words = ["training.iterations=3", "model.hidden_size=2", f"results_dir={tmp_path}"]
@@ -75,7 +76,7 @@ def test_a_film_is_made_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
         ("garbage", "garbage"),
     ],
 )
-def test_a_film_of_what_cannot_be_filmed_is_refused(word: str, message: str, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_filmed_is_refused(word: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=message):
         film.main([word, f"results_dir={tmp_path}"])
     assert list(tmp_path.iterdir()) == []
@@ -87,14 +88,14 @@ NAMED = {"report": ["small"]}
 
 @pytest.mark.parametrize("name", ABOUT_A_FOLDER)
 @pytest.mark.parametrize("given", ["~nouser/x", "x" * 300, "\0", __file__])
-def test_a_folder_that_cannot_be_is_one_line(name: str, given: str) -> None:
+def test_an_impossible_results_folder_is_refused_in_one_line(name: str, given: str) -> None:
     with pytest.raises(SystemExit) as stop:
         ABOUT_A_FOLDER[name].main([*NAMED.get(name, []), "--results-dir", given])
     assert str(stop.value).startswith("--results-dir must be a folder, got ")
     assert "\n" not in str(stop.value)
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_exits_without_a_traceback(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +109,7 @@ def test_ctrl_c_exits_without_a_traceback(
     assert capsys.readouterr().err.startswith("\nStopped.")
 
 
-def test_an_experiment_may_be_called_as_an_option_is(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_experiment_may_be_named_like_an_option(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tracking = nnlab.TrackingConfig(experiment="-x")
     config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(results), tracking=tracking)
     nnlab.sweep([config], n_jobs=1)

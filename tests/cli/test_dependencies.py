@@ -1,4 +1,4 @@
-"""What is installed is what is locked, all that is imported is declared, and nothing else lies in the project."""
+"""Installed versions are locked, imports are declared, and the project holds nothing else."""
 
 import ast
 import subprocess
@@ -12,12 +12,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = {
-    *(".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md"),
-    *("conf", "docs", "experiments", "hydra_plugins", "nnlab", "notebooks", "tests"),
-    *("pyproject.toml", "requirements.lock"),
+    *(".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE"),
+    *("Makefile", "README.md", "pyproject.toml", "requirements.lock"),
+    *("benchmarks", "conf", "docs", "experiments", "hydra_plugins", "nnlab", "notebooks", "tests"),
 }
 PEERS = {"jax", "torch"}
-"""Imported by the benchmarks where they are installed, and by nothing else."""
+"""Imported only by the benchmarks, where they are installed."""
 
 
 def locked() -> dict[str, str]:
@@ -27,7 +27,7 @@ def locked() -> dict[str, str]:
     return {canonicalize_name(one.name): next(iter(one.specifier)).version for one in applying}
 
 
-def test_what_is_installed_is_what_is_locked() -> None:
+def test_installed_versions_are_the_locked_ones() -> None:
     different = {}
     for name, wanted in locked().items():
         try:
@@ -38,8 +38,8 @@ def test_what_is_installed_is_what_is_locked() -> None:
     assert not different
 
 
-def test_nothing_lies_at_the_top_that_a_sweep_has_left_there() -> None:
-    """A sweep whose hydra.sweep.dir is empty writes where it is typed, and a careless commit takes it in."""
+def test_the_top_level_has_only_what_belongs_there() -> None:
+    """A sweep whose hydra.sweep.dir is empty writes into the working folder, and a careless commit adds it."""
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"git does not say what belongs to the project: {done.stderr}")
@@ -56,7 +56,7 @@ def test_everything_imported_is_declared() -> None:
     declared = {canonicalize_name(Requirement(line).name) for line in requires("nnlab") or []}
     found = packages_distributions()
     undeclared = set()
-    for folder in ("nnlab", "hydra_plugins", "experiments", "tests"):
+    for folder in ("nnlab", "hydra_plugins", "experiments", "benchmarks", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             for name in imported(path) - set(sys.stdlib_module_names) - PEERS:
                 owners = {canonicalize_name(owner) for owner in found.get(name, [])}

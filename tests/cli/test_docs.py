@@ -7,7 +7,8 @@ import pytest
 from snapshots import random_stack, snapshot, values
 
 from benchmarks.atlas import PICTURES
-from nnlab.diagnostics.verdict import RULES, THRESHOLDS
+from nnlab.diagnostics.thresholds import THRESHOLDS
+from nnlab.diagnostics.verdict import RULES
 from nnlab.network.activations import ACTIVATIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -1,4 +1,4 @@
-"""However a sweep is launched, the runs are the same; and sweepers that search get what they need."""
+"""Every launcher gives the same runs, and sweepers that search get their costs."""
 
 import sys
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def test_stock_launchers_take_presets(train: Train) -> None:
 
 
 class Narrowing(Sweeper):
-    """A sweeper that searches as Optuna's does: batch after batch, each around what was best before."""
+    """A sweeper that searches as Optuna's does: batch after batch, each around the best value so far."""
 
     best: tuple[float, float]
 
@@ -86,7 +86,7 @@ class Narrowing(Sweeper):
             Narrowing.best = (center, min(costs))
 
 
-def test_a_sweeper_that_searches_is_given_costs_and_told_of_as_one_sweep(
+def test_a_sweeper_that_searches_gets_costs_and_is_recorded_as_one_sweep(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = ModuleType("hydra_plugins.narrowing")  # Hydra takes plugins from that package only
@@ -116,13 +116,13 @@ plain = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "hydra/env", "yes", "1"]), plain), max_size=4))
-def test_files_that_share_lines_say_what_each_is_to_say(contents: list[dict[str, Any]]) -> None:
+def test_cached_lines_give_the_same_yaml(contents: list[dict[str, Any]]) -> None:
     write = Yaml()
     for content in [*contents, *contents]:
         assert repr(yaml.safe_load(write(content))) == repr(content)
 
 
-def test_the_lines_that_are_kept_are_bounded() -> None:
+def test_the_cache_of_lines_is_bounded() -> None:
     write = Yaml()
     for number in range(5000):
         assert write({"job": {"num": number, "name": "train"}}) == f"job:\n  num: {number}\n  name: train\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from nnlab.cli.main import COMMANDS, main
+from nnlab.cli.commands import COMMANDS
+from nnlab.cli.main import main
 from nnlab.cli.sweep import hydra_words
 from nnlab.record.commands import current_command
 
@@ -46,11 +47,11 @@ def test_help_imports_nothing_heavy(name: str) -> None:
         (["seed=1,2"], ["--multirun", "seed=1,2"]),
         (["symmetry"], ["--multirun", "experiment=symmetry"]),
         (["seed=1", "symmetry"], ["--multirun", "seed=1", "experiment=symmetry"]),
-        (["--config-dir", "presets", "mine"], ["--multirun", "--config-dir", "presets", "experiment=mine"]),
-        (["--config-dir=presets", "mine"], ["--multirun", "--config-dir=presets", "experiment=mine"]),
+        (["--config-dir", "presets", "mine"], ["--config-dir", "presets", "--multirun", "experiment=mine"]),
+        (["mine", "-cd", "presets", "seed=1"], ["-cd", "presets", "--multirun", "experiment=mine", "seed=1"]),
+        (["--config-dir=presets", "mine"], ["--config-dir=presets", "--multirun", "experiment=mine"]),
         (["~tracking", "symmetry"], ["--multirun", "~tracking", "experiment=symmetry"]),
-        (["symmetry", "--cfg", "job"], ["experiment=symmetry", "--cfg", "job"]),
-        (["--cfg", "job", "symmetry"], ["--cfg", "job", "experiment=symmetry"]),
+        (["symmetry", "--cfg", "job"], ["--cfg", "job", "experiment=symmetry"]),
         (["--info", "searchpath"], ["--info", "searchpath"]),
         (["--info", "symmetry"], ["--info", "experiment=symmetry"]),
         (["--help"], ["--help"]),
@@ -81,9 +82,17 @@ def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(nnlab_comman
     assert result.error.rstrip().endswith("got symetry")
 
 
-@pytest.mark.parametrize("option", [("--cfg", "job"), ("--cfg", "all"), ("--info", "searchpath"), ("--hydra-help",)])
-def test_what_hydra_offers_works(option: tuple[str, ...], nnlab_command: Command) -> None:
-    result = nnlab_command("sweep", "symmetry", *option)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("symmetry", "--cfg", "job"),
+        ("symmetry", "--cfg", "all"),
+        ("symmetry", "--info", "searchpath"),
+        ("--hydra-help",),
+    ],
+)
+def test_what_hydra_offers_works(words: tuple[str, ...], nnlab_command: Command) -> None:
+    result = nnlab_command("sweep", *words)
     assert result.status == 0, result.error
     assert result.output
     assert not result.results.exists()

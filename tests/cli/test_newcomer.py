@@ -1,4 +1,4 @@
-"""The path of somebody who has only the README: a fresh clone, its two commands, the browser, a notebook."""
+"""What a newcomer does with only the README: a fresh clone, its two commands, the browser, a notebook."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PATIENCE = 60_000
 
 pytestmark = [
     pytest.mark.skipif(
-        not os.environ.get("CI"), reason="installs everything anew and makes the whole default sweep: set CI=true"
+        not os.environ.get("CI"), reason="installs everything again and trains the default sweep: set CI=true"
     ),
     pytest.mark.xdist_group("newcomer"),
 ]
@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clone would have: all but what git ignores. `.ci/run` says that its own checkout is one."""
+    """A copy of everything that git does not ignore; `.ci/run` names its own checkout instead."""
     if fresh := os.environ.get("FRESH_CLONE"):
         return Path(fresh)
     ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
@@ -35,7 +35,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """A shell that knows nothing of the environment this test runs in."""
+    """The environment of a fresh shell."""
     strange = ("VIRTUAL_ENV", "PYTHON", "MAKE", "MFLAGS", "ARGS", "EXPERIMENT", "PYTEST", "MLFLOW", "COVERAGE")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
@@ -49,7 +49,7 @@ def commands(clone: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def swept(clone: Path, environment: dict[str, str], commands: list[str]) -> str:
-    """What the first command prints. `.ci/run` has typed it before: it is then typed again, and makes nothing."""
+    """The output of the first command. In `.ci/run` it is the second time, so it trains nothing."""
     done = subprocess.run(commands[0].split(), cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -57,7 +57,7 @@ def swept(clone: Path, environment: dict[str, str], commands: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def address(clone: Path, environment: dict[str, str], commands: list[str], swept: str) -> Iterator[str]:
-    """Where the second command shows the runs."""
+    """The address at which the second command shows the runs."""
     command = commands[1].split()
     with subprocess.Popen(
         command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -73,7 +73,7 @@ def test_the_first_screen_is_two_commands(commands: list[str]) -> None:
     assert commands == ["make sweep", "make ui"]
 
 
-def test_the_sweep_says_what_to_do_next(swept: str, clone: Path) -> None:
+def test_the_sweep_prints_what_to_do_next(swept: str, clone: Path) -> None:
     assert "420 of 420 runs" in swept
     (report,) = re.findall(r"^ +report +(\S+)$", swept, flags=re.MULTILINE)
     assert "initialization" in (clone / report).read_text(encoding="utf-8")

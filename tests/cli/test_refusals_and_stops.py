@@ -1,4 +1,4 @@
-"""A launch that is refused or stopped leaves what was there, and says so in a line or two."""
+"""A launch that is refused or stopped keeps existing files and reports in one or two lines."""
 
 import contextlib
 import itertools
@@ -35,7 +35,7 @@ FAST = ("training.iterations=20", "diagnostics.checkpoints=3", "diagnostics.ever
         ("-m", "hydra.sweep.dir={}", "seed=1,2", "hydra/launcher=basic"),
     ],
 )
-def test_a_refused_launch_leaves_what_was_there(words: tuple[str, ...], train: Train, tmp_path: Path) -> None:
+def test_a_refused_launch_keeps_existing_files(words: tuple[str, ...], train: Train, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     (mine / "empty").mkdir(parents=True)
     (mine / ".hydra").mkdir()
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_resolved_is_refused_in_one_line(words: tuple[st
     assert result.error.strip() == f"{words[-1].split('=')[0]} cannot be resolved: Interpolation key 'nope' not found"
 
 
-def test_a_working_folder_that_is_gone_is_said_in_one_line(
+def test_a_deleted_working_folder_is_reported_in_one_line(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gone").mkdir()
@@ -79,7 +79,7 @@ def raising(error: BaseException) -> Iterator[Any]:
     yield
 
 
-def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnlab.study import execute
 
     real = execute.train_stacks
@@ -100,7 +100,7 @@ def test_ctrl_c_says_what_was_kept(train: Train, monkeypatch: pytest.MonkeyPatch
     assert "6 of 6 runs" in again.output
 
 
-def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_that_python_drops_still_stops_a_sweep(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnlab.study import execute
 
     real = execute.train_stacks
@@ -125,9 +125,7 @@ def test_ctrl_c_that_python_drops_ends_a_sweep_all_the_same(train: Train, monkey
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
-    stop: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_stopped_sweep_keeps_finished_runs_and_prints_two_lines(stop: signal.Signals, tmp_path: Path) -> None:
     words = ("seed=range(4)", "training.iterations=1000000", "tracking.enabled=false", "launcher.n_jobs=2")
     command = [sys.executable, "-m", "nnlab", "sweep", *words, f"results_dir={tmp_path}"]
     sweep = subprocess.Popen(
@@ -149,7 +147,7 @@ def test_a_sweep_that_is_stopped_says_so_in_two_lines_and_keeps_what_is_done(
     ("redirection", "launcher"),
     [("| true", "nnlab"), (">/dev/full 2>&1", "joblib"), (">&- 2>&- <&-", "nnlab")],
 )
-def test_output_that_nobody_can_read_stops_no_training(redirection: str, launcher: str, tmp_path: Path) -> None:
+def test_unwritable_output_does_not_stop_training(redirection: str, launcher: str, tmp_path: Path) -> None:
     words = (
         "model.hidden_size=2,3",
         f"hydra/launcher={launcher}",
@@ -165,7 +163,7 @@ def test_output_that_nobody_can_read_stops_no_training(redirection: str, launche
     assert len(nnlab.load_runs("playground", str(tmp_path / "results"))) == 2
 
 
-def test_ctrl_c_while_the_program_is_imported_is_quiet(tmp_path: Path) -> None:
+def test_ctrl_c_during_imports_is_silent(tmp_path: Path) -> None:
     (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, "-m", "nnlab", "run"],

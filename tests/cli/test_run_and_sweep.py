@@ -1,4 +1,4 @@
-"""What a person sees of a run and of a sweep, and of one that is typed again."""
+"""What the terminal shows of a run, of a sweep, and of a sweep typed again."""
 
 import re
 import subprocess
@@ -56,7 +56,7 @@ def test_every_folder_gives_a_sweep_a_plain_name(folder: str, tmp_path: Path, mo
     assert name == sweep_name(folder) != sweep_name(f"{folder}/other")
 
 
-def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> None:
+def test_a_run_of_another_version_is_named_and_does_not_stop_the_sweep(train: Train) -> None:
     first = train("seed=1", *FAST)
     (path,) = (first.results / "runs" / "playground").glob("*/run.json")
     path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
@@ -65,7 +65,7 @@ def test_a_run_of_another_version_is_named_and_stops_nothing(train: Train) -> No
     assert "was written by another version of nnlab" in result.output
 
 
-def test_what_to_type_after_an_outage_can_be_typed(
+def test_the_command_printed_after_an_outage_can_be_pasted(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -87,7 +87,7 @@ def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
     assert "reports/playground.html" in result.output
 
 
-def test_typing_a_sweep_again_makes_only_what_is_new(train: Train) -> None:
+def test_a_sweep_typed_again_trains_only_new_runs(train: Train) -> None:
     train("-m", "seed=range(2)", *FAST)
     result = train("-m", "seed=range(3)", *FAST)
     assert "2 done already" in result.output

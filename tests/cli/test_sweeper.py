@@ -1,4 +1,4 @@
-"""What `-m` makes of its words: jobs, pairs, batches, and the files that Hydra promises."""
+"""How the sweeper reads its words: jobs, pairs, batches, and the files that Hydra promises."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def test_a_sweep_keeps_hydras_promises(train: Train) -> None:
     assert [job(number, "hydra")["hydra"]["job"]["num"] for number in jobs] == [0, 1, 2, 3]
 
 
-def test_fast_composition_gives_what_hydra_gives() -> None:
+def test_fast_composition_equals_hydras() -> None:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
     from hydra.core.hydra_config import HydraConfig
@@ -183,16 +183,16 @@ def test_one_failing_job_among_many_ends_the_others_and_the_status_says_so(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    from nnlab.study import workers
+    from nnlab.study import attempt
 
-    real = workers.run_stack
+    real = attempt.run_stack
 
     def sometimes(configs: Any, *rest: Any) -> Any:
         if configs[0].model.hidden_size == 3:
             raise RuntimeError("planted")
         return real(configs, *rest)
 
-    monkeypatch.setattr(workers, "run_stack", sometimes)
+    monkeypatch.setattr(attempt, "run_stack", sometimes)
     result = train("-m", "model.hidden_size=2,3,4", *FAST, "launcher.n_jobs=1")
     assert result.status == 1
     assert "2 of 3 runs" in result.output

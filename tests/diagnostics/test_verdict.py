@@ -1,4 +1,4 @@
-"""Sick by construction, and sick in what came of it: each disease is planted, trained and has to be named."""
+"""Each disease is planted and trained, and the verdict must name it; healthy networks must stay without findings."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab.diagnostics.function import References, references
+from nnlab.diagnostics.references import References, fit_references
 from nnlab.diagnostics.verdict import RULES, judge
 from nnlab.network.costs import COSTS
 from nnlab.record.run import Run
@@ -143,7 +143,7 @@ def test_a_planted_disease_is_named(name: str, parts: dict[str, object], tmp_pat
 
 
 @pytest.mark.parametrize("parts", HEALTHY, ids=range(len(HEALTHY)))
-def test_a_healthy_network_is_left_alone(parts: dict[str, object], tmp_path: Path) -> None:
+def test_a_healthy_network_has_no_findings(parts: dict[str, object], tmp_path: Path) -> None:
     run = trained(tmp_path, **parts)
     assert run.verdict.all == ("healthy",), run.verdict.text
     assert run.metrics["accuracy/train"] > 0.75
@@ -154,7 +154,7 @@ def test_a_verdict_carries_numbers_cause_cure_and_source(tmp_path: Path) -> None
     (finding, *_) = verdict.findings
     assert "1 distinct of 4 units" in finding.evidence
     assert all(finding)
-    assert verdict.text.startswith("symmetric: layer 1 began with 1 and ended with 1 distinct of 4 units")
+    assert verdict.text.startswith("symmetric: layer 1 started with 1 and ended with 1 distinct of 4 units")
 
 
 def test_zero_weights_on_balanced_classes_cost_ln_2_to_the_last_bit(tmp_path: Path) -> None:
@@ -172,14 +172,14 @@ def test_zero_weights_on_unequal_classes_cost_the_entropy_of_the_classes(tmp_pat
     assert run.metrics["cost/train"] == pytest.approx(entropy, abs=1e-9)
 
 
-@pytest.mark.parametrize(("activation", "scale", "looked_at"), [("sigmoid", 0.1, 300), ("tanh", 0.01, 0)])
-def test_small_weights_in_ten_layers_vanish_from_iteration_0_on(
-    activation: str, scale: float, looked_at: int, tmp_path: Path
+@pytest.mark.parametrize(("activation", "scale", "checkpoint"), [("sigmoid", 0.1, 300), ("tanh", 0.01, 0)])
+def test_signals_of_small_weights_in_ten_layers_vanish_from_iteration_0_on(
+    activation: str, scale: float, checkpoint: int, tmp_path: Path
 ) -> None:
-    """The ratio of ||dW|| that most texts look at is near 1: it sees nothing.
+    """The ratio of ||dW||, which most texts use, is near 1 and shows nothing.
 
-    For tanh from the start; for sigmoid, whose activations are 0.5 and do not shrink, once the output's bias has met
-    the frequencies of the classes.
+    For tanh this holds from the start. For sigmoid, whose activations are 0.5 and do not shrink, it holds once the
+    output's bias has adapted to the class frequencies.
     """
     small = nnlab.InitConfig("normal", scale)
     network = model(activation=activation, depth=10, hidden_size=16)
@@ -188,24 +188,24 @@ def test_small_weights_in_ten_layers_vanish_from_iteration_0_on(
     assert "since iteration 0" in run.verdict.text
     curves = run.history.set_index(["iteration", "quantity", "layer"])["value"]
     assert curves[0, "signal/ratio", 0] < 1e-3
-    assert 0.3 < curves[looked_at, "signal/norm_dW", 1] / curves[looked_at, "signal/norm_dW", 11] < 3
+    assert 0.3 < curves[checkpoint, "signal/norm_dW", 1] / curves[checkpoint, "signal/norm_dW", 11] < 3
 
 
 @pytest.mark.parametrize("h", [2, 5, 8, 33, 69])
-def test_constant_weights_stay_one_unit_with_exact_arithmetic(h: int, tmp_path: Path) -> None:
+def test_constant_weights_stay_symmetric_with_exact_arithmetic(h: int, tmp_path: Path) -> None:
     run = trained(tmp_path, init=SYMMETRIC, **model(hidden_size=h), training=Training(500, arithmetic="exact"))
     assert run.verdict.name == "symmetric"
     assert run.metrics["symmetry/distinct_units/layer1"] == 1
     assert not run.verdict.events
 
 
-def test_rounding_breaks_constant_weights_and_is_named_with_its_iteration(tmp_path: Path) -> None:
-    """Which widths break depends on the BLAS; at least one must, and what is said of it must be true."""
+def test_rounding_that_breaks_constant_weights_is_reported_with_its_iteration(tmp_path: Path) -> None:
+    """Which widths break depends on the BLAS; at least one must, and its event must be true."""
     runs = [
         trained(tmp_path, init=SYMMETRIC, **model(hidden_size=h), training=Training(10_000)) for h in (5, 6, 7, 9, 17)
     ]
     broken = [run for run in runs if "symmetry/broken_at/layer1" in run.metrics]
-    assert broken, "no width parted: this machine's BLAS sums all rows alike"
+    assert broken, "no width separated: this machine's BLAS sums all rows alike"
     for run in broken:
         (event,) = run.verdict.events
         assert (event.cause, event.layer) == ("rounding", 1)
@@ -216,13 +216,13 @@ def test_rounding_breaks_constant_weights_and_is_named_with_its_iteration(tmp_pa
 
 
 def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None:
-    found = trained(tmp_path, init=FROZEN, training=Training(20)).verdict.all
-    assert found == ("frozen", "symmetric", "linear", "plateau")
+    names = trained(tmp_path, init=FROZEN, training=Training(20)).verdict.all
+    assert names == ("frozen", "symmetric", "linear", "plateau")
     order = [rule.__name__.lstrip("_") for rule in RULES]
-    assert sorted(found, key=order.index) == list(found)
+    assert sorted(names, key=order.index) == list(names)
 
 
-def test_fitted_noise_is_healthy_training_and_named_as_overfitting(tmp_path: Path) -> None:
+def test_fitting_noise_is_healthy_training_with_a_warning_of_overfitting(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "noise.csv"
     table = np.column_stack([rng.standard_normal((400, 2)), rng.integers(0, 2, 400)])
@@ -234,14 +234,14 @@ def test_fitted_noise_is_healthy_training_and_named_as_overfitting(tmp_path: Pat
     assert not trained(tmp_path, init=XAVIER, **model(hidden_size=20), training=Training(3000, 0.5)).verdict.notes
 
 
-def test_without_probes_only_the_cost_speaks(tmp_path: Path) -> None:
+def test_without_probes_the_verdict_uses_only_the_cost(tmp_path: Path) -> None:
     run = trained(tmp_path, init=FROZEN, diagnostics=nnlab.DiagnosticsConfig("none"), training=Training(20))
     assert run.verdict.all == ("plateau",)
 
 
 def curves(cost: list[float], ratio: list[float] | None = None) -> dict[tuple[str, int], np.ndarray]:
-    seen = {("cost/train", 0): np.array(cost)}
-    return seen if ratio is None else seen | {("signal/ratio", 0): np.array(ratio)}
+    costs = {("cost/train", 0): np.array(cost)}
+    return costs if ratio is None else costs | {("signal/ratio", 0): np.array(ratio)}
 
 
 REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6, score_train=0.7, score_test=0.7)
@@ -260,47 +260,47 @@ def test_the_iteration_of_divergence_is_the_first_that_is_not_finite() -> None:
     assert "inf from iteration 10 on" in verdict.text
 
 
-def test_exploding_needs_a_network_that_learns_no_more_than_a_line() -> None:
+def test_exploding_requires_a_network_that_learns_no_more_than_an_affine_model() -> None:
     assert judge([0, 1], curves([0.7, 0.69], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "exploding"
     assert judge([0, 1], curves([0.7, 0.10], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "healthy"
 
 
-def test_reference_costs_are_closed_forms_and_scikit_learns_optimum() -> None:
+def test_reference_costs_match_closed_forms_and_scikit_learn() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2, 300))
     Y = (X[:1] + rng.standard_normal((1, 300)) > 0.7).astype(float)
-    found = references(X, Y, X, Y, COSTS["binary"])
+    models = fit_references(X, Y, X, Y, COSTS["binary"])
     share = Y.mean()
-    assert found.nothing == pytest.approx(np.log(2), rel=1e-12)
-    assert found.prior == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share), rel=1e-12)
+    assert models.nothing == pytest.approx(np.log(2), rel=1e-12)
+    assert models.prior == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share), rel=1e-12)
     model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(X.T, Y[0])
-    assert found.affine == pytest.approx(log_loss(Y[0], model.predict_proba(X.T)), rel=1e-8)
+    assert models.affine == pytest.approx(log_loss(Y[0], model.predict_proba(X.T)), rel=1e-8)
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e3, 1e6, 1e200])
-def test_what_affine_models_can_does_not_depend_on_the_units_of_the_inputs(unit: float) -> None:
+def test_the_affine_reference_does_not_depend_on_the_units_of_the_inputs(unit: float) -> None:
     rng = np.random.default_rng(0)
     X, X_test = rng.standard_normal((2, 3, 200))
     Y, Y_test = ((inputs.sum(axis=0) + rng.standard_normal(200) > 0)[None].astype(float) for inputs in (X, X_test))
     scale, shift = np.array([[unit], [1.0], [1.0]]), np.array([[0.0], [0.0], [100.0]])
-    plain = references(X, Y, X_test, Y_test, COSTS["binary"])
-    other = references(X * scale + shift, Y, X_test * scale + shift, Y_test, COSTS["binary"])
+    plain = fit_references(X, Y, X_test, Y_test, COSTS["binary"])
+    other = fit_references(X * scale + shift, Y, X_test * scale + shift, Y_test, COSTS["binary"])
     np.testing.assert_allclose(other, plain, rtol=1e-9)
 
 
 def test_test_data_may_be_larger_than_training_data_by_any_factor() -> None:
-    """In the units of a training feature of 1e-320 a test value of 1e70 has no float."""
+    """In units of a training feature of 1e-320, a test value of 1e70 overflows."""
     X, Y = np.array([[1e-320, 0.0, 1e-320, 0.0], [0.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 1.0, 0.0]])
-    found = references(X, Y, np.array([[1e70, -1e70], [1e70, 1.0]]), np.array([[1.0, 0.0]]), COSTS["binary"])
-    assert found.affine < 1e-3
-    assert (found.score_train, found.score_test) == (1.0, 1.0)
+    models = fit_references(X, Y, np.array([[1e70, -1e70], [1e70, 1.0]]), np.array([[1.0, 0.0]]), COSTS["binary"])
+    assert models.affine < 1e-3
+    assert (models.score_train, models.score_test) == (1.0, 1.0)
 
 
-def test_the_reference_is_the_optimum_and_not_on_the_way_there() -> None:
-    """Collinear but for a thousandth, where descent is slow."""
+def test_the_affine_reference_reaches_the_optimum() -> None:
+    """The features are collinear up to a thousandth, so descent is slow."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
@@ -309,12 +309,12 @@ def test_the_reference_is_the_optimum_and_not_on_the_way_there() -> None:
     X[1:] = X[0] + 1e-3 * X[1:]
     Y = (1000 * (X[1] - X[0]) + rng.standard_normal(300) > 0)[None].astype(float)
     fitted = LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(X.T, Y[0])
-    found = references(X, Y, X, Y, COSTS["binary"])
-    assert found.affine == pytest.approx(log_loss(Y[0], fitted.predict_proba(X.T)), rel=1e-6)
+    models = fit_references(X, Y, X, Y, COSTS["binary"])
+    assert models.affine == pytest.approx(log_loss(Y[0], fitted.predict_proba(X.T)), rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_signal_that_underflows_has_vanished(dtype: str, tmp_path: Path) -> None:
+def test_a_signal_that_underflows_is_vanishing(dtype: str, tmp_path: Path) -> None:
     run = trained(
         tmp_path,
         init=nnlab.InitConfig("normal", 0.05),
@@ -324,36 +324,36 @@ def test_a_signal_that_underflows_has_vanished(dtype: str, tmp_path: Path) -> No
     )
     assert (run.metrics["signal/ratio"] == 0) == (dtype == "float32")
     assert run.verdict.name == "vanishing"
-    assert ("after layers of ever less" in run.verdict.text) == (dtype == "float32")
+    assert ("layer by layer until it underflowed" in run.verdict.text) == (dtype == "float32")
 
 
 def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
     rng = np.random.default_rng(1)
     X, Y = rng.standard_normal((3, 50)), rng.standard_normal((1, 50)) + 2
-    found = references(X, Y, X, Y, COSTS["regression"])
+    models = fit_references(X, Y, X, Y, COSTS["regression"])
     design = np.vstack([X, np.ones(50)]).T
     residual = Y[0] - design @ np.linalg.lstsq(design, Y[0])[0]
-    assert found.prior == pytest.approx(Y.var(), rel=1e-12)
-    assert found.affine == pytest.approx(np.mean(residual**2), rel=1e-8)
+    assert models.prior == pytest.approx(Y.var(), rel=1e-12)
+    assert models.affine == pytest.approx(np.mean(residual**2), rel=1e-8)
 
 
-def test_three_balanced_classes_know_nothing_at_ln_3() -> None:
+def test_the_prior_of_three_balanced_classes_costs_ln_3() -> None:
     Y = np.eye(3)[np.arange(30) % 3].T
     X = np.random.default_rng(2).standard_normal((2, 30))
-    found = references(X, Y, X, Y, COSTS["multiclass"])
-    assert found.nothing == pytest.approx(np.log(3), rel=1e-12)
-    assert found.prior == pytest.approx(np.log(3), rel=1e-12)
-    assert found.affine < found.prior
+    models = fit_references(X, Y, X, Y, COSTS["multiclass"])
+    assert models.nothing == pytest.approx(np.log(3), rel=1e-12)
+    assert models.prior == pytest.approx(np.log(3), rel=1e-12)
+    assert models.affine < models.prior
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "noted"),
+    ("train", "test", "warns"),
     [(0.76, 0.71, True), (0.74, 0.69, False), (0.76, 0.72, False)],
-    ids=["a gain that does not carry over", "hardly a gain", "a quarter carries over"],
+    ids=["the gain does not carry over", "hardly any gain", "a quarter carries over"],
 )
-def test_overfitting_is_noted_where_a_gain_over_the_line_does_not_carry_over(
-    train: float, test: float, noted: bool
+def test_a_gain_over_the_affine_model_that_does_not_carry_over_warns_of_overfitting(
+    train: float, test: float, warns: bool
 ) -> None:
     scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
     verdict = judge([0, 1], curves([0.7, 0.1]) | scores, [4], "tanh", REFERENCES)
-    assert ("overfitting" in verdict.text) == noted
+    assert ("overfitting" in verdict.text) == warns

@@ -1,4 +1,4 @@
-"""What READMEs say was found is what a command found; `make findings ARGS=--check` runs all of it again."""
+"""READMEs show what the command found; `make findings ARGS=--check` runs all experiments again."""
 
 import dataclasses
 import json
@@ -16,34 +16,16 @@ from PIL import Image
 from scipy.stats import ttest_rel
 
 import nnlab
-from experiments import findings
+from experiments import __main__ as command
+from experiments import pages
+from experiments.__main__ import NO_REPORT, differences, main, measure, sweep, write
 from experiments.dying_relu.plot import dead_at_birth
-from experiments.findings import (
-    BEGIN,
-    END,
-    HERE,
-    UNDRAWN,
-    Finding,
-    agree,
-    block,
-    count_of,
-    difference,
-    differences,
-    experiments,
-    find,
-    main,
-    over_seeds,
-    overview,
-    share,
-    sweep,
-    table,
-    write,
-    written,
-)
+from experiments.findings import Finding, agree, count_of, difference, over_seeds, share, table
 from experiments.learning_rate.plot import findings as findings_of_learning_rate
+from experiments.pages import BEGIN, END, HERE, block, experiments, overview, read_findings
 from experiments.real_data.plot import findings as findings_of_real_data
 from experiments.vanishing_gradients.plot import log_ratios, one_length
-from nnlab.cli.main import CONF, question
+from nnlab.cli.presets import question
 from nnlab.findings.intervals import share_interval
 from nnlab.findings.statistics import aggregate, compare
 from nnlab.network.activations import ACTIVATIONS, Array
@@ -52,13 +34,14 @@ from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import forward
 from nnlab.record.run_folders import read_run
+from nnlab.results import conf_folder
 from nnlab.seeding import stream
 
 pytestmark = pytest.mark.xdist_group("findings")
-COURSE = {"course_flower", "course_hidden_size", "course_initialization"}
+COURSE = {"course_flower", "course_initialization"}
 """Presets that reproduce published numbers: tests/test_course.py compares them."""
-FEW = {"symmetry": ["data.seed=1,2"], "real_data": ["seed=range(4)", "data.seed=range(4)"]}
-"""What makes an experiment small enough to be made here: fewer seeds. All have fewer iterations and checkpoints."""
+FEW_SEEDS = {"symmetry": ["data.seed=1,2"], "real_data": ["seed=range(4)", "data.seed=range(4)"]}
+"""Fewer seeds make the experiments small enough for the tests. All have fewer iterations and checkpoints."""
 
 
 def generated(path: Path) -> str:
@@ -66,12 +49,12 @@ def generated(path: Path) -> str:
     return text[text.index(BEGIN) : text.index(END) + len(END)]
 
 
-def test_every_preset_has_its_folder_and_every_folder_its_preset() -> None:
-    assert set(experiments()) == {path.stem for path in (CONF / "experiment").glob("*.yaml")} - COURSE
+def test_presets_and_experiment_folders_match() -> None:
+    assert set(experiments()) == {path.stem for path in (conf_folder() / "experiment").glob("*.yaml")} - COURSE
 
 
 @pytest.mark.parametrize("name", experiments())
-def test_a_readme_shows_what_was_found(name: str) -> None:
+def test_readme_shows_the_published_findings(name: str) -> None:
     folder = HERE / name
     text = (folder / "README.md").read_text(encoding="utf-8")
     for part in (
@@ -83,7 +66,7 @@ def test_a_readme_shows_what_was_found(name: str) -> None:
         "**Limits.**",
     ):
         assert part in text
-    assert generated(folder / "README.md") == block(name, written(name))
+    assert generated(folder / "README.md") == block(name, read_findings(name))
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
     drawn = {path.name for path in folder.iterdir() if path.suffix in (".png", ".gif")}
     assert set(pictures) == drawn != set()
@@ -93,34 +76,34 @@ def test_a_readme_shows_what_was_found(name: str) -> None:
     assert question(name).count("?") == 1
 
 
-def test_the_table_of_all_experiments_is_made_of_theirs() -> None:
-    assert generated(HERE / "README.md") == overview({name: written(name) for name in experiments()})
+def test_overview_is_built_from_all_experiments() -> None:
+    assert generated(HERE / "README.md") == overview({name: read_findings(name) for name in experiments()})
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pd.DataFrame]:
-    """Make an experiment with few seeds and iterations, once: every setting of its grid is there."""
-    folder, made = tmp_path_factory.mktemp("small"), dict[str, pd.DataFrame]()
+    """Run an experiment once with few seeds and iterations, and with every setting of its grid."""
+    folder, frames = tmp_path_factory.mktemp("small"), dict[str, pd.DataFrame]()
 
     def runs(name: str) -> pd.DataFrame:
-        if name not in made:
-            words = [*FEW.get(name, ["seed=range(3)"]), "diagnostics.checkpoints=5"]
-            made[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1", *UNDRAWN])
-        return made[name]
+        if name not in frames:
+            words = [*FEW_SEEDS.get(name, ["seed=range(3)"]), "diagnostics.checkpoints=5"]
+            frames[name] = sweep(name, str(folder), [*words, "training.iterations=30", "launcher.n_jobs=1", *NO_REPORT])
+        return frames[name]
 
     return runs
 
 
 @pytest.mark.parametrize("name", experiments())
-def test_a_smaller_sweep_has_the_same_findings_to_report(
+def test_smaller_sweep_reports_the_same_findings(
     name: str, small: Callable[[str], pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = small(name)
-    content = find(name, runs)
-    new, old = ([Finding(**one) for one in each["findings"]] for each in (content, written(name)))
+    content = measure(name, runs)
+    new, old = ([Finding(**one) for one in each["findings"]] for each in (content, read_findings(name)))
     assert [one.what for one in new] == [one.what for one in old]
     for one, before in zip(new, old, strict=True):
-        # What theory expects, and how many settings there are, does not depend on how long one trains.
+        # The expected values and the number of settings do not depend on the length of training.
         assert one.expected == pytest.approx(before.expected, rel=1e-6, nan_ok=True), one.what
         if "settings of" in one.n:
             assert one.total == before.total, one.what
@@ -128,10 +111,11 @@ def test_a_smaller_sweep_has_the_same_findings_to_report(
         assert not one.total or 0 <= one.value <= one.total, one.what
     assert content["runs"] == len(runs)
     if name == "symmetry":
-        return  # its film is of 10,000 iterations: tests of films are elsewhere
+        return  # its film takes 10,000 iterations; films are tested elsewhere
     (tmp_path / name).mkdir()
     shutil.copy(HERE / name / "README.md", tmp_path / name)
-    monkeypatch.setattr(findings, "HERE", tmp_path)
+    for module in (command, pages):
+        monkeypatch.setattr(module, "HERE", tmp_path)
     write(name, content, runs)
     assert {path.name for path in (tmp_path / name).glob("*.png")} == {
         path.name for path in (HERE / name).glob("*.png")
@@ -140,14 +124,14 @@ def test_a_smaller_sweep_has_the_same_findings_to_report(
     assert differences(name, content) == []
 
 
-def test_what_else_is_recorded_under_the_name_is_no_part_of_an_experiment(tmp_path: Path) -> None:
-    words = ["training.iterations=5", "model.hidden_size=1,2", "launcher.n_jobs=1", *UNDRAWN]
+def test_other_runs_under_the_same_name_are_left_out(tmp_path: Path) -> None:
+    words = ["training.iterations=5", "model.hidden_size=1,2", "launcher.n_jobs=1", *NO_REPORT]
     first = sweep("hidden_size", str(tmp_path), [*words, "seed=0"])
     assert len(sweep("hidden_size", str(tmp_path), [*words, "seed=1"])) == len(first) == 2
     assert len(nnlab.load_runs("hidden_size", str(tmp_path))) == 4
 
 
-def test_a_layer_is_dead_if_none_of_its_units_is_positive_on_any_example(small: Callable[[str], pd.DataFrame]) -> None:
+def test_dead_layer_has_no_unit_that_is_positive_on_any_example(small: Callable[[str], pd.DataFrame]) -> None:
     runs = small("dying_relu")
     ours = runs[(runs["model.activation"] == "relu") & (runs["model.depth"] == 20) & (runs["model.hidden_size"] == 4)]
     data = nnlab.load_dataset(nnlab.DataConfig())
@@ -157,15 +141,15 @@ def test_a_layer_is_dead_if_none_of_its_units_is_positive_on_any_example(small: 
         _, A = forward(network, data.X, ACTIVATIONS["relu"])
         dead.append(any((layer <= 0).all() for layer in A[:-1]))
     assert len(set(dead)) == 2
-    found = {one["what"]: one["value"] for one in find("dying_relu", runs)["findings"]}
+    found = {one["what"]: one["value"] for one in measure("dying_relu", runs)["findings"]}
     assert found["a dead layer at the start: relu, 20 layers of 4"] == np.mean(dead)
 
 
-def test_shares_of_fresh_draws_are_those_of_the_seeds() -> None:
+def test_fresh_draws_are_born_dead_as_often_as_the_seeds() -> None:
     assert 0.2 < np.mean(dead_at_birth(10, 4, 40)) < 0.5  # the closed form allows 0.48
 
 
-def test_the_product_with_the_learning_rate_is_of_the_hessian(small: Callable[[str], pd.DataFrame]) -> None:
+def test_curvature_is_the_largest_eigenvalue_of_the_hessian(small: Callable[[str], pd.DataFrame]) -> None:
     runs = small("learning_rate")
     rate = 3.0
     values = []
@@ -197,7 +181,7 @@ def largest_curvature(named: dict[str, Array], X: Array, Y: Array, activation: s
     return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
 
 
-def test_splits_of_one_sample_have_the_corrected_interval(small: Callable[[str], pd.DataFrame]) -> None:
+def test_interval_over_splits_of_one_sample_is_corrected(small: Callable[[str], pd.DataFrame]) -> None:
     runs = small("real_data")
     digits = runs[runs["data.name"] == "digits"].sort_values("seed")
     deep, flat = (digits[digits["model.depth"] == depth]["accuracy/test"].to_numpy() for depth in (1, 0))
@@ -209,7 +193,7 @@ def test_splits_of_one_sample_have_the_corrected_interval(small: Callable[[str],
     assert one.high - one.low == pytest.approx(wider * (usual.high - usual.low))
 
 
-def test_inputs_of_one_length_are_what_theory_supposes() -> None:
+def test_inputs_scaled_to_one_length_keep_their_mean_square() -> None:
     X = nnlab.load_dataset(nnlab.DataConfig()).X
     same = one_length(X)
     lengths = np.linalg.norm(same, axis=0)
@@ -217,7 +201,7 @@ def test_inputs_of_one_length_are_what_theory_supposes() -> None:
     assert np.mean(np.square(same)) == pytest.approx(np.mean(np.square(X)))
 
 
-def test_the_signal_of_one_linear_layer_shrinks_by_its_weights() -> None:
+def test_signal_of_one_linear_layer_is_scaled_by_its_weights() -> None:
     model = nnlab.ModelConfig(activation="identity", depth=1, hidden_size=30)
     config = nnlab.RunConfig(model=model, init=nnlab.InitConfig("he", scale=1.0))
     ratios = log_ratios(config, nnlab.load_dataset(config.data).X, 3)
@@ -226,8 +210,8 @@ def test_the_signal_of_one_linear_layer_shrinks_by_its_weights() -> None:
     np.testing.assert_allclose(ratios, [np.log10(np.sqrt(np.mean(np.square(net["W2"])))) for net in networks])
 
 
-def test_a_number_that_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = written("hidden_size")
+def test_check_reports_a_changed_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = read_findings("hidden_size")
     assert differences("hidden_size", content) == []
     changed = json.loads(json.dumps(content))
     (place,) = [n for n, one in enumerate(changed["findings"]) if one["what"] == "accuracy/train, 20 units minus 5"]
@@ -235,32 +219,32 @@ def test_a_number_that_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     (line,) = differences("hidden_size", changed)
     assert line.startswith("hidden_size: accuracy/train, 20 units minus 5: ")
 
-    monkeypatch.setattr(findings, "sweep", lambda *_: pd.DataFrame())
-    monkeypatch.setattr(findings, "write", lambda *_: pytest.fail("written"))
-    monkeypatch.setattr(findings, "find", lambda *_: content)
+    monkeypatch.setattr(command, "sweep", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(command, "write", lambda *_: pytest.fail("--check wrote files"))
+    monkeypatch.setattr(command, "measure", lambda *_: content)
     main(["hidden_size", "--check"])
-    monkeypatch.setattr(findings, "find", lambda *_: changed)
+    monkeypatch.setattr(command, "measure", lambda *_: changed)
     with pytest.raises(SystemExit, match="accuracy/train, 20 units minus 5"):
         main(["hidden_size", "--check"])
 
     changed["findings"].pop()
-    assert differences("hidden_size", changed) == ["hidden_size: other findings are written than are found now"]
+    assert differences("hidden_size", changed) == ["hidden_size: the list of findings differs from the published one"]
 
 
-def test_the_next_sweep_is_made_while_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = {name: threading.Event() for name in "abc"}
+def test_next_sweep_runs_while_the_caller_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = {name: threading.Event() for name in "abc"}
 
     def sweep(name: str, *_: object) -> pd.DataFrame:
-        begun[name].set()
+        started[name].set()
         return pd.DataFrame({"of": [name]})
 
-    monkeypatch.setattr(findings, "sweep", sweep)
-    given = findings.sweeps_ahead(list("abc"), "results")
+    monkeypatch.setattr(command, "sweep", sweep)
+    results = command.sweeps_ahead(list("abc"), "results")
     for name, following in ("ab", "bc", "c "):
-        of, runs = next(given)
-        assert of == name == runs["of"].item()
-        assert following == " " or begun[following].wait(10)
-    assert list(given) == []
+        experiment, runs = next(results)
+        assert experiment == name == runs["of"].item()
+        assert following == " " or started[following].wait(10)
+    assert list(results) == []
 
 
 def test_findings_agree_within_their_intervals_and_digits() -> None:
@@ -289,8 +273,8 @@ def test_findings_agree_within_their_intervals_and_digits() -> None:
     assert not agree(sure, sure._replace(value=1))
 
 
-def test_one_run_of_few_may_come_out_otherwise() -> None:
-    """The least accurate of five networks, on another machine: 0.905 became 0.895."""
+def test_one_end_of_a_range_may_move() -> None:
+    """On another machine the accuracy of the worst of five networks moved from 0.905 to 0.895."""
     old = Finding("x", 0.9058, 0.905, 0.9075, "5 seeds")
     other = old._replace(value=0.906, low=0.895)
     assert agree(old, other)
@@ -302,7 +286,7 @@ def test_one_run_of_few_may_come_out_otherwise() -> None:
     assert agree(*pairs)
 
 
-def test_tables_show_intervals_and_what_was_expected() -> None:
+def test_tables_show_intervals_and_expected_values() -> None:
     found = [
         Finding("a", 0.12345, 0.1, 0.2, "5 seeds", expected=0.1),
         Finding("b", 3e-30, math.nan, math.nan, "9 runs"),
@@ -318,7 +302,7 @@ def test_tables_show_intervals_and_what_was_expected() -> None:
     assert "expected" not in table(found[1:2])
 
 
-def test_findings_are_made_of_the_statistics_module(tmp_path: Path) -> None:
+def test_findings_equal_those_of_the_statistics_module(tmp_path: Path) -> None:
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=20), results_dir=str(tmp_path))
     nnlab.sweep(
         [
@@ -340,18 +324,16 @@ def test_findings_are_made_of_the_statistics_module(tmp_path: Path) -> None:
     assert list(found[1:4]) == [float(part) for part in share_interval(1 / 3, 3)]
 
 
-def test_an_unknown_experiment_is_refused() -> None:
-    with pytest.raises(SystemExit, match=r"names must be of dying_relu, .*, got dying"):
+def test_unknown_experiment_is_rejected() -> None:
+    with pytest.raises(SystemExit, match=r"NAME must be one of dying_relu, .*, got dying"):
         main(["dying"])
 
 
-def test_a_readme_without_marks_is_refused_before_anything_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_readme_without_marks_is_rejected_before_any_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "plot.py").touch()
     (tmp_path / "bare" / "README.md").write_text("# Bare\n", encoding="utf-8")
-    monkeypatch.setattr("experiments.findings.HERE", tmp_path)
-    monkeypatch.setattr("experiments.findings.sweep", lambda *_: pytest.fail("a sweep was begun"))
-    with pytest.raises(SystemExit, match=r"must have the lines <!-- findings: begin --> and .*, got none in bare"):
+    monkeypatch.setattr("experiments.pages.HERE", tmp_path)
+    monkeypatch.setattr("experiments.__main__.sweep", lambda *_: pytest.fail("a sweep was started"))
+    with pytest.raises(SystemExit, match=r"must have the lines <!-- findings: begin --> and .* missing in bare"):
         main(["bare"])

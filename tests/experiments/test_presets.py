@@ -1,4 +1,4 @@
-"""Presets and words: what can be typed is legal, and what a run says of itself can be typed."""
+"""Presets are legal, and the words that a run records for itself give the same config."""
 
 import sys
 from math import prod
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Train
+from conftest import Command
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given
@@ -24,12 +24,12 @@ PRESETS = sorted((ROOT / "conf").glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_preset_is_legal(preset: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All jobs of it are composed, checked and planned, as many as its grid has; none is trained."""
-    planned = []
+def test_preset_is_legal(preset: Path, nnlab_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All jobs of its grid are composed, checked and planned; none is trained."""
+    plans = []
 
-    def conduct(study: Plan) -> None:
-        planned.append(study)
+    def conduct(plan: Plan) -> None:
+        plans.append(plan)
         sys.exit(0)
 
     monkeypatch.setattr("nnlab.cli.console.conduct", conduct)
@@ -37,19 +37,20 @@ def test_every_preset_is_legal(preset: Path, train: Train, monkeypatch: pytest.M
     words = {
         "data=file": ["data.path=missing.csv", "data.target=y"],
         "tracking=server": ["tracking.enabled=false"],
-        "launcher=dask": ["launcher.backend=processes", "launcher.address=null"],  # there is no cluster here
+        "launcher=dask": ["launcher.backend=processes", "launcher.address=null"],  # tests have no cluster
     }.get(option, [])
-    result = train(option, *words)
+    name = "sweep" if preset.parent.name == "experiment" else "run"
+    result = nnlab_command(name, option, *words)
     if option == "data=file":
         assert "missing.csv" in result.error
         return
     assert result.status == 0, result.error
-    (study,) = planned
-    assert len(study.jobs) == grid_size(preset)
+    (plan,) = plans
+    assert len(plan.jobs) == grid_size(preset)
 
 
 def grid_size(preset: Path) -> int:
-    """Return how many combinations a preset asks for."""
+    """Return the number of combinations in the grid of a preset."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     grid = yaml.safe_load(preset.read_text()).get("hydra", {}).get("sweeper", {})
@@ -60,16 +61,16 @@ def grid_size(preset: Path) -> int:
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_an_experiment_has_one_name(preset: Path) -> None:
+def test_preset_and_experiment_have_one_name(preset: Path) -> None:
     assert yaml.safe_load(preset.read_text())["tracking"]["experiment"] == preset.stem
 
 
-def test_the_default_sweep_is_420_runs() -> None:
+def test_default_sweep_has_420_runs() -> None:
     assert grid_size(ROOT / "conf" / "experiment" / "initialization.yaml") == 420
 
 
-def test_the_command_line_wins_over_a_preset(train: Train) -> None:
-    result = train("experiment=initialization", "model.hidden_size=2", "seed=0", "init.scale=1.0", *FAST)
+def test_command_line_overrides_a_preset(nnlab_command: Command) -> None:
+    result = nnlab_command("sweep", "initialization", "model.hidden_size=2", "seed=0", "init.scale=1.0", *FAST)
     assert result.status == 0, result.error
     assert "4 of 4 runs" in result.output
 
@@ -83,7 +84,7 @@ NAMES = st.text(st.sampled_from("ab'\"\\\\ ${}[]=,:;&|1.e-"), min_size=1, max_si
     scale=st.floats(0, 1e9),
     layers=st.none() | st.lists(st.integers(1, 9), min_size=1, max_size=3),
 )
-def test_the_words_of_a_config_make_the_same_config(
+def test_words_of_a_config_compose_to_the_same_config(
     seed: int, data: nnlab.DataConfig, scale: float, layers: list[int] | None
 ) -> None:
     config = nnlab.RunConfig(
@@ -92,13 +93,13 @@ def test_the_words_of_a_config_make_the_same_config(
     GlobalHydra.instance().clear()
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        made = compose("config", overrides(config))
-    values = OmegaConf.to_container(made, resolve=True)
+        composed = compose("config", overrides(config))
+    values = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(values, dict)
     assert resolve(from_dict({str(key): value for key, value in values.items()})) == resolve(config)
 
 
-def test_words_say_only_what_differs() -> None:
+def test_words_are_the_differences_from_the_defaults() -> None:
     assert overrides(nnlab.RunConfig()) == []
     config = nnlab.RunConfig(7, init=nnlab.InitConfig("zeros"), model=nnlab.ModelConfig(layers=[5, 5]))
     assert overrides(config) == ["seed=7", "model.hidden_size=5", "model.depth=2", "init.scheme=zeros"]

@@ -1,9 +1,10 @@
-"""The figures that are compared with pictures of them; `python tests/findings/figures.py` draws the pictures anew.
+"""The figures that are compared with stored pictures; `python tests/findings/figures.py` draws the pictures again.
 
-Look at them before committing: a test that compares with what was drawn knows nothing of what is right.
+Look at the pictures before committing them: the comparison finds changes, not mistakes.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 import nnlab
 from nnlab.findings import plots, portraits
+from nnlab.findings.panels import panels
 
 FOLDER = Path(__file__).with_name("pictures")
 
@@ -52,7 +54,7 @@ def signal() -> pd.DataFrame:
 
 
 def flow() -> pd.DataFrame:
-    """One network's signal in three layers, the first of which hears nothing at first."""
+    """One network's signal in three layers, with none in the first layer before iteration 10."""
     rows = [
         ("signal/rms_dZ", layer, t, 0.0 if layer == 1 and t < 10 else 0.5 * 0.1 ** (3 - layer) / (1 + t / 100))
         for layer in (1, 2, 3)
@@ -62,7 +64,7 @@ def flow() -> pd.DataFrame:
 
 
 def profiles() -> pd.DataFrame:
-    """Four units, of which two are one, and the last falls silent."""
+    """Four units: two are equal, and the last becomes silent."""
     rows = []
     for step, t in enumerate((0, 1, 10, 100)):
         for unit, angle in enumerate((0.3, 0.3, 2.0, 4.0)):
@@ -75,7 +77,8 @@ def profiles() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["iteration", "layer", "quantity", "index", "value"])
 
 
-def one(draw: Callable[..., object], *frames: object, **words: object) -> Figure:
+def alone(draw: Callable[..., object], *frames: object, **words: object) -> Figure:
+    """A figure with a single panel."""
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     draw(frames[0], figure.subplots(), *frames[1:], **words)
     return figure
@@ -90,31 +93,28 @@ def boundary() -> Figure:
         "b2": np.array([[-0.5]]),
     }
     answers = portraits.boundary(parameters, "tanh", data, steps=60)
-    return one(portraits.decision_boundary, answers, data, "accuracy 0.80\nhealthy")
+    return alone(portraits.decision_boundary, answers, data, "accuracy 0.80\nhealthy")
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "verdict_map": lambda: plots.panels(
-        *(
-            runs(),
-            "init.scale",
-            lambda frame, ax: plots.verdict_map(frame, ax, "model.hidden_size", "model.activation"),
-        ),
-        "Verdict",
+    "verdict_map": lambda: panels(
+        runs(), "init.scale", partial(plots.verdict_map, x="model.hidden_size", y="model.activation"), "Verdict"
     ),
-    "cost_curves": lambda: plots.panels(
-        *(cost(), "init.scale", lambda frame, ax: plots.cost_curves(frame, ax, "model.activation", {"nothing": 0.693})),
+    "cost_curves": lambda: panels(
+        cost(),
+        "init.scale",
+        partial(plots.cost_curves, by="model.activation", references={"nothing": 0.693}),
         "Cost",
     ),
-    "metric_by_value": lambda: one(
+    "metric_by_value": lambda: alone(
         plots.metric_by_value, runs(), "accuracy/test", "model.hidden_size", "model.activation"
     ),
-    "signal_by_layer": lambda: one(
+    "signal_by_layer": lambda: alone(
         plots.signal_by_layer, signal(), "model.activation", {"relu": [0.125, 0.25, 0.5, 1.0]}
     ),
-    "gradient_flow": lambda: one(plots.gradient_flow, flow()),
-    "unit_paths": lambda: one(portraits.unit_paths, profiles()),
-    "unit_raster": lambda: one(portraits.unit_raster, profiles()),
+    "gradient_flow": lambda: alone(plots.gradient_flow, flow()),
+    "unit_paths": lambda: alone(portraits.unit_paths, profiles()),
+    "unit_raster": lambda: alone(portraits.unit_raster, profiles()),
     "decision_boundary": boundary,
 }
 

@@ -1,4 +1,4 @@
-"""How often the intervals contain the truth, on simulated runs (`python tests/findings/simulated.py`)."""
+"""The coverage of the intervals, measured on simulated runs (`python tests/findings/simulated.py`)."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -18,15 +18,15 @@ __all__ = ["DISTRIBUTIONS", "Design", "coverage", "share_coverage"]
 Array = NDArray[np.float64]
 
 DISTRIBUTIONS: dict[str, Callable[[Array], Array]] = {"normal": lambda z: 3 + 2 * z, "lognormal": np.exp}
-"""Runs from standard normal numbers: normal ones, and skewed ones as costs are."""
+"""Functions from standard normal numbers to runs: normal ones, and skewed ones, as costs are."""
 
 
 class Design(NamedTuple):
-    """How runs come about.
+    """The sizes, means and seeds of simulated strata.
 
-    `strata` have so many runs each, their means `apart` standard deviations (of the normal numbers) from one to the
-    next. With `shared`, in [0, 1], all of them have the same seeds, from which that share of the variance comes; with
-    None they have seeds of their own.
+    `strata` are the numbers of runs. Their means are `apart` standard deviations (of the normal numbers) from one to
+    the next. With `shared`, in [0, 1], all strata have the same seeds, which cause that share of the variance; with
+    None each has its own seeds.
     """
 
     strata: tuple[int, ...]
@@ -37,7 +37,7 @@ class Design(NamedTuple):
         return self.apart * np.arange(len(self.strata))
 
     def draw(self, rng: np.random.Generator, repetitions: int) -> list[Array]:
-        """Return standard normal numbers (repetitions, n_s) of each stratum, moved by its mean."""
+        """Return standard normal numbers (repetitions, n_s) of each stratum, shifted by its mean."""
         own = [rng.normal(size=(repetitions, size)) for size in self.strata]
         if self.shared is not None:
             seed = rng.normal(size=(repetitions, self.strata[0]))
@@ -49,7 +49,6 @@ def coverage(
     distribution: str,
     statistic: str,
     design: Design,
-    method: str = "percentile",
     repetitions: int = 2_000,
     seed: int = 0,
 ) -> float:
@@ -57,7 +56,7 @@ def coverage(
     rng = np.random.default_rng(seed)
     runs = [DISTRIBUTIONS[distribution](z) for z in design.draw(rng, repetitions)]
     crossed = design.shared is not None
-    _, low, high = interval(runs, statistic, crossed=crossed, method=method, resamples=1_000, rng=rng)
+    _, low, high = interval(runs, statistic, crossed=crossed, resamples=1_000, rng=rng)
     everything = norm.ppf((np.arange(200_000) + 0.5) / 200_000) + design.means()[:, None]
     truth = STATISTICS[statistic](DISTRIBUTIONS[distribution](everything.ravel()), axis=-1)
     return float(np.mean((low <= truth) & (truth <= high)))
@@ -118,20 +117,19 @@ SHARES = {
 
 
 def tables(repetitions: int) -> Iterator[str]:
-    """Yield the tables behind the docstrings of `interval` and `performance_profile`, line by line."""
+    """Yield the lines of the tables from which the docstrings of `interval` and `performance_profile` quote."""
     cases = [(name, statistic) for name in DISTRIBUTIONS for statistic in ("iqm", "median")]
     for title, designs in (
-        ("strata alike, seeds of their own", ALIKE),
-        ("strata with the same seeds, and their share of the variance", CROSSED),
-        ("strata of unlike means", UNLIKE),
+        ("strata with equal means, each with its own seeds", ALIKE),
+        ("strata with the same seeds, and the share of the variance from the seed", CROSSED),
+        ("strata with different means", UNLIKE),
     ):
-        for method in ("percentile", "bca"):
-            yield f"\n{title}, {method}\n" + " " * 32 + "".join(f"{' '.join(case):>18}" for case in cases)
-            for name, design in designs.items():
-                found = (coverage(*case, design, method, repetitions) for case in cases)
-                yield f"{name:32}" + "".join(f"{share:18.3f}" for share in found)
+        yield f"\n{title}\n" + " " * 32 + "".join(f"{' '.join(case):>18}" for case in cases)
+        for name, design in designs.items():
+            shares_covered = (coverage(*case, design, repetitions) for case in cases)
+            yield f"{name:32}" + "".join(f"{share:18.3f}" for share in shares_covered)
     shares = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-    yield "\nbands of profiles at the share\n" + " " * 32 + "".join(f"{share:8}" for share in shares)
+    yield "\nbands of profiles at a true share\n" + " " * 32 + "".join(f"{share:8}" for share in shares)
     for name, design in SHARES.items():
         yield f"{name:32}" + "".join(f"{share_coverage(share, design, repetitions):8.3f}" for share in shares)
     yield f"\n{repetitions} repetitions: +- {1.96 * sqrt(0.95 * 0.05 / repetitions):.3f}"

@@ -1,4 +1,4 @@
-"""Theory beside measurement, on wide networks where it holds."""
+"""Tests of theory against measurements of wide networks, for which it holds."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ WIDE = nnlab.RunConfig(
     ("activation", "scheme", "scale"),
     [("tanh", "xavier", 1.0), ("relu", "he", 1.0), ("sigmoid", "normal", 0.1), ("identity", "normal", 0.05)],
 )
-def test_the_signal_of_wide_layers_is_what_theory_expects(activation: str, scheme: str, scale: float) -> None:
+def test_the_signal_of_wide_layers_agrees_with_theory(activation: str, scheme: str, scale: float) -> None:
     config = dataclasses.replace(
         WIDE,
         data=nnlab.DataConfig("breast_cancer"),
@@ -37,25 +37,25 @@ def test_the_signal_of_wide_layers_is_what_theory_expects(activation: str, schem
         squares.append(np.square(first.sort_values("layer")["value"].to_numpy()))
     squares = np.array(squares)
     measured = np.sqrt((squares / squares[:, -1:]).mean(axis=0))
-    # 20 networks scatter by a few per cent.
+    # The mean of 20 networks scatters by a few per cent.
     np.testing.assert_allclose(measured, signal_by_layer(config), rtol=0.12)
 
 
-def test_inputs_of_unlike_length_saturate_unlike_many_units() -> None:
-    """The flower has points near the origin: theory for their mean length would be off by a factor of 1.4."""
+def test_theory_averages_over_inputs_of_different_lengths() -> None:
+    """The flower has points near the origin: theory for the mean length of its inputs is wrong by a factor of 1.4."""
     config = dataclasses.replace(
         WIDE, model=nnlab.ModelConfig(300, 4, activation="tanh"), init=nnlab.InitConfig("xavier", scale=2.0)
     )
     X = nnlab.load_dataset(config.data).X
     measured = np.mean([np.power(100, ratio) for ratio in log_ratios(config, X, 20)]) ** 0.5
-    one = np.full_like(X, np.sqrt(np.mean(np.square(X))))
+    mean_length = np.full_like(X, np.sqrt(np.mean(np.square(X))))
     assert measured == pytest.approx(signal_by_layer(config)[0], rel=0.08)
-    assert measured > 1.2 * signal_by_layer(config, one)[0]
+    assert measured > 1.2 * signal_by_layer(config, mean_length)[0]
     few, many = X[:, :64], np.repeat(X[:, :64], 3, axis=1)
     np.testing.assert_allclose(signal_by_layer(config, many), signal_by_layer(config, few), rtol=1e-3)
 
 
-def test_the_output_is_the_measure_of_all() -> None:
+def test_signals_are_relative_to_the_output() -> None:
     assert signal_by_layer(WIDE)[-1] == 1.0
     assert len(signal_by_layer(WIDE)) == 5
     with pytest.raises(ValueError, match="scheme must be one of"):

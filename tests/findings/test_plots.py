@@ -1,7 +1,8 @@
-"""What the figures draw: checked on the artists, and beside pictures of them that were looked at."""
+"""Tests of the figures of many runs: of what they draw, and against stored pictures."""
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import figures
@@ -16,7 +17,7 @@ from matplotlib.testing.compare import compare_images
 
 from nnlab.diagnostics.verdict import RULES
 from nnlab.findings.panels import panels, pooled
-from nnlab.findings.plots import clipped, cost_curves, gradient_flow, metric_by_value, signal_by_layer, verdict_map
+from nnlab.findings.plots import clipped_runs, cost_curves, gradient_flow, metric_by_value, signal_by_layer, verdict_map
 from nnlab.findings.statistics import aggregate
 from nnlab.findings.style import COLOURS, VERDICT_STYLES, ink, labels
 
@@ -34,7 +35,7 @@ def tiles(ax: Axes) -> list[tuple[float, float, float, str]]:
     return [(box.x0, box.y0 + 0.5, round(box.width, 3), colour) for box, colour in zip(boxes, colours, strict=True)]
 
 
-def test_a_tile_is_divided_where_seeds_differ_and_empty_where_nothing_was_run(ax: Axes) -> None:
+def test_a_tile_is_divided_if_verdicts_differ_and_empty_without_runs(ax: Axes) -> None:
     runs = pd.DataFrame(
         {
             "width": [1, 1, 1, 1, 2, 2],
@@ -58,7 +59,7 @@ def test_a_tile_is_divided_where_seeds_differ_and_empty_where_nothing_was_run(ax
     assert {text.get_text().split()[1] for text in legend.get_texts()} == {"healthy", "dead", "linear", "frozen"}
 
 
-def test_every_verdict_has_a_letter_and_a_colour_of_its_own() -> None:
+def test_every_verdict_has_its_own_letter_and_colour() -> None:
     names = {rule.__name__.lstrip("_") for rule in RULES}
     assert len({letter for letter, _ in VERDICT_STYLES.values()}) == len(
         {colour for _, colour in VERDICT_STYLES.values()}
@@ -81,7 +82,7 @@ def test_gradient_flow_hatches_exact_zeros_only(zero: float, ax: Axes) -> None:
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)
-def test_a_figure_looks_as_it_did_when_somebody_looked(name: str, tmp_path: Path) -> None:
+def test_a_figure_looks_like_its_stored_picture(name: str, tmp_path: Path) -> None:
     drawn = tmp_path / f"{name}.png"
     figures.FIGURES[name]().savefig(drawn, dpi=60)
     # 5 of 255, root mean square: below a moved label, above another rasterizer's edges.
@@ -100,7 +101,7 @@ def test_cost_curves_show_every_run_and_the_interval_of_the_median(ax: Axes) -> 
     assert relu.get_ydata()[-1] == pytest.approx(last["value"].median())  # type: ignore[index]
 
 
-def test_points_carry_the_interval_of_the_statistics_module(ax: Axes) -> None:
+def test_points_have_the_interval_of_aggregate(ax: Axes) -> None:
     runs = figures.runs()
     metric_by_value(runs, ax, "accuracy/test", "model.hidden_size")
     table = aggregate(runs, "accuracy/test", ["model.hidden_size"])
@@ -111,7 +112,7 @@ def test_points_carry_the_interval_of_the_statistics_module(ax: Axes) -> None:
     assert "bootstrap interval" in ax.get_title()  # it pools settings
 
 
-def test_a_single_seed_has_a_point_and_no_interval(ax: Axes) -> None:
+def test_a_single_seed_has_a_point_without_an_interval(ax: Axes) -> None:
     runs = figures.runs().query("seed == 0 and `init.scale` == 1 and `model.activation` == 'tanh'")
     metric_by_value(runs, ax, "accuracy/test", "model.hidden_size", "model.activation")
     ax.figure.canvas.draw()
@@ -119,7 +120,7 @@ def test_a_single_seed_has_a_point_and_no_interval(ax: Axes) -> None:
     assert np.isfinite(bars.lines[0].get_ydata()).all()  # type: ignore[attr-defined]
 
 
-def test_an_interval_that_ends_at_infinity_is_drawn_as_far_as_it_goes(ax: Axes) -> None:
+def test_an_interval_with_an_infinite_end_is_drawn(ax: Axes) -> None:
     runs = figures.runs().rename(columns={"accuracy/test": "cost/test"})
     runs.loc[runs["seed"] == 0, "cost/test"] = np.inf
     metric_by_value(runs, ax, "cost/test", "model.hidden_size", "model.activation")
@@ -130,22 +131,25 @@ def test_signals_are_relative_to_the_output_and_theory_is_dashed(ax: Axes) -> No
     signal_by_layer(figures.signal(), ax, "model.activation", {"relu": [0.125, 0.25, 0.5, 1.0]})
     relu = next(line for line in ax.lines if line.get_label() == "relu")
     falls = 0.5 * (1 + 0.02 * np.arange(5))
-    expected = [np.sqrt(np.mean(falls ** (2 * steps))) for steps in (3, 2, 1, 0)]  # theory is of the mean square
+    expected = [np.sqrt(np.mean(falls ** (2 * steps))) for steps in (3, 2, 1, 0)]  # theory predicts the mean square
     np.testing.assert_allclose(relu.get_ydata(), expected)
     dashed = [list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == "--"]
     assert dashed == [[0.125, 0.25, 0.5, 1.0], []]  # and the entry of the legend
 
 
-def test_panels_have_the_same_limits_one_legend_and_say_of_how_many_runs() -> None:
-    figure = panels(figures.runs(), "init.scale", lambda frame, ax: ax.plot(frame["seed"], label="seed"), "Title")
+def test_panels_have_the_same_limits_and_count_their_runs() -> None:
+    def draw(frame: pd.DataFrame, ax: Axes, *, among: pd.DataFrame) -> None:
+        ax.plot(frame["seed"], label="seed")
+
+    figure = panels(figures.runs(), "init.scale", draw, "Title")
     limits = {(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes}
     assert len(figure.axes) == 2
     assert len(limits) == 1
     assert figure.get_suptitle() == "Title\n60 runs, 5 seeds"
 
 
-def test_words_on_a_tile_can_be_read() -> None:
-    """WCAG 2 asks for a contrast of 4.5."""
+def test_text_on_a_tile_has_enough_contrast() -> None:
+    """WCAG 2 requires a contrast of 4.5."""
 
     def luminance(colour: str) -> float:
         parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
@@ -157,7 +161,7 @@ def test_words_on_a_tile_can_be_read() -> None:
 
 
 def unequal() -> pd.DataFrame:
-    """Runs of two panels: the second has neither the first column, nor the first row."""
+    """Runs of two panels: the second has neither the first column nor the first row."""
     rows = [("a", 1, "relu"), ("a", 2, "relu"), ("a", 4, "tanh"), ("b", 4, "tanh"), ("b", 2, "tanh")]
     frame = pd.DataFrame(rows, columns=["data.name", "model.hidden_size", "model.activation"])
     frame = frame.loc[frame.index.repeat(2)].reset_index(drop=True)
@@ -169,17 +173,15 @@ def unequal() -> pd.DataFrame:
     )
 
 
-def test_unequal_panels_have_every_value_in_the_same_place_and_colour() -> None:
+def test_a_value_has_the_same_place_and_colour_in_all_panels() -> None:
     x, by = "model.hidden_size", "model.activation"
-    figure = panels(unequal(), "data.name", lambda frame, ax: verdict_map(frame, ax, x, by), "Verdict")
+    figure = panels(unequal(), "data.name", partial(verdict_map, x=x, y=by), "Verdict")
     left, right = figure.axes
     assert [tick.get_text() for tick in right.get_xticklabels()] == ["1", "2", "4"]
     assert {(place, row) for place, row, _, _ in tiles(left)} == {(-0.5, 0.0), (0.5, 0.0), (1.5, 1.0)}
     assert {(place, row) for place, row, _, _ in tiles(right)} == {(0.5, 1.0), (1.5, 1.0)}
 
-    figure = panels(
-        unequal(), "data.name", lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", x, by), "Score"
-    )
+    figure = panels(unequal(), "data.name", partial(metric_by_value, metric="accuracy/test", x=x, by=by), "Score")
     for ax in figure.axes:
         colours = {bars.get_label(): bars.lines[0].get_color() for bars in ax.containers}  # type: ignore[attr-defined]
         assert colours["tanh"] == COLOURS[1]
@@ -188,10 +190,10 @@ def test_unequal_panels_have_every_value_in_the_same_place_and_colour() -> None:
 
 
 @pytest.mark.parametrize("draw", [cost_curves, signal_by_layer])
-def test_colours_of_unequal_panels_agree(draw: Callable[..., Axes]) -> None:
+def test_a_value_has_the_same_colour_in_all_panels_of_curves(draw: Callable[..., Axes]) -> None:
     whole = figures.cost().assign(layer=1) if draw is cost_curves else figures.signal()
     some = whole[(whole["init.scale"] == 0.01) | (whole["model.activation"] == "tanh")]
-    figure = panels(some, "init.scale", lambda frame, ax: draw(frame, ax, "model.activation"), "Title")
+    figure = panels(some, "init.scale", partial(draw, by="model.activation"), "Title")
     for ax in figure.axes:
         (tanh,) = [line for line in ax.lines if line.get_label() == "tanh"]
         assert tanh.get_color() == COLOURS[1]
@@ -203,7 +205,8 @@ def test_a_second_key_makes_rows_of_panels() -> None:
     runs = figures.runs().query("`init.scale` == 1 or `model.activation` == 'tanh'")
     seen: list[tuple[str, float]] = []
 
-    def draw(frame: pd.DataFrame, ax: Axes) -> None:
+    def draw(frame: pd.DataFrame, ax: Axes, *, among: pd.DataFrame) -> None:
+        assert among is runs
         (setting,) = set(zip(frame["model.activation"], frame["init.scale"], strict=True))
         seen.append(setting)
         ax.set(xlabel="x", ylabel="y")
@@ -217,7 +220,7 @@ def test_a_second_key_makes_rows_of_panels() -> None:
     assert [text.get_text() for text in first.texts] == ["no runs"]  # relu from 0.01
 
 
-def test_what_is_pooled_is_named() -> None:
+def test_pooled_names_the_keys_that_are_pooled() -> None:
     runs = figures.runs()
     assert pooled(runs, ["init.scale", "model.activation", "model.hidden_size"]) == "5 seeds"
     assert pooled(runs, ["init.scale", "model.activation"]) == "5 seeds and 3 values of model.hidden_size"
@@ -226,13 +229,13 @@ def test_what_is_pooled_is_named() -> None:
     assert pooled(fewer, ["init.scale", "model.activation", "model.hidden_size"]) == "up to 5 seeds"
 
 
-def test_the_interval_of_few_runs_is_called_their_range(ax: Axes) -> None:
+def test_the_interval_of_few_runs_is_called_a_range(ax: Axes) -> None:
     one = figures.runs().query("`init.scale` == 1 and `model.activation` == 'tanh'")
     metric_by_value(one, ax, "accuracy/test", "model.hidden_size")
     assert ax.get_title() == "interquartile mean over 5 seeds and its range"
 
 
-def test_a_run_that_diverged_takes_part_in_the_median_and_is_counted(ax: Axes) -> None:
+def test_diverged_runs_count_in_the_median_and_in_the_legend(ax: Axes) -> None:
     curves = figures.cost()
     lost = (curves["model.activation"] == "relu") & (curves["seed"] >= 2) & (curves["iteration"] >= 100)
     curves.loc[lost, "value"] = np.nan
@@ -245,21 +248,21 @@ def test_a_run_that_diverged_takes_part_in_the_median_and_is_counted(ax: Axes) -
     ax.figure.canvas.draw()
 
 
-def test_a_finite_cost_beyond_the_figure_is_counted_too(ax: Axes) -> None:
+def test_a_run_with_a_finite_cost_above_the_figure_is_counted_as_clipped(ax: Axes) -> None:
     curves = figures.cost()
-    assert clipped(curves) == 0
+    assert clipped_runs(curves) == 0
     curves.loc[(curves["seed"] == 1) & (curves["iteration"] >= 100), "value"] = 1e30
-    assert clipped(curves) == curves.query("seed == 1")["fingerprint"].nunique()
+    assert clipped_runs(curves) == curves.query("seed == 1")["fingerprint"].nunique()
 
 
-def test_a_reference_far_below_all_runs_is_named_and_does_not_press_them_flat(ax: Axes) -> None:
+def test_a_reference_far_below_all_runs_is_named_and_not_drawn(ax: Axes) -> None:
     cost_curves(figures.cost(), ax, "model.activation", {"knows nothing": 0.69, "best affine model": 1e-9})
     _, named = ax.get_legend_handles_labels()
     assert {"knows nothing", "best affine model:\n1e-09, far below"} < set(named)
     assert ax.get_ylim()[0] > 1e-4
 
 
-def test_many_values_have_colours_of_a_scale_and_some_of_them_a_name(ax: Axes) -> None:
+def test_many_values_have_the_colours_of_a_scale_and_some_a_legend_entry(ax: Axes) -> None:
     runs = pd.concat([figures.runs().assign(**{"model.hidden_size": size}) for size in range(1, 31)])
     runs["fingerprint"] = np.arange(len(runs)).astype(str)
     metric_by_value(runs, ax, "accuracy/test", "model.activation", "model.hidden_size")
@@ -272,12 +275,12 @@ def test_many_values_have_colours_of_a_scale_and_some_of_them_a_name(ax: Axes) -
     ax.figure.canvas.draw()
 
 
-def test_numbers_are_named_as_short_as_they_can_be_told_apart() -> None:
+def test_labels_of_numbers_are_as_short_as_they_can_be_while_they_differ() -> None:
     assert labels([0.1, 0.03162277660168379, None, 3, "a"]) == ["0.1", "0.0316228", "none", "3", "a"]
     assert labels([0.1, 0.10000001]) == ["0.1", "0.10000001"]
 
 
-def test_verdicts_that_are_equally_frequent_are_all_lettered(ax: Axes) -> None:
+def test_a_tile_has_the_letters_of_all_equally_frequent_verdicts(ax: Axes) -> None:
     runs = figures.runs().query("`init.scale` == 1 and `model.activation` == 'tanh'").head(4)
     runs = runs.assign(verdict=["linear", "linear", "healthy", "healthy"], **{"model.hidden_size": 2})
     for frame in (runs, runs.iloc[::-1]):
@@ -286,26 +289,23 @@ def test_verdicts_that_are_equally_frequent_are_all_lettered(ax: Axes) -> None:
         assert [text.get_text() for text in ax.texts] == ["H L 2/4"]
 
 
-def test_a_dollar_in_a_value_is_a_dollar() -> None:
+def test_dollar_signs_in_values_are_not_read_as_formulas() -> None:
     runs = figures.runs()
     runs["model.activation"] = runs["model.activation"] + r"$\frac{$"
-    figure = panels(
-        runs, "model.activation", lambda frame, ax: verdict_map(frame, ax, "model.hidden_size", "init.scale"), "Title"
-    )
-    figure.savefig(io.BytesIO())
-    other = panels(
-        *(runs, None, lambda frame, ax: metric_by_value(frame, ax, "accuracy/test", "model.activation")), "Title"
-    )
-    other.savefig(io.BytesIO())
+    for by, draw in (
+        ("model.activation", partial(verdict_map, x="model.hidden_size", y="init.scale")),
+        (None, partial(metric_by_value, metric="accuracy/test", x="model.activation")),
+    ):
+        panels(runs, by, draw, "Title").savefig(io.BytesIO())
 
 
-def test_a_key_that_may_be_none_has_a_place_for_it(ax: Axes) -> None:
+def test_a_missing_value_has_a_place_on_the_axis(ax: Axes) -> None:
     runs = figures.runs().assign(size=pd.array([16, 32, None] * 20, dtype="Int64"))
     verdict_map(runs, ax, "size", "model.activation")
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "32", "none"]
 
 
-def test_gradient_flow_keeps_to_its_limits_and_shows_theory_in_the_same_colours(ax: Axes) -> None:
+def test_gradient_flow_keeps_its_limits_and_shows_theory_in_the_same_colours(ax: Axes) -> None:
     one = figures.flow()
     curves = pd.concat([one.assign(value=factor * one["value"]) for factor in (1, 2, 9)])
     gradient_flow(curves, ax, limits=(1e-2, 0.1), theory=[0.25, 0.5, 1.0])
@@ -330,7 +330,7 @@ def test_a_name_stays_beside_the_end_of_its_line_when_the_limits_change(ax: Axes
 
 
 @pytest.mark.parametrize("statistic", ["iqm", "median", "mean"])
-def test_points_are_of_the_statistic_that_was_asked_for(statistic: str, ax: Axes) -> None:
+def test_points_show_the_chosen_statistic(statistic: str, ax: Axes) -> None:
     runs = figures.runs()
     metric_by_value(runs, ax, "accuracy/test", "model.hidden_size", statistic=statistic)
     (bars,) = ax.containers
@@ -339,7 +339,7 @@ def test_points_are_of_the_statistic_that_was_asked_for(statistic: str, ax: Axes
 
 
 @pytest.mark.parametrize(("levels", "drawn"), [([0.6, 0.6], [0.6]), ([0.5, 0.6], []), ([0.6, np.nan], [])])
-def test_an_affine_baseline_is_drawn_only_where_it_is_that_of_all_runs(
+def test_an_affine_baseline_is_drawn_only_if_all_runs_have_the_same(
     levels: list[float], drawn: list[float], ax: Axes
 ) -> None:
     runs = figures.runs().assign(**{"reference/affine_accuracy/test": levels * 30})

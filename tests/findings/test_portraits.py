@@ -1,4 +1,4 @@
-"""Figures of one network."""
+"""Tests of the figures and the film of one network."""
 
 import io
 
@@ -15,7 +15,7 @@ from nnlab.findings.portraits import boundary, decision_boundary, portrait, unit
 from nnlab.network.initializers import initialize
 
 
-def trained(name: str = "moons", **words: object) -> tuple[nnlab.Run, nnlab.Dataset]:
+def trained(name: str = "moons", **parts: object) -> tuple[nnlab.Run, nnlab.Dataset]:
     from nnlab.config import resolve
     from nnlab.study.run_stack import run_stack
 
@@ -24,14 +24,14 @@ def trained(name: str = "moons", **words: object) -> tuple[nnlab.Run, nnlab.Data
             data=nnlab.DataConfig(name),
             training=nnlab.TrainingConfig(iterations=20),
             diagnostics=nnlab.DiagnosticsConfig("full", checkpoints=5),
-            **words,  # type: ignore[arg-type]
+            **parts,  # type: ignore[arg-type]
         )
     )
     data = nnlab.load_dataset(config.data)
     return run_stack([config], data, ["0" * 16])[0], data
 
 
-def test_the_boundary_is_where_the_network_changes_its_mind() -> None:
+def test_the_boundary_separates_the_predicted_classes() -> None:
     run, data = trained()
     answers = boundary(run.parameters, "tanh", data, steps=30)
     points = answers[["x1", "x2"]].to_numpy().T
@@ -40,7 +40,7 @@ def test_the_boundary_is_where_the_network_changes_its_mind() -> None:
     assert (answers[["x1", "x2"]].max() > data.X.max(axis=1)).all()
 
 
-def test_a_boundary_of_more_inputs_or_classes_is_refused() -> None:
+def test_a_boundary_needs_two_inputs_and_two_classes() -> None:
     run, data = trained("spiral")
     with pytest.raises(ValueError, match="two inputs and two classes, got 2 inputs and multiclass"):
         boundary(run.parameters, "tanh", data)
@@ -53,7 +53,7 @@ def test_probabilities_have_the_same_colours_in_every_panel() -> None:
     assert ax.collections[0].get_clim() == (0, 1)
 
 
-def test_units_that_are_one_have_one_colour() -> None:
+def test_equal_units_have_the_same_colour() -> None:
     ax = unit_paths(figures.profiles(), Figure().subplots())
     paths = [line for line in ax.lines if len(line.get_xdata()) == 4]  # type: ignore[arg-type]
     colours = [line.get_color() for line in paths]
@@ -63,7 +63,7 @@ def test_units_that_are_one_have_one_colour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "expected"),
+    ("name", "parts", "expected"),
     [
         ("moons", {}, {"cost", "gradient_flow", "boundary", "units", "silent"}),
         ("spiral", {}, {"cost", "gradient_flow", "units", "silent"}),
@@ -77,25 +77,27 @@ def test_units_that_are_one_have_one_colour() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_a_run_has_the_figures_that_are_defined_for_it(name: str, words: dict[str, object], expected: set[str]) -> None:
-    found = portrait(*trained(name, **words))
+def test_a_portrait_has_the_figures_defined_for_the_run(
+    name: str, parts: dict[str, object], expected: set[str]
+) -> None:
+    found = portrait(*trained(name, **parts))
     assert found.keys() == expected
     for figure in found.values():
         assert "seed 3" in figure.get_suptitle()
         figure.savefig(io.BytesIO())
 
 
-def test_a_film_has_a_picture_for_each_scene() -> None:
+def test_a_film_has_one_frame_for_each_scene() -> None:
     data = nnlab.load_dataset(nnlab.DataConfig("moons", m=40))
     scenes = [
         Scene(t, 0.5, 0.75, initialize([2, 3, 1], "normal", 1.0 + t, np.random.default_rng(0)).as_dict())
         for t in (0, 1, 2)
     ]
-    pictures = Image.open(io.BytesIO(film(scenes, "tanh", data, "title")))
-    assert (pictures.format, pictures.n_frames) == ("GIF", 3)  # type: ignore[attr-defined]
+    frames = Image.open(io.BytesIO(film(scenes, "tanh", data, "title")))
+    assert (frames.format, frames.n_frames) == ("GIF", 3)  # type: ignore[attr-defined]
 
 
-def test_a_tracked_run_carries_its_figures_if_asked(results: object) -> None:
+def test_a_tracked_run_has_its_figures_in_mlflow_with_tracking_figures(results: object) -> None:
     from nnlab.tracking.connection import connect
 
     config = nnlab.RunConfig(
@@ -106,7 +108,7 @@ def test_a_tracked_run_carries_its_figures_if_asked(results: object) -> None:
     nnlab.run(config, tracking=True)
     client = connect(config)
     (entry,) = client.search_runs(["1"])
-    assert {one.path for one in client.list_artifacts(entry.info.run_id, "figures")} == {
+    assert {artifact.path for artifact in client.list_artifacts(entry.info.run_id, "figures")} == {
         f"figures/{name}.png" for name in ("cost", "gradient_flow", "boundary")
     }
     (dataset,) = entry.inputs.dataset_inputs

@@ -1,4 +1,4 @@
-"""The page about an experiment; how it looks in a browser is tested in tests/browser."""
+"""Tests of the page about an experiment; tests/browser has those in a browser."""
 
 import dataclasses
 import re
@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 import nnlab
-from nnlab.findings.report import panel_keys, report
-from nnlab.study.execute import Study
+from nnlab.findings.report import report
+from nnlab.study.execute import execute
+from nnlab.study.plan import make_plan
 
 
-def test_the_report_is_one_page_that_needs_nothing(recorded: Path) -> None:
+def test_the_report_is_one_page_that_loads_nothing(recorded: Path) -> None:
     page = report("playground", str(recorded))
     assert page.startswith("<!doctype html>")
     assert "http" not in page.replace("http-equiv", "")
@@ -32,14 +33,14 @@ def test_the_report_says_how_the_runs_were_made(recorded: Path) -> None:
     assert "Runs that failed" not in page
 
 
-def test_the_report_lists_runs_that_failed_until_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_lists_failed_runs_until_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnlab.study import workers
 
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(3)
     ]
-    attempt = workers._attempt
+    attempt = workers.attempt
 
     def fail(stack: workers.Stack) -> list[workers.Run | workers.Failure]:
         return [
@@ -48,67 +49,82 @@ def test_the_report_lists_runs_that_failed_until_they_are_made(tmp_path: Path, m
         ]
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "_attempt", fail)
+        patch.setattr(workers, "attempt", fail)
         with pytest.raises(nnlab.StudyError):
             nnlab.sweep(configs, n_jobs=1)
     page = report("playground", str(tmp_path))
     assert "Runs that failed" in page
     assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in page
-    assert "<code>python experiments/train.py seed=1" in page
+    assert "<code>nnlab run seed=1" in page
     nnlab.sweep(configs, n_jobs=1)
     assert "Runs that failed" not in report("playground", str(tmp_path))
 
 
-def test_a_sweep_leaves_its_report_and_says_what_was_asked(tmp_path: Path) -> None:
+def test_commands_that_earlier_versions_recorded_are_shown_as_typed_today(tmp_path: Path) -> None:
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(2)
     ]
-    study = Study.plan(configs, n_jobs=1, tracking=False, question="Does <it> learn?")
-    list(study.execute())
-    assert study.page == tmp_path / "reports" / "playground.html"
-    page = study.page.read_text(encoding="utf-8")
+    execute(make_plan(configs, n_jobs=1, tracking=False, command="python experiments/train.py -m seed=0,1"))
+    page = report("playground", str(tmp_path))
+    assert "<code>nnlab sweep seed=0,1</code>" in page
+    assert "train.py" not in page
+
+
+def test_a_sweep_writes_its_report_with_its_question(tmp_path: Path) -> None:
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(2)
+    ]
+    plan = make_plan(configs, n_jobs=1, tracking=False, question="Does <it> learn?")
+    pages = execute(plan).pages
+    assert pages is not None
+    assert pages.report == tmp_path / "reports" / "playground.html"
+    page = pages.report.read_text(encoding="utf-8")
     assert "Does &lt;it&gt; learn?" in page
-    folder = tmp_path / "sweeps" / study.sweep
+    folder = tmp_path / "sweeps" / plan.sweep
     assert (folder / "playground.html").read_text(encoding="utf-8") == page
-    assert (folder / "tables.txt").read_text(encoding="utf-8") == study.tables
-    assert study.tables.startswith("verdicts")
+    assert (folder / "tables.txt").read_text(encoding="utf-8") == pages.tables
+    assert pages.tables.startswith("verdicts")
 
 
-def test_a_sweep_without_a_page_has_its_tables_and_the_next_may_have_one(tmp_path: Path) -> None:
+def test_a_sweep_without_a_page_writes_its_tables_and_the_next_may_write_the_page(tmp_path: Path) -> None:
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
     page = tmp_path / "reports" / "playground.html"
     for wanted in (False, True):
         tracking = nnlab.TrackingConfig(report=wanted)
         configs = [dataclasses.replace(base, seed=seed, tracking=tracking) for seed in range(2)]
-        study = Study.plan(configs, n_jobs=1, tracking=False)
-        list(study.execute())
-        assert study.tables.startswith("verdicts")
-        assert (study.page, page.is_file()) == ((page, True) if wanted else (None, False))
-        assert not study.unreported
+        pages = execute(make_plan(configs, n_jobs=1, tracking=False)).pages
+        assert pages is not None
+        assert pages.tables.startswith("verdicts")
+        assert (pages.report, page.is_file()) == ((page, True) if wanted else (None, False))
+        assert not pages.failure
 
 
-def test_a_report_that_cannot_be_written_does_not_make_the_sweep_fail(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_does_not_fail_the_sweep(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("in the way")
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(2)
     ]
-    study = Study.plan(configs, n_jobs=1, tracking=False)
-    assert len(list(study.execute())) == 2
-    assert study.page is None
-    assert "reports" in study.unreported
+    outcome = execute(make_plan(configs, n_jobs=1, tracking=False))
+    assert outcome.recorded == 2
+    assert outcome.pages is not None
+    assert outcome.pages.report is None
+    assert "reports" in outcome.pages.failure
 
 
-def test_runs_of_a_sweep_that_was_cut_off_are_named(tmp_path: Path) -> None:
+def test_unmade_runs_of_an_interrupted_sweep_are_named(tmp_path: Path) -> None:
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
         for seed in range(3)
     ]
-    study = Study.plan(configs, n_jobs=1, tracking=False)
-    results = study.execute()
-    next(results)
-    results.close()  # type: ignore[attr-defined]
+
+    def interrupt(result: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(make_plan(configs, n_jobs=1, tracking=False), on_result=interrupt)
     assert "of the last sweep, 2 runs: seed 1, seed 2" in report("playground", str(tmp_path))
 
 
@@ -128,11 +144,11 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
         patch.setattr("nnlab.findings.tables.overview", lambda *_: pytest.fail("computed again"))
         nnlab.sweep(configs[:2], n_jobs=1)
         assert page.read_text() == first
-        study = Study.plan(configs, n_jobs=1, tracking=False)
-        list(study.execute())
+        pages = execute(make_plan(configs, n_jobs=1, tracking=False)).pages
         assert page.read_text() == second
-        assert "3 seeds" in study.tables
-    assert "make report EXPERIMENT=playground" in report(
+        assert pages is not None
+        assert "3 seeds" in pages.tables
+    assert "<code>nnlab report playground</code>" in report(
         "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:1], n_jobs=1)]
     )
     assert "1 more are recorded" in report(
@@ -140,21 +156,21 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
     )
 
 
-def test_what_was_said_of_runs_is_not_repeated_once_one_of_them_is_damaged(tmp_path: Path) -> None:
+def test_earlier_tables_are_not_reused_if_a_run_is_damaged(tmp_path: Path) -> None:
     configs = [
         nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=10), results_dir=str(tmp_path))
         for seed in range(2)
     ]
     folder = tmp_path / "runs" / "playground" / nnlab.sweep(configs, n_jobs=1)[0].fingerprint
     (folder / "run.json").write_text("{}")
-    study = Study.plan(configs, n_jobs=1, tracking=False)
-    list(study.execute())
-    assert (study.tables, study.page) == ("", None)
-    assert "run.json is damaged" in study.unreported
+    pages = execute(make_plan(configs, n_jobs=1, tracking=False)).pages
+    assert pages is not None
+    assert (pages.tables, pages.report) == ("", None)
+    assert "run.json is damaged" in pages.failure
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_runs_that_diverged_are_in_the_curves_and_counted(tmp_path: Path) -> None:
+def test_diverged_runs_are_drawn_and_counted(tmp_path: Path) -> None:
     configs = [
         nnlab.RunConfig(
             seed=seed,
@@ -173,7 +189,7 @@ def test_runs_that_diverged_are_in_the_curves_and_counted(tmp_path: Path) -> Non
     assert not re.search(r"\d{12}", re.sub(r'base64,[^"]*|<code>.*?</code>|git_commit \w+', "", page))
 
 
-def test_values_that_are_none_and_layers_of_unlike_widths_are_values_like_others(tmp_path: Path) -> None:
+def test_none_and_layers_of_different_widths_are_values_like_others(tmp_path: Path) -> None:
     base = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
     nnlab.sweep(
         [
@@ -214,25 +230,7 @@ def test_a_sweep_over_tasks_has_a_figure_of_each_score(tmp_path: Path) -> None:
     assert "r2/test by model.hidden_size. Points with intervals" in page
 
 
-def test_no_curve_pools_what_can_be_told_apart() -> None:
-    rows = [
-        (scale, activation, size, seed)
-        for scale in (0.0, 1.0)
-        for activation in "ab"
-        for size in range(7)
-        for seed in "01"
-    ]
-    runs = pd.DataFrame(rows, columns=["init.scale", "model.activation", "model.hidden_size", "seed"])
-    keys = ["init.scale", "model.activation", "model.hidden_size"]
-    assert panel_keys(runs, ["seed", *keys]) == ("init.scale", "model.activation", "model.hidden_size")
-    assert panel_keys(runs, ["seed", *keys[1:]]) == (None, "model.activation", "model.hidden_size")
-    assert panel_keys(runs, ["seed", *keys[2:]]) == (None, None, "model.hidden_size")
-    assert panel_keys(runs, ["seed"]) == (None, None, "seed")
-    many = runs.assign(**{"model.hidden_size": range(len(runs))})
-    assert panel_keys(many, ["seed", *keys]) == (None, "init.scale", "model.activation")  # too many colours: pooled
-
-
-def test_what_never_varied_alone_is_named(tmp_path: Path) -> None:
+def test_keys_that_never_varied_alone_are_named(tmp_path: Path) -> None:
     base = nnlab.RunConfig(results_dir=str(tmp_path), training=nnlab.TrainingConfig(iterations=2))
     models = (nnlab.ModelConfig(hidden_size=2, activation="tanh"), nnlab.ModelConfig(hidden_size=3, activation="relu"))
     nnlab.sweep([dataclasses.replace(base, model=model) for model in models], n_jobs=1)

@@ -1,4 +1,4 @@
-"""Each activation against its closed form, its derivative, and its in-place twin."""
+"""Each activation against its closed form, its derivative and its in-place form."""
 
 import math
 from decimal import Decimal, localcontext
@@ -10,7 +10,7 @@ from nnlab import config
 from nnlab.network.activations import ACTIVATIONS, LEAK, Activation
 
 Z = np.concatenate([np.linspace(-30, 30, 241), [-1e-9, 1e-9, 0.0, -37.5, 37.5]])
-SMOOTH_POINTS = np.array([-6.1, -2.3, -0.7, -0.01, 0.02, 0.4, 1.9, 5.3])  # off the kink by far more than a step
+SMOOTH_POINTS = np.array([-6.1, -2.3, -0.7, -0.01, 0.02, 0.4, 1.9, 5.3])  # far from the kink, compared with a step
 BY_HAND = {
     "tanh": lambda z: math.tanh(z),
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
@@ -32,7 +32,7 @@ each = pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=list(ACTI
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
-def test_the_config_offers_what_exists() -> None:
+def test_the_config_lists_every_activation() -> None:
     assert set(config.ACTIVATIONS) == set(ACTIVATIONS)
     assert all(name == activation.name for name, activation in ACTIVATIONS.items())
 
@@ -58,8 +58,8 @@ def test_derivative_is_the_central_difference(activation: Activation) -> None:
 
 @pytest.mark.parametrize("z", [25.0, 40.0, 300.0, -25.0, -40.0, -300.0])
 @pytest.mark.parametrize(("name", "factor"), [("sigmoid", 1), ("tanh", 2)])
-def test_derivative_of_a_saturated_unit_is_small_but_right(name: str, factor: int, z: float) -> None:
-    """Both are factor^2 e / (1 + e)^2 with e = exp(-factor |z|), here to 50 digits."""
+def test_derivative_of_a_saturated_unit_is_small_but_accurate(name: str, factor: int, z: float) -> None:
+    """Both derivatives are factor^2 e / (1 + e)^2 with e = exp(-factor |z|), computed here to 50 digits."""
     with localcontext() as context:
         context.prec = 50
         e = (-factor * abs(Decimal(z))).exp()
@@ -108,7 +108,7 @@ def test_derivatives_are_about_zero_at_ten(name: str, bound: float, z: float) ->
 
 @each_dtype
 @each
-def test_dtype_and_shape_stay(activation: Activation, dtype: str) -> None:
+def test_dtype_and_shape_are_preserved(activation: Activation, dtype: str) -> None:
     logits = np.linspace(-3, 3, 24, dtype=dtype).reshape(2, 3, 4)
     for result in (activation.value(logits), activation.derivative(logits)):
         assert result.dtype == dtype
@@ -125,13 +125,13 @@ def test_value_and_derivative_are_new_arrays(activation: Activation) -> None:
 
 @each_dtype
 @each
-def test_not_a_number_stays_so(activation: Activation, dtype: str) -> None:
+def test_nan_logits_give_nan(activation: Activation, dtype: str) -> None:
     logits = np.array([np.nan, 1.0], dtype)
     A, D = logits.copy(), np.empty_like(logits)
     activation.activate(A, D)
     np.testing.assert_array_equal(np.isnan(A), [True, False])
     np.testing.assert_array_equal(np.isnan(activation.value(logits)), [True, False])
-    if activation.name != "identity":  # whose slope is 1 whatever the logit
+    if activation.name != "identity":  # its slope is 1 for every logit
         np.testing.assert_array_equal(np.isnan(activation.derivative(logits)), [True, False])
 
 

@@ -1,4 +1,4 @@
-"""Exact arithmetic: units that start equal stay bitwise equal. With BLAS some of them part."""
+"""Exact arithmetic: units that start equal stay bitwise equal. With BLAS some of them separate."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 def distinct_units(parameters: Parameters) -> list[tuple[int, int]]:
-    """By hidden layer: how many different rows [W_i, b_i] and outgoing columns V_i its units have, bitwise."""
+    """Return, for each hidden layer, the numbers of bitwise distinct rows [W_i, b_i] and outgoing columns V_i."""
     pairs = zip(parameters.theta[:-1], parameters.W[1:], strict=True)
     return [(len({row.tobytes() for row in t[0]}), len({column.tobytes() for column in V[0].T})) for t, V in pairs]
 
@@ -41,15 +41,17 @@ def test_equal_units_stay_bitwise_equal(h: int, dtype: str) -> None:
 
 
 @each_dtype
-def test_blas_parts_equal_units_at_some_width(dtype: str) -> None:
-    """If this fails, this machine's BLAS sums all rows alike, and the tests of `exact` show nothing here."""
+def test_blas_separates_equal_units_at_some_width(dtype: str) -> None:
+    """If this fails, this machine's BLAS sums all rows alike, and the tests of `exact` prove nothing here."""
     assert any(after_training(h, dtype, "blas") != (1, 1) for h in WIDTHS)
 
 
 @pytest.mark.parametrize("batch_size", [None, 64])
 @pytest.mark.parametrize("activation", ["sigmoid", "relu", "leaky_relu", "gelu", "identity"])
 @pytest.mark.parametrize("h", SOME_WIDTHS)
-def test_other_activations_and_mini_batches(h: int, activation: str, batch_size: int | None) -> None:
+def test_equal_units_stay_equal_with_other_activations_and_mini_batches(
+    h: int, activation: str, batch_size: int | None
+) -> None:
     X, Y = flower()
     choices = {"activation": activation, "cost": "binary", "learning_rate": 0.1, "batch_size": batch_size}
     choices |= {"rngs": [np.random.default_rng(0)], "product": ARITHMETICS["exact"]}
@@ -61,7 +63,7 @@ def test_other_activations_and_mini_batches(h: int, activation: str, batch_size:
 @each_dtype
 @pytest.mark.parametrize("n_y", [1, 3])
 @pytest.mark.parametrize("hidden", [(5, 5), (7, 3), (17, 9), (33, 50), (6, 6, 6), (9, 5, 7), (18, 33, 10)])
-def test_deep_and_multiclass(hidden: tuple[int, ...], n_y: int, dtype: str) -> None:
+def test_equal_units_stay_equal_in_deep_and_multiclass_networks(hidden: tuple[int, ...], n_y: int, dtype: str) -> None:
     X, Y = flower()
     network = constant_network((2, *hidden, n_y), 0.1, dtype)
     network.W[-1][...] = np.linspace(0.5, -0.3, n_y)[:, None]
@@ -74,7 +76,7 @@ def test_deep_and_multiclass(hidden: tuple[int, ...], n_y: int, dtype: str) -> N
 
 @pytest.mark.parametrize("h", [6, 10, 34])
 def test_only_the_units_that_start_equal_stay_equal(h: int) -> None:
-    """Half of the units start at one place, half at another: two classes at the end, not one and not h."""
+    """Half of the units start at one point, half at another: two classes remain, not one and not h."""
     X, Y = flower()
     network = constant_network((2, h, 1), 0.5)
     network.theta[0][0, ::2, 0] = -0.2

@@ -1,4 +1,4 @@
-"""Both backward passes, the textbook's and the in-place one, against central differences of the cost."""
+"""Both backward passes, textbook and in place, against central differences of the cost."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import backward, forward, with_ones
 
 N_X, M, R = 3, 9, 2
-WIDTHS = {"level": [5, 5, 5, 5], "narrowing": [7, 6, 5, 1]}  # the layer before the output decides what is factored
+WIDTHS = {"level": [5, 5, 5, 5], "narrowing": [7, 6, 5, 1]}  # the sizes before the output decide whether it is factored
 FACTORED = {(shape, depth): depth > 0 and shape == "level" for shape, depth in product(WIDTHS, range(5))}
 
 each_case = pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def textbook(networks: Parameters, X: Array, Y: Array, activation: str, task: st
 
 
 def in_place(networks: Parameters, X: Array, Y: Array, activation: str, task: str) -> tuple[Array, bool]:
-    """The gradient that one iteration with learning rate 1 leaves in its workspace, and whether it was factored."""
+    """Return the gradient of one iteration with learning rate 1, and True if its backward pass was factored."""
     dtype, m = networks.flat.dtype, X.shape[-1]
-    stepped, work = networks.copy(), Workspace(networks.sizes, len(networks.flat), m, dtype)
+    updated, work = networks.copy(), Workspace(networks.sizes, len(networks.flat), m, dtype)
     step = np.full((len(networks.flat), 1), 1 / m, dtype)
     cost = COSTS[task]
-    iterate(stepped, with_ones(X), cost.encode(Y), ACTIVATIONS[activation], cost, step, work)
-    np.testing.assert_array_equal(stepped.flat, networks.flat - work.gradient.flat)
+    iterate(updated, with_ones(X), cost.encode(Y), ACTIVATIONS[activation], cost, step, work)
+    np.testing.assert_array_equal(updated.flat, networks.flat - work.gradient.flat)
     return work.gradient.flat, work.factored
 
 
 def central_differences(networks: Parameters, X: Array, Y: Array, activation: str, task: str) -> Array:
-    """Every parameter is moved in a network of its own: 2 P networks in one stack."""
+    """Return the gradients by central differences; each parameter moves in its own network, 2 P networks in a stack."""
     step, count = 1e-5, networks.flat.shape[1]
     moves = step * np.concatenate([np.eye(count), -np.eye(count)])
     rows = []
@@ -70,7 +70,7 @@ def relative_error(g: Array, reference: Array) -> float:
 
 
 @each_case
-def test_float64_gradients_are_the_central_differences(
+def test_float64_gradients_match_central_differences(
     activation: str, task: str, n_y: int, depth: int, shape: str
 ) -> None:
     case = problem(task, n_y, depth, shape)
@@ -84,8 +84,10 @@ def test_float64_gradients_are_the_central_differences(
 
 
 @each_case
-def test_float32_gradients_are_the_float64_ones(activation: str, task: str, n_y: int, depth: int, shape: str) -> None:
-    """The reference is analytic: a central difference in float32 has no digits left to compare."""
+def test_float32_gradients_match_float64_gradients(
+    activation: str, task: str, n_y: int, depth: int, shape: str
+) -> None:
+    """The reference is analytic, because a central difference in float32 has too few digits."""
     networks, X, Y = problem(task, n_y, depth, shape)
     coarse = Parameters(networks.sizes, networks.flat.astype(np.float32))
     X32, Y32 = X.astype(np.float32), Y.astype(np.float32)
@@ -104,7 +106,7 @@ def test_both_backward_passes_agree_to_rounding(activation: str, task: str, n_y:
     assert relative_error(gradient, textbook(*case, activation, task)) < 1e-14
 
 
-def test_both_ways_through_the_last_hidden_layer_are_tested() -> None:
+def test_the_cases_cover_factored_and_unfactored_backward_passes() -> None:
     for depth in range(1, 5):
         used = {Workspace(layer_sizes(1, depth, shape), 1, M, float).factored for shape in WIDTHS}
         assert used == {True, False}
@@ -119,8 +121,8 @@ def test_train_takes_the_gradient_step(task: str, n_y: int) -> None:
     np.testing.assert_allclose(networks.flat - after, step, rtol=0, atol=1e-14)
 
 
-def test_gradients_at_saturated_hidden_units_do_not_vanish() -> None:
-    """The textbook pass keeps what the in-place one may round away: g'(40) of tanh is 7e-35, not 0."""
+def test_textbook_gradients_of_saturated_units_are_not_rounded_to_0() -> None:
+    """The textbook pass keeps slopes that the in-place one may round to 0: g'(40) of tanh is 7e-35."""
     networks = Parameters.from_dict({"W1": np.ones((1, 1)), "b1": np.zeros((1, 1)), "W2": np.ones((1, 1)), "b2": [[0]]})
     gradient = textbook(networks, np.full((1, 1), 40.0), np.zeros((1, 1)), "tanh", "regression")
     assert gradient[0, 0] == pytest.approx(2 * 4 * np.exp(-80) * 40, rel=1e-12)

@@ -1,4 +1,4 @@
-"""Each scheme's draws: their moments, their scale, and the course's published numbers."""
+"""Draws of each scheme: their moments, their scale, and the course's published numbers."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ STANDARD_DEVIATION = {
 each_scheme = pytest.mark.parametrize("scheme", list(INITIALIZERS))
 
 
-def test_the_config_offers_what_exists() -> None:
+def test_the_config_lists_every_scheme() -> None:
     assert set(config.SCHEMES) == set(INITIALIZERS)
 
 
 @pytest.mark.parametrize("scheme", list(STANDARD_DEVIATION))
 def test_mean_and_standard_deviation(scheme: str) -> None:
-    """Within 4 standard errors; that of s is s sqrt((kurtosis - 1) / 4n), at most s / sqrt(2n) here."""
+    """Within 4 standard errors. The standard error of s is s sqrt((kurtosis - 1) / 4n), at most s / sqrt(2n) here."""
     W = INITIALIZERS[scheme](stream(7, "init"), N_OUT, N_IN, SCALE)
     s, n = STANDARD_DEVIATION[scheme], N_OUT * N_IN
     assert W.shape == (N_OUT, N_IN)
@@ -78,13 +78,13 @@ def test_a_network_is_a_stack_of_one_with_zero_biases(scheme: str) -> None:
 
 
 @given(st.sampled_from(list(INITIALIZERS)), st.integers(0, 2**32 - 1), st.floats(1e-6, 1e3))
-def test_same_seed_two_scales_same_draws(scheme: str, seed: int, scale: float) -> None:
+def test_draws_of_one_seed_are_proportional_to_the_scale(scheme: str, seed: int, scale: float) -> None:
     unit, scaled = (initialize((2, 6, 3), scheme, s, stream(seed, "init")).flat for s in (1.0, scale))
     np.testing.assert_allclose(scaled, scale * unit, rtol=1e-14)
 
 
 @each_scheme
-def test_same_seed_same_network_other_seed_another(scheme: str) -> None:
+def test_the_seed_determines_the_network(scheme: str) -> None:
     first, again, other = (initialize((2, 6, 3), scheme, 1.0, stream(seed, "init")).flat for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.array_equal(first, other) == (scheme in ("zeros", "constant"))
@@ -94,7 +94,7 @@ def test_streams_of_one_seed_are_independent() -> None:
     assert not np.array_equal(stream(3, "init").random(4), stream(3, "batches").random(4))
 
 
-def test_legacy_stream_gives_the_courses_weights() -> None:
+def test_the_legacy_stream_reproduces_the_weights_of_the_course() -> None:
     network = initialize((2, 4, 1), "normal", 0.01, legacy_stream(2)).as_dict()
     W1 = [[-0.00416758, -0.00056267], [-0.02136196, 0.01640271], [-0.01793436, -0.00841747], [0.00502881, -0.01245288]]
     np.testing.assert_allclose(network["W1"], W1, rtol=0, atol=5.1e-9)
@@ -103,7 +103,7 @@ def test_legacy_stream_gives_the_courses_weights() -> None:
     assert not network["b2"].any()
 
 
-def test_the_global_stream_is_left_alone() -> None:
+def test_the_global_stream_does_not_change() -> None:
     np.random.seed(11)
     expected = np.random.random_sample()
     np.random.seed(11)

@@ -1,4 +1,4 @@
-"""Laws that hold whatever the numbers: what a network must equal, and what must change nothing."""
+"""Laws for arbitrary numbers: what a network must equal, and what must not change it."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ def test_an_identity_network_is_one_affine_map(seed: int, sizes: list[int], R: i
         slope, offset, bound = np.eye(sizes[0]), np.zeros((sizes[0], 1)), np.abs(X)
         for W, b in zip(networks.W, networks.b, strict=True):
             slope, offset = W[run] @ slope, W[run] @ offset + b[run]
-            bound = np.abs(W[run]) @ bound + np.abs(b[run])  # what the sum would be if nothing cancelled
+            bound = np.abs(W[run]) @ bound + np.abs(b[run])  # the sum without cancellation
         assert np.all(np.abs(Z[-1][run] - (slope @ X + offset)) <= 1e-12 * bound)
 
 
@@ -59,8 +59,11 @@ def test_depth_zero_regression_reaches_least_squares(n_y: int) -> None:
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "identity", "leaky_relu"])
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 33])
 def test_equal_units_are_one_unit(n: int, name: str) -> None:
-    """n equal units of outgoing weight v are one unit of outgoing weight u = n v, trained with n times the learning
-    rate on u and, because u is n times the v that passes the gradient back, 1/n of it on the incoming w and b."""
+    """n equal units with outgoing weight v equal one unit with outgoing weight u = n v.
+
+    That unit trains u with n times the learning rate. It trains the incoming w and b with 1/n of it, because u passes
+    back n times the gradient that v does.
+    """
     X, Y = flower(100)
     w, b, u, b2, rate, m = np.full(2, 0.3), 0.0, n * 0.3, 0.0, 0.05, 100
     value, derivative = ACTIVATIONS[name].value, ACTIVATIONS[name].derivative
@@ -112,8 +115,8 @@ def test_a_mini_batch_of_all_examples_is_the_full_batch(stack: Stack) -> None:
 
 
 @given(seeds, st.integers(1, 6), st.integers(1, 12))
-def test_batches_of_one_are_the_single_example_formulas(seed: int, h: int, m: int) -> None:
-    """The notes' form, one example after the other, scalar by scalar."""
+def test_batches_of_one_follow_the_single_example_formulas(seed: int, h: int, m: int) -> None:
+    """The reference is the notes' form, one example after the other, scalar by scalar."""
     rng = generator(seed)
     network, X, Y = random_networks((2, h, 1), 1, rng), rng.standard_normal((2, m)), labelled("binary", 1, m, rng)
     named, rate, epochs = network.as_dict(), 0.3, 3
@@ -138,8 +141,8 @@ def test_batches_of_one_are_the_single_example_formulas(seed: int, h: int, m: in
 
 @settings(max_examples=30)
 @given(seeds, st.integers(1, 20), st.data())
-def test_an_epoch_sees_every_example_once(seed: int, m: int, data: st.DataObject) -> None:
-    """One-hot inputs: column j of W moves exactly when example j is in the batch. Y is far, so it always moves."""
+def test_an_epoch_uses_every_example_once(seed: int, m: int, data: st.DataObject) -> None:
+    """With one-hot inputs, column j of W moves exactly if example j is in the batch; Y is far, so it always moves."""
     batch_size = data.draw(st.integers(1, m))
     per_epoch = math.ceil(m / batch_size)
     last_size = m - batch_size * (per_epoch - 1)
@@ -151,13 +154,13 @@ def test_an_epoch_sees_every_example_once(seed: int, m: int, data: st.DataObject
         s.parameters.W[0][:, 0]
         for s in train(networks, np.eye(m), Y, schedule=range(epochs * per_epoch + 1), **choices)
     ]
-    seen = np.diff(flats, axis=0) != 0  # (iteration, run, example)
-    for epoch in np.split(seen, epochs):
+    in_batch = np.diff(flats, axis=0) != 0  # (iteration, run, example)
+    for epoch in np.split(in_batch, epochs):
         np.testing.assert_array_equal(epoch.sum(axis=0), 1)
         np.testing.assert_array_equal(epoch.sum(axis=2).T, [[batch_size] * (per_epoch - 1) + [last_size]] * 2)
 
 
-def test_epochs_and_runs_have_orders_of_their_own() -> None:
+def test_every_epoch_and_every_run_has_its_own_order() -> None:
     m = 30
     choices: dict[str, Any] = {"activation": ACTIVATIONS["identity"], "cost": COSTS["regression"]}
     choices |= {"learning_rate": 1e-3, "batch_size": 1, "rngs": [generator(0), generator(1)]}
@@ -165,13 +168,13 @@ def test_epochs_and_runs_have_orders_of_their_own() -> None:
         Parameters.zeros((m, 1), 2), np.eye(m), np.full((1, m), 5.0), schedule=range(2 * m + 1), **choices
     )
     order = np.argmax(np.diff([s.parameters.W[0][:, 0] for s in snapshots], axis=0) != 0, axis=2)
-    drawn = [order[:m, 0], order[m:, 0], order[:m, 1], order[m:, 1]]
-    assert len({tuple(each) for each in drawn}) == 4
-    assert all(sorted(each) == list(range(m)) for each in drawn)
+    orders = [order[:m, 0], order[m:, 0], order[:m, 1], order[m:, 1]]
+    assert len({tuple(each) for each in orders}) == 4
+    assert all(sorted(each) == list(range(m)) for each in orders)
 
 
 def test_the_last_smaller_batch_is_a_mean_over_its_own_size() -> None:
-    """Depth 0, linear: one example left over of three moves the bias by rate * 2 (y - z), not a half of it."""
+    """In a linear network of depth 0, the last of three examples moves the bias by rate * 2 (y - z), not half of it."""
     choices = {"activation": "identity", "cost": "regression", "batch_size": 2, "rngs": [generator(0)]}
     last = trained(Parameters.zeros((1, 1)), np.zeros((1, 3)), np.ones((1, 3)), 2, learning_rate=0.1, **choices)
     assert last.parameters.b[0].item() == pytest.approx(0.2 + 0.2 * 0.8, rel=1e-14)

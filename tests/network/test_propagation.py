@@ -1,4 +1,4 @@
-"""Parameters as views of one row, forward propagation and predictions, on shapes small enough to write out."""
+"""Parameters as views of one row, forward propagation and predictions, on small shapes."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from nnlab.network.propagation import ARITHMETICS, forward, predict, with_ones
 SIZES = (3, 5, 2)
 
 
-def test_the_config_offers_what_exists() -> None:
+def test_the_config_lists_every_arithmetic() -> None:
     assert set(config.ARITHMETICS) == set(ARITHMETICS)
 
 
@@ -30,7 +30,7 @@ def test_views_share_the_flat_row() -> None:
     np.testing.assert_array_equal(parameters.theta[0][0, 0], [1, 1, 1, 3])
 
 
-def test_as_dict_and_from_dict_are_inverse_and_copy() -> None:
+def test_as_dict_and_from_dict_are_inverse_and_return_copies() -> None:
     parameters = random_networks(SIZES, 3, generator(0))
     for run in range(3):
         named = parameters.as_dict(run)
@@ -48,13 +48,13 @@ def test_from_dict_keeps_float32() -> None:
 
 
 @pytest.mark.parametrize("shape", [(32,), (2, 31), (1, 2, 32)])
-def test_a_flat_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+def test_a_flat_array_of_another_shape_is_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"flat must have shape \(R, 32\) for layer sizes \(3, 5, 2\), got"):
         Parameters(SIZES, np.zeros(shape))
 
 
 @pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
-def test_forward_is_the_textbooks_lines(arithmetic: str) -> None:
+def test_forward_matches_the_textbook(arithmetic: str) -> None:
     networks, X = random_networks((3, 5, 4, 2), 2, generator(1)), generator(2).standard_normal((3, 7))
     Z, A = forward(networks, X, ACTIVATIONS["tanh"], ARITHMETICS[arithmetic])
     for run in range(2):
@@ -83,16 +83,16 @@ def test_with_ones_adds_a_row_of_the_same_dtype() -> None:
 
 
 @pytest.mark.parametrize(("task", "n_y"), [("binary", 1), ("multiclass", 3), ("regression", 2)])
-def test_predictions(task: str, n_y: int) -> None:
+def test_predictions_follow_from_the_outputs(task: str, n_y: int) -> None:
     networks, X = random_networks((3, 5, n_y), 4, generator(1)), generator(2).standard_normal((3, 50))
     Z, _ = forward(networks, X, ACTIVATIONS["gelu"])
     output = COSTS[task].output(Z[-1])
     expected = {"binary": output > 0.5, "multiclass": output.argmax(axis=1)[:, None]}.get(task, output)
-    answers = predict(networks, X, ACTIVATIONS["gelu"], COSTS[task])
-    np.testing.assert_array_equal(answers, expected)
-    assert answers.shape == (4, 2 if task == "regression" else 1, 50)
+    predictions = predict(networks, X, ACTIVATIONS["gelu"], COSTS[task])
+    np.testing.assert_array_equal(predictions, expected)
+    assert predictions.shape == (4, 2 if task == "regression" else 1, 50)
 
 
-def test_working_set_is_the_widest_layers() -> None:
+def test_the_working_set_is_that_of_the_widest_layer() -> None:
     assert working_set((2, 4, 50, 1), 400, 8) == 151 * 400 * 8
     assert working_set((2, 1), 400, 4) == 4 * 400 * 4

@@ -1,4 +1,4 @@
-"""The law of the stack: a run trained among others equals the same run trained alone, bit for bit."""
+"""The law of the stack: a run trained in a stack equals the same run trained alone, bit for bit."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_run_in_a_stack_equals_the_run_alone(stack: Stack) -> None:
 
 
 @given(stacks(), st.data())
-def test_order_and_company_in_the_stack_do_not_matter(stack: Stack, data: st.DataObject) -> None:
+def test_the_order_and_the_other_runs_of_the_stack_do_not_matter(stack: Stack, data: st.DataObject) -> None:
     R = len(stack.parameters.flat)
     runs = data.draw(st.lists(st.integers(0, R - 1), min_size=1, max_size=6))
     assert same_bits(stack.final(runs), stack.final()[runs])
@@ -44,8 +44,8 @@ def test_order_and_company_in_the_stack_do_not_matter(stack: Stack, data: st.Dat
 @pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("h", [1, 2, 3, 4, 5, 7, 8, 16, 17, 20, 33, 50, 64])
-def test_sweep_sizes_on_the_flower(h: int, dtype: str, arithmetic: str) -> None:
-    """The widths at which folding the stack into one product breaks the law are among these."""
+def test_runs_on_the_flower_equal_the_runs_alone(h: int, dtype: str, arithmetic: str) -> None:
+    """These widths include those at which folding the stack into one product breaks the law."""
     X, Y = flower()
     networks = random_networks((2, h, 1), 4, generator(h), dtype)
     choices = {"activation": "tanh", "cost": "binary", "learning_rate": 1.2, "product": ARITHMETICS[arithmetic]}
@@ -57,26 +57,26 @@ def test_sweep_sizes_on_the_flower(h: int, dtype: str, arithmetic: str) -> None:
 
 
 @given(stacks(max_depth=2))
-def test_watching_changes_nothing(stack: Stack) -> None:
+def test_reading_snapshots_does_not_change_training(stack: Stack) -> None:
     choices = stack.choices | {
         "activation": ACTIVATIONS[stack.choices["activation"]],
         "cost": COSTS[stack.choices["cost"]],
     }
 
-    def run(schedule: list[int], *, watch: bool) -> Array:
+    def run(schedule: list[int], *, read: bool) -> Array:
         parameters = stack.parameters.copy()
         rngs = [generator(seed) for seed in stack.batch_seeds]
         for snapshot in train(parameters, stack.X, stack.Y, schedule=schedule, rngs=rngs, **choices):
-            if watch:
+            if read:
                 read_everything(snapshot)
         return parameters.flat
 
-    assert same_bits(run(list(range(12)), watch=True), run([0, 11], watch=False))
+    assert same_bits(run(list(range(12)), read=True), run([0, 11], read=False))
 
 
 @given(stacks())
-def test_runs_that_are_the_same_stay_the_same(stack: Stack) -> None:
-    """Only the order of the examples may tell two runs of equal weights and learning rates apart."""
+def test_equal_runs_stay_equal(stack: Stack) -> None:
+    """Runs with equal weights and learning rates may differ only by the order of their examples."""
     R = len(stack.parameters.flat)
     copies = Parameters(stack.parameters.sizes, np.repeat(stack.parameters.flat[:1], R, axis=0))
     rates = np.full(R, stack.choices["learning_rate"][0])
@@ -87,7 +87,7 @@ def test_runs_that_are_the_same_stay_the_same(stack: Stack) -> None:
     assert all(same_bits(row, full_batch[0]) for row in full_batch)
 
 
-def test_equal_runs_with_orders_of_their_own_part() -> None:
+def test_equal_runs_with_different_orders_separate() -> None:
     X, Y = flower()
     stack = Stack(
         random_networks((2, 4, 1), 1, generator(0)),
@@ -103,7 +103,7 @@ def test_equal_runs_with_orders_of_their_own_part() -> None:
 
 @given(stacks(dtypes=("float64",)))
 def test_each_run_has_its_own_learning_rate(stack: Stack) -> None:
-    """After one iteration from the same weights on the same batch, changes stand in proportion to the rates."""
+    """After one iteration from the same weights on the same batch, changes are proportional to the rates."""
     R = len(stack.parameters.flat)
     assume(R > 1)
     copies = Parameters(stack.parameters.sizes, np.repeat(stack.parameters.flat[:1], R, axis=0))
@@ -117,7 +117,7 @@ def test_each_run_has_its_own_learning_rate(stack: Stack) -> None:
 @pytest.mark.parametrize("batch_size", [None, 5])
 @pytest.mark.parametrize(("task", "n_y"), [("binary", 1), ("multiclass", 3), ("regression", 2)])
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
-def test_a_diverging_neighbour_touches_nobody_and_warns_nobody(
+def test_a_diverging_run_does_not_affect_the_others_or_warn(
     activation: str, task: str, n_y: int, batch_size: int | None, dtype: str
 ) -> None:
     X, _ = flower(40)
@@ -137,7 +137,7 @@ def test_a_diverging_neighbour_touches_nobody_and_warns_nobody(
         assert same_bits(stack.final([run], iterations=20), together[[run]])
 
 
-def test_the_probes_view_of_a_diverged_run_warns_nobody() -> None:
+def test_snapshots_of_a_diverged_run_do_not_warn() -> None:
     X, Y = flower(40)
     networks = random_networks((2, 5, 1), 2, generator(4))
     last = trained(networks, X, Y, 20, activation="relu", cost="binary", learning_rate=np.array([0.1, 1e300]))

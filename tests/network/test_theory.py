@@ -1,4 +1,4 @@
-"""Closed forms against published numbers, Monte Carlo with its standard error, and the networks of this project."""
+"""Closed forms against published numbers, Monte Carlo with its standard error, and networks of nnlab."""
 
 import numpy as np
 import pytest
@@ -18,20 +18,20 @@ from nnlab.network.training import train
 
 
 def stack(sizes: tuple[int, ...], scheme: str, scale: float, R: int, seed: int = 0) -> Parameters:
-    """R networks drawn one after the other from one stream."""
+    """Return R networks drawn one after the other from one stream."""
     rng = np.random.default_rng(seed)
     return Parameters(sizes, np.concatenate([initialize(sizes, scheme, scale, rng).flat for _ in range(R)]))
 
 
 def assert_within(measured: Array, expected: float, errors: float = 3.0) -> None:
-    """The mean of independent draws lies within so many standard errors of what is expected."""
+    """Assert that the mean of independent draws lies within `errors` standard errors of the expected value."""
     standard_error = np.std(measured, ddof=1) / np.sqrt(len(measured))
     assert abs(np.mean(measured) - expected) <= errors * standard_error, (np.mean(measured), expected, standard_error)
 
 
 @pytest.mark.parametrize("scheme", ["normal", "uniform", "xavier", "he", "orthogonal"])
 @pytest.mark.parametrize(("n_in", "n_out"), [(40, 40), (20, 60)])
-def test_weight_variance_is_that_of_the_draws(scheme: str, n_in: int, n_out: int) -> None:
+def test_weight_variance_matches_the_draws(scheme: str, n_in: int, n_out: int) -> None:
     W = stack((n_in, n_out), scheme, 0.7, 400).W[0]
     expected = theory.weight_variance(scheme, 0.7, n_in, n_out)
     if scheme == "orthogonal":  # Frobenius norms are exact
@@ -44,7 +44,7 @@ def test_standard_uniform_weights_leave_a_third_of_the_variance() -> None:
     assert theory.weight_variance("uniform", 1 / np.sqrt(250), 250, 250) == pytest.approx(1 / 3, rel=1e-12)
 
 
-def test_mean_singular_values_are_the_published_ones_and_those_of_wide_layers() -> None:
+def test_mean_singular_values_match_published_numbers_and_wide_layers() -> None:
     assert theory.mean_singular_value(1 / 3) == pytest.approx(0.4901, abs=5e-5)
     assert theory.mean_singular_value(1.0) == pytest.approx(0.8488, abs=5e-5)
     W = stack((300, 300), "uniform", 1 / np.sqrt(300), 5).W[0]
@@ -52,7 +52,7 @@ def test_mean_singular_values_are_the_published_ones_and_those_of_wide_layers() 
     np.testing.assert_allclose(measured, theory.mean_singular_value(1 / 3), rtol=0.01)  # finite width
 
 
-def test_rectifiers_keep_signals_where_he_says() -> None:
+def test_rectifiers_preserve_signals_as_in_he_et_al() -> None:
     assert theory.rectifier_gain(2.0) == 1
     assert theory.rectifier_gain(2 / (1 + LEAK**2), LEAK) == pytest.approx(1)
     for activation, slope in (("relu", 0.0), ("leaky_relu", LEAK)):
@@ -63,7 +63,7 @@ def test_rectifiers_keep_signals_where_he_says() -> None:
 
 @pytest.mark.parametrize("q", [1e-6, 0.3, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_expectations_are_those_of_adaptive_integration(activation: str, q: float) -> None:
+def test_expectations_match_adaptive_integration(activation: str, q: float) -> None:
     chosen = ACTIVATIONS[activation]
 
     def integrate(function: object) -> float:
@@ -85,7 +85,7 @@ def test_expectations_are_those_of_adaptive_integration(activation: str, q: floa
 @pytest.mark.parametrize("weights", [0.3, 1.5, 4.0, 30.0])
 @pytest.mark.parametrize("biases", [0.0, 0.05, 1.0])
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "relu", "identity"])
-def test_fixed_points_stay_and_draw_others_in(activation: str, weights: float, biases: float) -> None:
+def test_fixed_points_are_stable(activation: str, weights: float, biases: float) -> None:
     q = theory.fixed_point(activation, weights, biases)
     if np.isfinite(q):
         assert theory.next_variance(activation, weights, biases, q) == pytest.approx(q, rel=1e-9, abs=1e-12)
@@ -94,7 +94,7 @@ def test_fixed_points_stay_and_draw_others_in(activation: str, weights: float, b
         assert theory.variances(activation, weights, biases, 1.0, 100)[-1] > 10
 
 
-def test_edges_between_vanishing_and_exploding_are_the_published_ones() -> None:
+def test_the_edge_between_vanishing_and_exploding_matches_published_numbers() -> None:
     assert theory.fixed_point("tanh", 1.0) == 0
     assert theory.signal_gain("tanh", 1.0) == pytest.approx(1, rel=1e-12)
     assert theory.depth_scale("tanh", 1.0) > 1e12
@@ -122,7 +122,7 @@ def test_edges_between_vanishing_and_exploding_are_the_published_ones() -> None:
 def test_chi_holds_where_signals_die_out_or_grow_without_bound(
     activation: str, weights: float, expected: float
 ) -> None:
-    """q* is 0, inf or no number here. At 0 only g'(0) counts, except for kinks; gelu is relu where logits are large."""
+    """q* is 0, inf or NaN here. At 0 only g'(0) counts, except at kinks. For large logits gelu equals relu."""
     chi_1 = theory.chi(activation, weights, theory.fixed_point(activation, weights))
     assert chi_1 == pytest.approx(expected, rel=1e-12)
     assert theory.signal_gain(activation, weights) == pytest.approx(np.sqrt(expected), rel=1e-12)
@@ -131,7 +131,7 @@ def test_chi_holds_where_signals_die_out_or_grow_without_bound(
 @given(
     st.sampled_from(list(ACTIVATIONS)), st.floats(0, 10), st.floats(0, 2), st.floats(1e-6, 1e4), st.floats(1.01, 100)
 )
-def test_larger_logits_lead_to_larger_logits(
+def test_the_next_variance_grows_with_the_variance(
     activation: str, weights: float, biases: float, q: float, factor: float
 ) -> None:
     below, above = (theory.next_variance(activation, weights, biases, variance) for variance in (q, factor * q))
@@ -139,7 +139,7 @@ def test_larger_logits_lead_to_larger_logits(
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
-def test_depth_scale_is_how_far_signals_reach(activation: str) -> None:
+def test_signals_decay_by_e_over_one_depth_scale(activation: str) -> None:
     gain = theory.signal_gain(activation, 0.8)
     assert gain ** (2 * theory.depth_scale(activation, 0.8)) == pytest.approx(np.exp(-1), rel=1e-9)
 
@@ -157,7 +157,7 @@ GAINS = [
 
 
 @pytest.mark.parametrize(("activation", "scheme", "scale"), GAINS)
-def test_measured_gains_are_those_of_mean_field_theory(activation: str, scheme: str, scale: float) -> None:
+def test_measured_gains_match_mean_field_theory(activation: str, scheme: str, scale: float) -> None:
     """Width 100, depth 10, 12 networks, inputs of one length: the mean gain over the layers within 5 %."""
     n, depth, R = 100, 10, 12
     angles = np.linspace(0, 2 * np.pi, 100, endpoint=False)
@@ -207,18 +207,18 @@ def test_networks_are_born_dead_as_often_as_predicted(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [2, 3])
-def test_born_dead_bounds_what_happens_over_a_data_set(width: int) -> None:
+def test_born_dead_is_an_upper_bound_over_a_data_set(width: int) -> None:
     X, _ = flower(50)
     _, A = forward(stack((2, *[width] * 9, 1), "he", 1.0, 2000), X, ACTIVATIONS["relu"])
     assert (A[-1] == 0).all(axis=(1, 2)).mean() <= theory.born_dead([width] * 9)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])
-def test_linear_networks_learn_modes_along_saxes_curve(outputs: int) -> None:
+def test_linear_networks_learn_modes_as_in_saxe_et_al(outputs: int) -> None:
     """The modes of an identity network with small, balanced weights and a small learning rate.
 
-    nnlab's cost is the mean over the outputs and has no 1/2: tau is n_y / (2 * learning rate). The curve is that of
-    infinitely small steps: hence 1 %.
+    nnlab's cost is the mean over the outputs and has no 1/2, so tau is n_y / (2 * learning rate). The closed form holds
+    for infinitely small steps, hence the tolerance of 1 %.
     """
     s, u0, rate = np.array([2.0, 0.7, 1.2])[:outputs], 1e-3, 1e-3 * outputs
     X = np.sqrt(outputs) * np.concatenate([np.eye(outputs), -np.eye(outputs)], axis=1)  # mean 0, covariance 1
@@ -228,7 +228,7 @@ def test_linear_networks_learn_modes_along_saxes_curve(outputs: int) -> None:
     schedule = range(0, 6001, 300)
     choices = {"activation": ACTIVATIONS["identity"], "cost": COSTS["regression"], "learning_rate": rate}
     snapshots = train(start, X, Y, schedule=schedule, **choices)  # type: ignore[arg-type]
-    measured = np.array([np.diag(seen.parameters.W[1][0] @ seen.parameters.W[0][0]) for seen in snapshots])
+    measured = np.array([np.diag(snapshot.parameters.W[1][0] @ snapshot.parameters.W[0][0]) for snapshot in snapshots])
     for mode in range(outputs):
         predicted = theory.saxe_mode(np.array(schedule), s[mode], u0, outputs / (2 * rate))
         np.testing.assert_allclose(measured[:, mode], predicted, rtol=0.01)
@@ -236,10 +236,10 @@ def test_linear_networks_learn_modes_along_saxes_curve(outputs: int) -> None:
 
 
 @given(st.floats(0.1, 5), st.floats(1e-4, 10), st.floats(0, 50), st.floats(0, 50))
-def test_a_mode_goes_on_from_where_it_has_come_to(s: float, u0: float, first: float, second: float) -> None:
-    on_the_way = float(theory.saxe_mode(np.array(first), s, u0, 10.0))
-    at_once = theory.saxe_mode(np.array(first + second), s, u0, 10.0)
-    np.testing.assert_allclose(theory.saxe_mode(np.array(second), s, on_the_way, 10.0), at_once, rtol=1e-9)
+def test_a_mode_can_be_continued_from_any_point_of_its_curve(s: float, u0: float, first: float, second: float) -> None:
+    middle = float(theory.saxe_mode(np.array(first), s, u0, 10.0))
+    end = theory.saxe_mode(np.array(first + second), s, u0, 10.0)
+    np.testing.assert_allclose(theory.saxe_mode(np.array(second), s, middle, 10.0), end, rtol=1e-9)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "gelu"])
@@ -271,7 +271,7 @@ def test_gradient_descent_on_a_parabola_grows_as_predicted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "named"),
+    ("call", "argument"),
     [
         (lambda: theory.weight_variance("constant", 1.0, 2, 2), "scheme"),
         (lambda: theory.weight_variance("he", 1.0, 0, 2), "n_in"),
@@ -304,6 +304,6 @@ def test_gradient_descent_on_a_parabola_grows_as_predicted() -> None:
         (lambda: theory.equivalent_unit(Parameters((2, 3, 1), np.arange(13.0)[None] * (np.arange(13) >= 9))), "equal"),
     ],
 )
-def test_bad_arguments_are_named(call, named: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match=named):
+def test_illegal_arguments_are_named(call, argument: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=argument):
         call()

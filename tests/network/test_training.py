@@ -1,4 +1,4 @@
-"""The generator of snapshots: when it looks, what it shows, and that it trains the notes' network."""
+"""The generator of snapshots: its schedule, its values, and that it trains the network of the notes."""
 
 import itertools
 import math
@@ -61,7 +61,7 @@ def test_checkpoints_are_evenly_spaced_on_a_log_axis(iterations: int, count: int
         ((3, 1000), [0, 1, 2, 3]),
     ],
 )
-def test_checkpoints_by_hand(arguments: tuple[int, ...], schedule: list[int]) -> None:
+def test_checkpoints_of_small_cases(arguments: tuple[int, ...], schedule: list[int]) -> None:
     assert checkpoints(*arguments) == schedule
 
 
@@ -70,7 +70,7 @@ def test_train_yields_exactly_at_the_schedule(schedule: list[int]) -> None:
     assert [snapshot.iteration for snapshot in notes_network(schedule=schedule)] == schedule
 
 
-def test_a_snapshot_is_independent_of_how_often_one_looked() -> None:
+def test_a_snapshot_does_not_depend_on_the_schedule() -> None:
     often = {s.iteration: s.parameters.flat for s in notes_network(schedule=range(20))}
     for snapshot in notes_network(schedule=[4, 11, 19]):
         np.testing.assert_array_equal(snapshot.parameters.flat, often[snapshot.iteration])
@@ -84,10 +84,10 @@ def test_snapshots_are_copies_and_parameters_are_updated_in_place() -> None:
     np.testing.assert_array_equal(snapshots[-1].parameters.flat, start.flat)
     assert not np.array_equal(start.flat, before)
     assert not any(np.shares_memory(s.parameters.flat, start.flat) for s in snapshots)
-    assert len({s.cost.item() for s in snapshots}) == 3  # computed now, from what each was then
+    assert len({s.cost.item() for s in snapshots}) == 3  # computed now, from the parameters of each snapshot
 
 
-def test_spoiling_a_snapshot_does_not_reach_the_training() -> None:
+def test_changing_a_snapshot_does_not_affect_training() -> None:
     *_, undisturbed = notes_network()
     for snapshot in notes_network():
         final = snapshot.parameters.flat.copy()
@@ -97,8 +97,8 @@ def test_spoiling_a_snapshot_does_not_reach_the_training() -> None:
 
 
 @pytest.mark.parametrize(("task", "n_y"), TASKS)
-def test_what_a_snapshot_shows_by_hand(task: str, n_y: int) -> None:
-    """Cost, signals and gradient as the notes write them, for one relu layer and one run after the other."""
+def test_a_snapshot_matches_the_formulas_of_the_notes(task: str, n_y: int) -> None:
+    """Cost, signals and gradient as in the notes, for one relu layer and one run after the other."""
     rng = generator(8)
     networks, X, Y = random_networks((3, 5, n_y), 2, rng), rng.standard_normal((3, 12)), labelled(task, n_y, 12, rng)
     choices: dict[str, Any] = {"activation": ACTIVATIONS["relu"], "cost": COSTS[task], "learning_rate": 0.1}
@@ -119,15 +119,15 @@ def test_what_a_snapshot_shows_by_hand(task: str, n_y: int) -> None:
         gradient = {"W1": dZ1 @ X.T / 12, "b1": dZ1.sum(axis=1, keepdims=True) / 12}
         gradient |= {"W2": dZ2 @ A1.T / 12, "b2": dZ2.sum(axis=1, keepdims=True) / 12}
         assert snapshot.cost[run] == pytest.approx(cost, rel=1e-13)
-        shown = [*snapshot.Z, *snapshot.A, *snapshot.dZ]
-        for array, by_hand in zip(shown, [Z1, Z2, A1, dZ1, dZ2], strict=True):
+        arrays = [*snapshot.Z, *snapshot.A, *snapshot.dZ]
+        for array, by_hand in zip(arrays, [Z1, Z2, A1, dZ1, dZ2], strict=True):
             np.testing.assert_allclose(array[run], by_hand, rtol=1e-12, atol=1e-14)
         for name, array in snapshot.gradient.as_dict(run).items():
             np.testing.assert_allclose(array, gradient[name], rtol=1e-12, atol=1e-14)
 
 
 @given(stacks())
-def test_dtype_and_learning_rates_are_in_the_snapshot(stack: Stack) -> None:
+def test_a_snapshot_has_the_dtype_and_the_learning_rates_of_its_stack(stack: Stack) -> None:
     names = {"activation": ACTIVATIONS[stack.choices["activation"]], "cost": COSTS[stack.choices["cost"]]}
     rngs = [generator(seed) for seed in stack.batch_seeds]
     (snapshot,) = train(stack.parameters, stack.X, stack.Y, schedule=[2], rngs=rngs, **(stack.choices | names))
@@ -137,24 +137,24 @@ def test_dtype_and_learning_rates_are_in_the_snapshot(stack: Stack) -> None:
     np.testing.assert_array_equal(snapshot.learning_rate, np.asarray(stack.choices["learning_rate"], dtype))
 
 
-def test_the_callers_data_stay() -> None:
+def test_training_does_not_modify_the_data() -> None:
     X, Y = flower(50)
-    kept = X.copy(), Y.copy()
+    before = X.copy(), Y.copy()
     choices = {"activation": "tanh", "cost": "binary", "learning_rate": 1.2, "batch_size": 7, "rngs": [generator(0)]}
     trained(initialize((2, 4, 1), "normal", 1.0, generator(0)), X, Y, 20, **choices)
-    np.testing.assert_array_equal(X, kept[0])
-    np.testing.assert_array_equal(Y, kept[1])
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(Y, before[1])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_mini_batches_need_one_generator_a_run(count: int) -> None:
+def test_mini_batches_need_one_generator_for_each_run(count: int) -> None:
     networks = random_networks((2, 4, 1), 2, generator(0))
     with pytest.raises(ValueError, match=f"rngs must be one generator for each of the 2 networks, got {count}"):
         list(notes_network(parameters=networks, batch_size=8, rngs=[generator(0)] * count))
 
 
 def slow_and_obvious(network: dict[str, Array], X: Array, Y: Array, rate: float, iterations: int) -> dict[str, Array]:
-    """The notes' two-layer network, one number at a time."""
+    """Train the notes' two-layer network, one number at a time."""
     W1, b1, W2, b2 = (network[name].tolist() for name in ("W1", "b1", "W2", "b2"))
     units, m = range(len(W1)), X.shape[1]
     examples = list(zip(*X.tolist(), Y[0].tolist(), strict=True))
@@ -180,18 +180,18 @@ def slow_and_obvious(network: dict[str, Array], X: Array, Y: Array, rate: float,
     return {"W1": np.array(W1), "b1": np.array(b1), "W2": np.array(W2), "b2": np.array(b2)}
 
 
-def test_train_is_the_slow_obvious_network() -> None:
+def test_train_matches_the_slow_obvious_network() -> None:
     X, Y = flower(60)
     start = initialize((2, 4, 1), "normal", 0.01, legacy_stream(3))
     slow = slow_and_obvious(start.as_dict(), X, Y, 1.2, 500)
     fast = trained(start, X, Y, 500, activation="tanh", cost="binary", learning_rate=1.2)
     for name, array in fast.parameters.as_dict().items():
         np.testing.assert_allclose(array, slow[name], rtol=0, atol=1e-10)
-    assert np.abs(slow["W1"]).max() > 0.1  # it did learn
+    assert np.abs(slow["W1"]).max() > 0.1  # it has learned
 
 
-def test_the_courses_costs() -> None:
-    """Two published versions, in one stack: seeds 3 and 2."""
+def test_costs_match_those_of_the_course() -> None:
+    """Both published versions, seeds 3 and 2, in one stack."""
     X, Y = flower()
     networks = [initialize((2, 4, 1), "normal", 0.01, legacy_stream(seed)).flat for seed in (3, 2)]
     stack = Parameters((2, 4, 1), np.concatenate(networks))

@@ -18,7 +18,7 @@ from nnlab.config import RunConfig
 from nnlab.record.run_folders import DamagedRunError
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.results import Results
-from nnlab.study import workers
+from nnlab.study import attempt
 from nnlab.study.execute import Study
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
@@ -52,19 +52,19 @@ def artifact(results: Path, entry: Any, name: str) -> str:
 
 
 def break_seed_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = workers.run_stack
+    real = attempt.run_stack
 
     def sometimes(configs: Any, *rest: Any) -> Any:
         if any(config.seed == 1 for config in configs):
             raise RuntimeError("planted <b>")
         return real(configs, *rest)
 
-    monkeypatch.setattr(workers, "run_stack", sometimes)
+    monkeypatch.setattr(attempt, "run_stack", sometimes)
 
 
 def test_a_sweep_leaves_one_summary(configs: list[RunConfig], results: Path) -> None:
     nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
-    assert list(SweepLog(Results(results))) == []  # a run alone is no sweep
+    assert list(SweepLog(Results(results))) == []  # a single run is not a sweep
     nnlab.sweep(configs, n_jobs=1, tracking=True)
     (summary,) = SweepLog(Results(results))
     assert (summary.status, summary.done, summary.made, summary.failures) == ("FINISHED", 1, 2, [])
@@ -92,7 +92,7 @@ def test_a_run_that_raises_is_recorded_with_its_traceback(
     (failed,) = entries(results, "small", "attributes.status = 'FAILED'")
     assert failed.data.params["model.hidden_size"] == "5"
     assert "RuntimeError: planted <b>" in artifact(results, failed, "traceback.txt")
-    assert "python experiments/train.py seed=1" in failed.data.tags["mlflow.note.content"]
+    assert "nnlab run seed=1" in failed.data.tags["mlflow.note.content"]
     (entry,) = entries(results, "sweeps")
     assert (entry.info.status, entry.data.metrics["failed"]) == ("FAILED", 1)
     nnlab.sweep(configs, n_jobs=1, tracking=True)
@@ -102,7 +102,8 @@ def test_a_run_that_raises_is_recorded_with_its_traceback(
 
 def test_a_killed_sweep_is_closed_by_the_next(configs: list[RunConfig], results: Path) -> None:
     script = (
-        "import os, signal; import nnlab; from nnlab.config import from_dict; from nnlab.record.run_folders import RunFolders\n"
+        "import os, signal; import nnlab; from nnlab.config import from_dict\n"
+        "from nnlab.record.run_folders import RunFolders\n"
         "RunFolders.write = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"configs = [from_dict(each) for each in {[dataclasses.asdict(config) for config in configs]!r}]\n"
         "nnlab.sweep(configs, n_jobs=1, tracking=True)\n"
@@ -116,7 +117,7 @@ def test_a_killed_sweep_is_closed_by_the_next(configs: list[RunConfig], results:
     assert sorted(entry.info.status for entry in entries(results, "sweeps")) == ["FINISHED", "KILLED"]
 
 
-def test_a_sweep_that_is_left_is_recorded_as_stopped(configs: list[RunConfig], results: Path) -> None:
+def test_a_closed_study_is_recorded_as_killed(configs: list[RunConfig], results: Path) -> None:
     outcomes = Study.plan(configs, n_jobs=1).execute()
     next(outcomes)
     outcomes.close()  # as KeyboardInterrupt does
@@ -126,17 +127,17 @@ def test_a_sweep_that_is_left_is_recorded_as_stopped(configs: list[RunConfig], r
     assert entry.info.status == "KILLED"
 
 
-def test_a_sweep_that_is_stopped_as_it_begins_is_recorded_as_stopped(
+def test_a_sweep_interrupted_while_it_begins_is_recorded_as_killed(
     configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, handler = SweepLog._begin, signal.signal(signal.SIGINT, signal.default_int_handler)
+    real, handler = SweepLog._create, signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def begin(self: SweepLog, summary: SweepSummary) -> bool:
         done = real(self, summary)
         signal.raise_signal(signal.SIGINT)
         return done
 
-    monkeypatch.setattr(SweepLog, "_begin", begin)
+    monkeypatch.setattr(SweepLog, "_create", begin)
     study = Study.plan(configs, n_jobs=1, tracking=False)
     try:
         with study.heeding_stops(), pytest.raises(KeyboardInterrupt):
@@ -147,7 +148,7 @@ def test_a_sweep_that_is_stopped_as_it_begins_is_recorded_as_stopped(
     assert (summary.status, summary.made) == ("KILLED", 0)
 
 
-def test_what_was_swept_offline_is_told_by_sync(configs: list[RunConfig], results: Path) -> None:
+def test_sync_logs_a_sweep_that_ran_without_tracking(configs: list[RunConfig], results: Path) -> None:
     nnlab.sweep(configs, n_jobs=1)
     list(sync("small", str(results)))
     list(sync("small", str(results)))
@@ -164,14 +165,14 @@ def test_batches_of_one_search_share_one_summary(configs: list[RunConfig], resul
     assert entry.data.metrics["made"] == 4
 
 
-def test_a_summary_survives_the_disk(tmp_path: Path) -> None:
+def test_a_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
     summary = SweepSummary("now", "small", command="x 'y z'", failures=[FAILURE | {"name": "ü"}])
     summary.close("FAILED")
     SweepLog(Results(tmp_path)).write(summary)
     assert list(SweepLog(Results(tmp_path))) == [summary]
 
 
-def test_runs_that_are_forced_are_made_again_and_told_once(configs: list[RunConfig], results: Path) -> None:
+def test_forced_runs_are_made_again_and_logged_once(configs: list[RunConfig], results: Path) -> None:
     first = nnlab.sweep(configs, n_jobs=1, tracking=True)
     before = {entry.info.run_id for entry in entries(results, "small")}
     forced = [dataclasses.replace(config, launcher=nnlab.LauncherConfig(force=True)) for config in configs]
@@ -187,10 +188,10 @@ def test_runs_that_are_forced_are_made_again_and_told_once(configs: list[RunConf
     assert {entry.info.run_id for entry in entries(results, "small")} == {entry.info.run_id for entry in now}
 
 
-def test_a_process_that_fails_to_tell_does_not_keep_the_claim(
+def test_a_process_that_fails_to_log_gives_up_its_claim(
     configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow's answer is lost in the middle of a run: the same process can tell it later, and tells it once."""
+    """MLflow's answer is lost in the middle of a run: the same process can log it later, and logs it once."""
     client = import_mlflow().MlflowClient
 
     def cut(*_: Any, **__: Any) -> None:
@@ -206,7 +207,7 @@ def test_a_process_that_fails_to_tell_does_not_keep_the_claim(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sweep": "a"}', "[" * 100_000])
-def test_a_damaged_summary_costs_nothing_but_itself(
+def test_a_damaged_summary_affects_no_other_sweep(
     content: str, configs: list[RunConfig], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = SweepLog(Results(results)).path("2026-01-01T00-00-00") / "summary.json"
@@ -236,19 +237,19 @@ ODD = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
-def test_what_is_json_but_no_summary_is_damaged(key: str, value: Any, tmp_path: Path) -> None:
-    logbook = SweepLog(Results(tmp_path))
+def test_valid_json_that_is_not_a_summary_is_damaged(key: str, value: Any, tmp_path: Path) -> None:
+    sweeps = SweepLog(Results(tmp_path))
     for name in ("one", "two"):
         summary = SweepSummary(name, "small")
         summary.close("FINISHED")
-        logbook.write(summary)
-    path = logbook.path("one") / "summary.json"
+        sweeps.write(summary)
+    path = sweeps.path("one") / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    assert [summary.sweep for summary in logbook] == ["two"]
-    assert [found for found, _ in logbook.problems()] == [path]
+    assert [summary.sweep for summary in sweeps] == ["two"]
+    assert [found for found, _ in sweeps.verify()] == [path]
 
 
-def test_a_failure_of_another_version_is_told_without_its_params(configs: list[RunConfig], results: Path) -> None:
+def test_a_failure_of_another_version_is_logged_without_params(configs: list[RunConfig], results: Path) -> None:
     nnlab.sweep(configs[:1], n_jobs=1)
     summary = SweepSummary("one", "small", failures=[FAILURE | {"config": {"nosuch": 1}}])
     summary.close("FAILED")
@@ -259,31 +260,31 @@ def test_a_failure_of_another_version_is_told_without_its_params(configs: list[R
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/", ".hidden", "experiment", "a\0b"])
-def test_a_sweep_has_a_folder_of_its_own(name: str, tmp_path: Path) -> None:
+def test_a_sweep_needs_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(nnlab.ConfigError, match="a sweep must have the name of a folder"):
         SweepLog(Results(tmp_path)).open(SweepSummary(name, "small"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_later_version_adds_to_a_summary_is_passed_over(tmp_path: Path) -> None:
-    logbook = SweepLog(Results(tmp_path))
-    logbook.write(SweepSummary("one", "small"))
-    path = logbook.path("one") / "summary.json"
+def test_unknown_keys_of_a_summary_are_ignored(tmp_path: Path) -> None:
+    sweeps = SweepLog(Results(tmp_path))
+    sweeps.write(SweepSummary("one", "small"))
+    path = sweeps.path("one") / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new_key": 1}))
-    assert [summary.sweep for summary in logbook] == ["one"]
+    assert [summary.sweep for summary in sweeps] == ["one"]
 
 
 def test_two_launches_of_one_name_are_two_sweeps(tmp_path: Path) -> None:
-    logbook = SweepLog(Results(tmp_path))
-    logbook.open(SweepSummary("out", "one", made=2))
-    other = logbook.open(SweepSummary("out", "two"))
-    again = logbook.open(SweepSummary("out", "one"))  # another batch of the first
+    sweeps = SweepLog(Results(tmp_path))
+    sweeps.open(SweepSummary("out", "one", made=2))
+    other = sweeps.open(SweepSummary("out", "two"))
+    again = sweeps.open(SweepSummary("out", "one"))  # another batch of the first
     assert (other.sweep, other.made) == ("out-2", 0)
     assert (again.sweep, again.made) == ("out", 2)
 
 
-def test_of_two_launches_at_once_one_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second begins when the first has seen that the name is free, and has not written yet."""
+def test_one_of_two_simultaneous_launches_gets_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins after the first has found the name free and before it has written its summary."""
     real, names = Path.mkdir, []
 
     def meanwhile(self: Path, *words: Any, **more: Any) -> None:
@@ -300,7 +301,7 @@ def test_of_two_launches_at_once_one_has_the_name(tmp_path: Path, monkeypatch: p
     ]
 
 
-def test_a_full_disk_leaves_no_half_of_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -310,60 +311,62 @@ def test_a_full_disk_leaves_no_half_of_a_summary(tmp_path: Path, monkeypatch: py
     assert list((tmp_path / "sweeps").iterdir()) == []
 
 
-def test_a_launch_that_is_killed_while_it_begins_leaves_no_half_summary(tmp_path: Path) -> None:
-    """The last thing the process did was to write the summary: nobody cleans up."""
+def test_a_launch_killed_while_it_begins_leaves_no_summary(tmp_path: Path) -> None:
+    """It is killed while it syncs the summary, so no `finally` cleans up."""
     code = (
-        "import os; from pathlib import Path; from nnlab.record.sweeps import SweepLog, SweepSummary; "
-        f"os.fsync = lambda _: os._exit(9); SweepLog(Path({str(tmp_path)!r})).open(SweepSummary('one', 'small'))"
+        "import os; from pathlib import Path; from nnlab.results import Results; "
+        "from nnlab.record.sweeps import SweepLog, SweepSummary; "
+        "os.fsync = lambda _: os._exit(9); "
+        f"SweepLog(Results(Path({str(tmp_path)!r}))).open(SweepSummary('one', 'small'))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    logbook = SweepLog(Results(tmp_path))
+    sweeps = SweepLog(Results(tmp_path))
     assert list((tmp_path / "sweeps").rglob(".summary.json-*"))
-    assert (list(logbook), list(logbook.problems())) == ([], [])
-    assert logbook.open(SweepSummary("one", "small")).sweep == "one"
+    assert (list(sweeps), list(sweeps.verify())) == ([], [])
+    assert sweeps.open(SweepSummary("one", "small")).sweep == "one"
 
 
-def test_what_killed_processes_had_not_written_to_its_end_goes_after_an_hour(tmp_path: Path) -> None:
-    logbook = SweepLog(Results(tmp_path))
-    logbook.write(SweepSummary("one", "small"))
-    begun, half = logbook.folder / ".summary.json-1", logbook.folder / "one" / ".summary.json-1"
+def test_partial_files_are_deleted_after_an_hour(tmp_path: Path) -> None:
+    sweeps = SweepLog(Results(tmp_path))
+    sweeps.write(SweepSummary("one", "small"))
+    begun, half = sweeps.folder / ".summary.json-1", sweeps.folder / "one" / ".summary.json-1"
     begun.mkdir()
     (begun / "summary.json").write_text("{")
     half.write_text("{")
-    logbook.close_abandoned()
+    sweeps.close_killed()
     assert begun.exists()
     assert half.exists()
     for left in (begun, half):
         os.utime(left, (0, 0))
-    logbook.close_abandoned()
-    assert sorted(path.name for path in logbook.folder.rglob("*")) == ["one", "summary.json"]
+    sweeps.close_killed()
+    assert sorted(path.name for path in sweeps.folder.rglob("*")) == ["one", "summary.json"]
 
 
-def test_sweeps_are_told_of_in_the_order_in_which_they_began(tmp_path: Path) -> None:
-    logbook = SweepLog(Results(tmp_path))
-    logbook.write(SweepSummary("2026-11-25T13-39-51", "small", started="2026-11-25T04:39:53+00:00"))
-    logbook.write(SweepSummary("2026-11-25T04-40-00", "small", started="2026-11-25T04:40:00+00:00"))
-    assert [summary.sweep for summary in logbook] == ["2026-11-25T13-39-51", "2026-11-25T04-40-00"]
+def test_sweeps_are_listed_in_the_order_of_their_start(tmp_path: Path) -> None:
+    sweeps = SweepLog(Results(tmp_path))
+    sweeps.write(SweepSummary("2026-11-25T13-39-51", "small", started="2026-11-25T04:39:53+00:00"))
+    sweeps.write(SweepSummary("2026-11-25T04-40-00", "small", started="2026-11-25T04:40:00+00:00"))
+    assert [summary.sweep for summary in sweeps] == ["2026-11-25T13-39-51", "2026-11-25T04-40-00"]
 
 
-def test_a_sweep_that_ends_while_it_is_looked_at_is_not_called_killed(
+def test_a_sweep_that_finishes_while_it_is_checked_is_not_recorded_as_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    summary, logbook = SweepSummary("one", "small"), SweepLog(Results(tmp_path))
-    logbook.write(summary)
+    summary, sweeps = SweepSummary("one", "small"), SweepLog(Results(tmp_path))
+    sweeps.write(summary)
 
     def gone(*_: object) -> bool:
         summary.made = 3
         summary.close("FINISHED")
-        logbook.write(summary)
+        sweeps.write(summary)
         return True
 
     monkeypatch.setattr("nnlab.record.sweeps.is_gone", gone)
-    logbook.close_abandoned()
-    assert [(one.status, one.made) for one in logbook] == [("FINISHED", 3)]
+    sweeps.close_killed()
+    assert [(one.status, one.made) for one in sweeps] == [("FINISHED", 3)]
 
 
-def test_an_entry_of_a_run_that_raised_that_was_cut_off_is_ended(
+def test_an_incomplete_entry_of_a_failed_run_is_closed_and_logged_again(
     configs: list[RunConfig], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
@@ -384,20 +387,21 @@ def test_an_entry_of_a_run_that_raised_that_was_cut_off_is_ended(
     assert sorted(entry.info.status for entry in found) == ["FAILED", "KILLED"]
 
 
-def test_processes_that_close_the_same_sweep_do_not_stop_each_other(tmp_path: Path) -> None:
+def test_processes_may_close_the_same_sweeps_simultaneously(tmp_path: Path) -> None:
     for trial in range(5):
         SweepLog(Results(tmp_path)).write(SweepSummary(f"dead {trial}", "small", process="nobody"))
     os.utime(tmp_path / "sweeps" / "dead 0" / "summary.json", (0, 0))
-    code = "import pathlib, sys, nnlab.record.sweeps as book; book.SweepLog(Results(pathlib.Path(sys.argv[1]))).close_abandoned()"
+    code = (
+        "import sys; from pathlib import Path; from nnlab.results import Results; "
+        "from nnlab.record.sweeps import SweepLog; SweepLog(Results(Path(sys.argv[1]))).close_killed()"
+    )
     words = [sys.executable, "-c", code, str(tmp_path)]
     closing = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(4)]
     assert [process.communicate()[1] for process in closing] == [b""] * 4
     assert "KILLED" in {summary.status for summary in SweepLog(Results(tmp_path))}
 
 
-def test_a_run_that_was_deleted_in_mlflow_does_not_keep_it_from_hearing_of_others(
-    configs: list[RunConfig], results: Path
-) -> None:
+def test_runs_deleted_in_mlflow_do_not_prevent_logging_others(configs: list[RunConfig], results: Path) -> None:
     nnlab.sweep(configs, n_jobs=1, tracking=True)
     client = import_mlflow().MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
     for entry in entries(results, "small"):
@@ -409,7 +413,7 @@ def test_a_run_that_was_deleted_in_mlflow_does_not_keep_it_from_hearing_of_other
     assert [entry.data.params["seed"] for entry in entries(results, "small")] == ["7"]
 
 
-def test_a_damaged_run_does_not_keep_mlflow_from_hearing_of_others(configs: list[RunConfig], results: Path) -> None:
+def test_a_damaged_run_does_not_prevent_logging_others(configs: list[RunConfig], results: Path) -> None:
     first = nnlab.sweep(configs[:2], n_jobs=1)
     (results / "runs" / "small" / first[0].fingerprint / "history.parquet").write_bytes(b"")
     study = Study.plan(configs, n_jobs=1)
@@ -419,3 +423,14 @@ def test_a_damaged_run_does_not_keep_mlflow_from_hearing_of_others(configs: list
     assert len(entries(results, "small")) == 2
     with pytest.raises(DamagedRunError, match=first[0].fingerprint):
         list(sync("small", str(results)))
+
+
+def test_commands_of_earlier_versions_are_read_in_todays_form(tmp_path: Path) -> None:
+    failure = {"name": "seed 1", "fingerprint": "f", "config": {}, "traceback": "RuntimeError: planted"}
+    old = "python experiments/train.py -m experiment=symmetry"
+    summary = SweepSummary("one", "symmetry", command=old)
+    summary.failures = [{**failure, "command": "python experiments/train.py seed=1"}]
+    SweepLog(Results(tmp_path)).open(summary)
+    (read,) = SweepLog(Results(tmp_path))
+    assert read.command == "nnlab sweep symmetry"
+    assert read.failures[0]["command"] == "nnlab run seed=1"

@@ -1,4 +1,4 @@
-"""A study on a Dask cluster: the same bits, and complete though workers are lost and join while it runs."""
+"""A study on a Dask cluster has the same bits and is complete, although workers are lost and join while it runs."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ def assert_same_bits(one: list[Run], other: list[Run]) -> None:
         assert all(a.parameters[name].tobytes() == b.parameters[name].tobytes() for name in a.parameters)
 
 
-def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
+def test_a_study_is_complete_although_one_worker_is_lost_and_one_joins(tmp_path: Path) -> None:
     """Real processes: PostgreSQL under an MLflow server, a scheduler, a worker that is killed and one that joins."""
     programs = postgresql_programs()
     if programs is None:
@@ -43,8 +43,8 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
         pytest.skip("PostgreSQL is not installed")
     iterations = 3000
     with (
-        postgresql(programs, tmp_path / "postgresql") as store,
-        mlflow_server(store, tmp_path / "artifacts") as uri,
+        postgresql(programs, tmp_path / "postgresql") as database,
+        mlflow_server(database, tmp_path / "artifacts") as uri,
         dask_scheduler(tmp_path) as address,
         dask_worker(address, tmp_path, "first") as first,
     ):
@@ -70,7 +70,7 @@ def test_a_lost_and_a_new_worker_leave_a_complete_study(tmp_path: Path) -> None:
     assert set(counts.values()) == {1}
     assert {entry.info.status for entry in entries} == {"FINISHED"}
     processes = {run.facts["process"] for run in finished[0]}
-    assert len(processes) == 2, "both workers must have trained for the test to say anything"
+    assert len(processes) == 2, "the test shows nothing unless both workers have trained"
     local = nnlab.sweep(configs_in(tmp_path / "local", iterations), n_jobs=1)
     assert_same_bits(finished[0], local)
 
@@ -84,8 +84,8 @@ def wait_for_runs(folder: Path, count: int, study: threading.Thread) -> None:
     raise TimeoutError(folder)
 
 
-def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnlab.study.workers.PATIENCE", 1)
+def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.study.cluster.CONNECT_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense"):
         configs = configs_in(tmp_path, 5, launcher=nnlab.LauncherConfig(backend="dask", address=address))
         with pytest.raises(nnlab.ConfigError, match=r"launcher\.address must be"):
@@ -93,8 +93,8 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cluster_without_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnlab.study.workers.PATIENCE", 1)
+def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnlab.study.cluster.CONNECT_SECONDS", 1)
     with dask_scheduler(tmp_path) as address:
         configs = configs_in(tmp_path / "r", 5, launcher=nnlab.LauncherConfig(backend="dask", address=address))
         with pytest.raises(nnlab.ConfigError, match="none after 1 s"):

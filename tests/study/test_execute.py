@@ -17,7 +17,7 @@ from nnlab.config import RunConfig
 from nnlab.record.run import Run
 from nnlab.record.sweeps import SweepLog
 from nnlab.results import Results
-from nnlab.study import workers
+from nnlab.study import attempt, workers
 from nnlab.study.execute import execute
 from nnlab.study.plan import make_plan, prepare
 from nnlab.study.sink import Logged
@@ -64,12 +64,12 @@ def test_runs_come_back_in_the_order_given(tmp_path: Path) -> None:
     assert [(run.config.seed, run.config.model.hidden_size) for run in runs] == asked
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_runs_are_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = nnlab.sweep(configs_in(tmp_path, 2), n_jobs=1)
     trained: list[int] = []
-    real = workers.run_stack
+    real = attempt.run_stack
     monkeypatch.setattr(
-        workers, "run_stack", lambda configs, *rest: trained.append(len(configs)) or real(configs, *rest)
+        attempt, "run_stack", lambda configs, *rest: trained.append(len(configs)) or real(configs, *rest)
     )
     again = nnlab.sweep(configs_in(tmp_path, 3), n_jobs=1)
     assert sum(trained) == 2
@@ -88,14 +88,14 @@ def test_an_empty_sweep_is_no_runs() -> None:
 
 
 def test_a_failing_stack_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = workers.run_stack
+    real = attempt.run_stack
 
     def sometimes(configs: list[RunConfig], *rest: object) -> list[Run]:
         if configs[0].model.hidden_size == 2:
             raise RuntimeError("planted")
         return real(configs, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "run_stack", sometimes)
+    monkeypatch.setattr(attempt, "run_stack", sometimes)
     with pytest.raises(nnlab.StudyError, match=r"(?s)3 of 6 runs failed.*planted"):
         nnlab.sweep(configs_in(tmp_path), n_jobs=1)
     assert len(nnlab.load_runs("playground", str(tmp_path))) == 3
@@ -174,7 +174,7 @@ def test_numbers_may_be_numpys(tmp_path: Path) -> None:
     assert [type(run.config.seed) for run in runs] == [int] * 4
 
 
-def test_a_folder_that_is_no_whole_run_is_set_aside_and_the_run_made(tmp_path: Path) -> None:
+def test_an_incomplete_run_folder_is_set_aside_and_the_run_trained(tmp_path: Path) -> None:
     (run,) = nnlab.sweep(configs_in(tmp_path)[:1], n_jobs=1)
     folder = tmp_path / "runs" / "playground" / run.fingerprint
     (folder / "run.json").unlink()
@@ -185,20 +185,20 @@ def test_a_folder_that_is_no_whole_run_is_set_aside_and_the_run_made(tmp_path: P
     assert (aside / "history.parquet").is_file()
 
 
-def test_predict_says_what_shape_it_wants(tmp_path: Path) -> None:
+def test_predict_names_the_shape_that_it_needs(tmp_path: Path) -> None:
     run = nnlab.run(RunConfig(training=SMALL, results_dir=str(tmp_path)))
     with pytest.raises(ValueError, match=r"X must have shape \(2, m\), examples as columns, got \(400, 2\)"):
         run.predict(np.zeros((400, 2)))
 
 
-def test_a_sweep_in_batches_of_one_is_told_of_as_one_sweep(tmp_path: Path) -> None:
+def test_batches_of_one_are_recorded_as_one_sweep(tmp_path: Path) -> None:
     for config in configs_in(tmp_path)[:3]:
         execute(make_plan([config], n_jobs=1, tracking=False, sweep="search"))
     (summary,) = SweepLog(Results(tmp_path))
     assert (summary.sweep, summary.status, len(summary.runs), summary.made) == ("search", "FINISHED", 3, 3)
 
 
-def test_the_page_about_a_sweep_in_batches_is_about_the_runs_of_all(
+def test_the_page_of_a_sweep_in_batches_has_the_runs_of_all_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
@@ -266,12 +266,12 @@ def worker_numbers() -> set[int]:
 
 
 def kill_a_worker(others: set[int]) -> None:
-    """Kill one that is not among `others`: those of an earlier test may not have ended yet."""
+    """Kill a worker that is not among `others`: those of an earlier test may still be exiting."""
     os.kill(min(worker_numbers() - others), signal.SIGKILL)
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
-    """One worker process is killed under its stack: the others and the rest are trained, the same bits as ever."""
+    """A worker is killed while it trains a stack: all runs are trained all the same, with the same bits."""
     training = nnlab.TrainingConfig(iterations=5000)
     plan = make_plan(configs_in(tmp_path / "struck", training=training), n_jobs=2, tracking=False)
     others = worker_numbers()
@@ -352,20 +352,20 @@ def _is_worker(number: str) -> bool:
 
 
 def _is_alive(number: str) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked for is a zombie."""
+    """Return True if a process runs; one that has ended and was not waited for is a zombie."""
     status = Path(f"/proc/{number}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_what_a_worker_sends_is_too_short_to_be_cut_off(tmp_path: Path) -> None:
-    """Up to PIPE_BUF bytes a pipe takes whole or not at all: a worker killed in the middle leaves no half message."""
+def test_messages_of_workers_are_short_enough_to_be_atomic(tmp_path: Path) -> None:
+    """A pipe takes up to PIPE_BUF bytes atomically: a worker that is killed meanwhile leaves no partial message."""
     (stack,) = plan_stacks(prepare(configs_in(tmp_path)[:3]), 1)
     name = workers._attempt_into(str(tmp_path), stack)
     assert len(pickle.dumps(name)) < 512  # the least that PIPE_BUF may be
     assert len(Path(name).read_bytes()) > 4096
     assert_same_bits(
-        [run for run in workers._taken(name) if isinstance(run, Run)],
-        [run for run in workers._attempt(stack) if isinstance(run, Run)],
+        [run for run in workers._read_and_delete(name) if isinstance(run, Run)],
+        [run for run in workers.attempt(stack) if isinstance(run, Run)],
     )
     assert not Path(name).exists()
 
@@ -377,9 +377,9 @@ def test_training_does_not_run_far_ahead_of_the_writer(tmp_path: Path) -> None:
         for size in range(1, 12)
     ]
     stacks = plan_stacks(prepare(configs), 2)
-    processes = workers._Processes(stacks, 2)
+    processes = workers._Workers(stacks, 2)
     for kept, _ in enumerate(processes.results(), start=1):
-        under_way = kept + len(processes.under_way) + len(processes.waiting)
+        under_way = kept + len(processes.submitted) + len(processes.waiting)
         assert under_way == len(stacks)
-        assert len(processes.under_way) <= 2 * workers.QUEUED
+        assert len(processes.submitted) <= 2 * workers.QUEUED
     assert kept == len(stacks) > 2 * workers.QUEUED

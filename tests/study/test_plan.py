@@ -27,7 +27,7 @@ def configs_of(seeds: range, scales: list[float], activations: list[str], sizes:
     ]
 
 
-def test_what_follows_from_another_choice_is_not_swept() -> None:
+def test_keys_that_follow_from_another_are_not_swept() -> None:
     configs = [
         nnlab.RunConfig(seed=seed, data=nnlab.DataConfig(name), init=init)
         for name in ("moons", "spiral", "quantiles")
@@ -44,7 +44,7 @@ def test_what_follows_from_another_choice_is_not_swept() -> None:
     st.lists(st.sampled_from([1, 4, 50, 300]), min_size=1, unique=True),
     st.integers(1, 8),
 )
-def test_every_job_stands_in_one_stack_of_its_like(
+def test_every_job_is_in_one_stack_of_compatible_jobs(
     seeds: int, scales: list[float], activations: list[str], sizes: list[int], n_jobs: int
 ) -> None:
     jobs = prepare(configs_of(range(seeds), scales, activations, sizes))
@@ -66,8 +66,8 @@ def test_wide_networks_make_small_stacks() -> None:
     assert largest(4) > largest(20) > largest(200) >= 1
 
 
-def test_stacks_of_mini_batches_leave_memory_for_what_checkpoints_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Z, A, dZ and shuffled inputs of 2-4-1 networks on 400 examples take 90 kB a run, in a quarter of the memory."""
+def test_stacks_of_mini_batches_leave_memory_for_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Z, A, dZ and inputs of a 2-4-1 network on 400 examples take 90 kB; stacks may take a quarter of the memory."""
     configs = [RunConfig(seed=seed, training=nnlab.TrainingConfig(batch_size=10)) for seed in range(60)]
     assert max(len(stack.jobs) for stack in plan_stacks(prepare(configs), 1)) == 60
     monkeypatch.setattr("nnlab.study.stacking.machine_memory", lambda: 4_000_000)
@@ -93,13 +93,13 @@ def test_a_few_runs_are_spread_over_all_workers() -> None:
         ("diagnostics", "checkpoints", 7),
     ],
 )
-def test_unlike_networks_are_never_stacked(part: str, field: str, value: object) -> None:
+def test_incompatible_configs_are_never_stacked(part: str, field: str, value: object) -> None:
     config = RunConfig()
     other = dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **{field: value})})
     assert len(plan_stacks(prepare([config, other]), 1)) == 2
 
 
-def test_learning_rates_may_differ_inside_a_stack() -> None:
+def test_learning_rates_may_differ_within_a_stack() -> None:
     rates = [RunConfig(training=nnlab.TrainingConfig(learning_rate=rate)) for rate in (0.1, 1.2)]
     assert len(plan_stacks(prepare(rates), 1)) == 1
 
@@ -133,7 +133,7 @@ def test_other_swept_keys_appear_by_their_last_part() -> None:
     assert names(prepare(rates)) == ["learning_rate 0.1", "learning_rate 1.2"]
 
 
-def test_what_is_not_set_has_the_name_it_has_in_yaml() -> None:
+def test_unset_values_are_named_as_in_yaml() -> None:
     assert run_name(RunConfig(), ["training.batch_size", "seed"]) == "batch_size null seed 3"
 
 

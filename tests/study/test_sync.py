@@ -1,4 +1,4 @@
-"""What was made without MLflow is told later: everything, and everything once."""
+"""Runs made without MLflow are logged later: all of them, and each once."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from servers import mlflow_server
 
 import nnlab
-from nnlab.cli.sync import main as sync_script
+from nnlab.cli.sync import main as sync_command
 from nnlab.results import Results
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
@@ -44,7 +44,7 @@ def assert_every_run_once(uri: str, count: int = 6) -> None:
     assert len(finished) == len({entry.data.tags["fingerprint"] for entry in finished}) == count
 
 
-def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
+def test_a_database_that_fails_in_the_middle_does_not_stop_the_sweep(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = RunTracker.log, iter(range(100))
@@ -68,7 +68,7 @@ def test_a_store_that_fails_in_the_middle_does_not_stop_the_sweep(
     }
 
 
-def test_a_server_that_is_away_is_told_when_it_is_back(
+def test_runs_are_logged_when_the_server_is_back(
     results: Path, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -83,10 +83,10 @@ def test_a_server_that_is_away_is_told_when_it_is_back(
         assert_every_run_once(uri)
 
 
-def test_a_folder_carried_to_another_machine_is_told_there_once(
+def test_a_folder_copied_to_another_machine_is_logged_there_once(
     results: Path, tmp_path: Path, empty_database: Path
 ) -> None:
-    """Two bundles of the same runs, each without a ledger, told to one store."""
+    """Two copies of the same runs, each without a ledger, are logged to one server."""
     nnlab.sweep(configs_in(results), n_jobs=1)
     store = tmp_path / "elsewhere.db"
     shutil.copy(empty_database, store)
@@ -96,9 +96,9 @@ def test_a_folder_carried_to_another_machine_is_told_there_once(
     assert_every_run_once(f"sqlite:///{store}")
 
 
-def test_two_syncs_at_once_tell_nothing_twice(results: Path) -> None:
+def test_two_syncs_at_once_log_nothing_twice(results: Path) -> None:
     nnlab.sweep(configs_in(results), n_jobs=1)
-    command = [sys.executable, "experiments/sync.py", "small", "--results-dir", str(results)]
+    command = [sys.executable, "-m", "nnlab", "sync", "small", "--results-dir", str(results)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     new = 0
     for process in both:
@@ -109,7 +109,7 @@ def test_two_syncs_at_once_tell_nothing_twice(results: Path) -> None:
     assert_every_run_once(f"sqlite:///{results / 'mlflow.db'}")
 
 
-def test_what_another_sync_told_meanwhile_is_not_counted(results: Path) -> None:
+def test_runs_that_another_sync_logs_meanwhile_are_not_counted(results: Path) -> None:
     nnlab.sweep(configs_in(results)[:2], n_jobs=1)
     first, second = (sync("small", str(results)) for _ in range(2))
     assert next(first)
@@ -119,27 +119,27 @@ def test_what_another_sync_told_meanwhile_is_not_counted(results: Path) -> None:
     second.close()
 
 
-def test_a_damaged_run_keeps_no_experiment_from_being_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_does_not_block_the_others(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         tracking = nnlab.TrackingConfig(experiment=name, report=False)
         nnlab.sweep([replace(each, tracking=tracking) for each in configs_in(results)[:2]], n_jobs=1)
     folder = next((results / "runs" / "a").glob("[!.]*"))
     shutil.copytree(folder, folder.with_name("copied"))
     with pytest.raises(SystemExit, match=r"copied holds the run \w+: move it away$"):
-        sync_script(["--results-dir", str(results)])
+        sync_command(["--results-dir", str(results)])
     assert capsys.readouterr().out == "a: 2 of 2 runs were new to MLflow\nb: 2 of 2 runs were new to MLflow\n"
 
 
-def test_what_is_no_experiment_is_passed_over(tmp_path: Path) -> None:
+def test_folders_that_are_no_experiments_are_skipped(tmp_path: Path) -> None:
     for name in ("small", ".Trash-0", "sweeps"):
         (tmp_path / "runs" / name).mkdir(parents=True)
     assert Results(tmp_path).experiments() == ["small"]
 
 
-def test_the_script_says_how_many_were_new(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_how_many_runs_were_new(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nnlab.sweep(configs_in(results), n_jobs=1)
-    sync_script(["--results-dir", str(results)])
-    sync_script(["--results-dir", str(results)])
+    sync_command(["--results-dir", str(results)])
+    sync_command(["--results-dir", str(results)])
     assert capsys.readouterr().out == "small: 6 of 6 runs were new to MLflow\nsmall: 0 of 6 runs were new to MLflow\n"
 
 
@@ -150,11 +150,11 @@ def test_the_script_says_how_many_were_new(results: Path, capsys: pytest.Capture
 def test_wrong_words_are_one_clear_error(words: list[str], said: str, results: Path) -> None:
     nnlab.sweep(configs_in(results)[:1], n_jobs=1)
     with pytest.raises(SystemExit, match=said):
-        sync_script([*words, "--results-dir", str(results)])
+        sync_command([*words, "--results-dir", str(results)])
 
 
-def test_two_folders_tell_one_store_of_a_run_once(tmp_path: Path, empty_database: Path) -> None:
-    """Each makes the same new run after both have told the store of all they had."""
+def test_two_folders_log_a_run_to_one_server_once(tmp_path: Path, empty_database: Path) -> None:
+    """Each trains the same new run after both have logged all they had."""
     shutil.copy(empty_database, tmp_path / "shared.db")
     uri = f"sqlite:///{tmp_path / 'shared.db'}"
     folders = [tmp_path / "a", tmp_path / "b"]
@@ -167,7 +167,7 @@ def test_two_folders_tell_one_store_of_a_run_once(tmp_path: Path, empty_database
     assert_every_run_once(uri, 3)
 
 
-def test_two_folders_that_tell_at_the_same_moment_leave_one_run(tmp_path: Path, empty_database: Path) -> None:
+def test_two_folders_that_log_at_the_same_moment_leave_one_run(tmp_path: Path, empty_database: Path) -> None:
     shutil.copy(empty_database, tmp_path / "shared.db")
     uri = f"sqlite:///{tmp_path / 'shared.db'}"
     folders = [tmp_path / "a", tmp_path / "b"]
@@ -181,12 +181,12 @@ def test_two_folders_that_tell_at_the_same_moment_leave_one_run(tmp_path: Path, 
     assert not any(sync("small", str(folders[1]), uri))
 
 
-def test_addresses_that_differ_in_a_slash_are_one(tmp_path: Path) -> None:
+def test_addresses_that_differ_in_a_slash_share_a_ledger(tmp_path: Path) -> None:
     one, other = (Ledger(Results(tmp_path), "small", f"http://127.0.0.1:1{end}") for end in ("", "/"))
     assert one.folder == other.folder
 
 
-def test_a_claim_that_power_cut_off_is_nobodys(tmp_path: Path) -> None:
+def test_an_empty_claim_counts_as_abandoned(tmp_path: Path) -> None:
     ledger = Ledger(Results(tmp_path), "small", "http://127.0.0.1:1")
     (ledger.folder / "f").write_text("")
     assert ledger.abandoned() == ["f"]
@@ -196,7 +196,7 @@ def test_a_claim_that_power_cut_off_is_nobodys(tmp_path: Path) -> None:
     assert ledger.abandoned() == ["f"]
 
 
-def test_a_server_that_dies_in_the_middle_is_one_line(
+def test_a_server_that_dies_in_the_middle_is_reported_in_one_line(
     results: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nnlab.sweep(configs_in(results)[:2], n_jobs=1)
@@ -211,11 +211,11 @@ def test_a_server_that_dies_in_the_middle_is_one_line(
         return real(self, *words, **more)
 
     monkeypatch.setattr(RunTracker, "log", dies)
-    with pytest.raises(SystemExit, match=r"^tracking\.uri must name a store that answers.*API request failed$"):
-        sync_script(["small", "--results-dir", str(results)])
+    with pytest.raises(SystemExit, match=r"^tracking\.uri must name .* that answers.*API request failed$"):
+        sync_command(["small", "--results-dir", str(results)])
 
 
 def test_an_empty_address_is_refused(results: Path) -> None:
     nnlab.sweep(configs_in(results)[:1], n_jobs=1)
     with pytest.raises(SystemExit, match="uri must be a tracking URI"):
-        sync_script(["small", "--results-dir", str(results), "--uri", ""])
+        sync_command(["small", "--results-dir", str(results), "--uri", ""])

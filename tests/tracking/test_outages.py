@@ -1,4 +1,4 @@
-"""Servers that fail in every way they can, and full disks: a sweep goes on, or says why not, and nothing is lost."""
+"""Failing servers and full disks: a sweep continues or says why not, and no run is lost or logged twice."""
 
 import contextlib
 import http.client
@@ -34,8 +34,8 @@ QUICK = {
 }
 
 
-OF_A_HOP = ("host", "connection", "content-length", "transfer-encoding")
-"""Headers that are about one connection, not about what it carries."""
+HOP_BY_HOP = ("host", "connection", "content-length", "transfer-encoding")
+"""Headers of one connection; a proxy must not forward them."""
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:
@@ -50,7 +50,7 @@ def _body(request: BaseHTTPRequestHandler) -> bytes:
 
 
 class Proxy:
-    """Passes requests on to a server until it is told to fail; `fault` is asked for each with its number, from 0."""
+    """Forwards requests to a server, unless `fault` names a fault for the request of that number, counted from 0."""
 
     def __init__(self, upstream: str, port: int) -> None:
         self.upstream, self.requests = urlsplit(upstream).netloc, 0
@@ -73,7 +73,7 @@ class Proxy:
         self.uri = f"http://127.0.0.1:{port}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        request.close_connection = True  # else a client would come back to a proxy of another test
+        request.close_connection = True  # otherwise a client might reuse it for a proxy of another test
         body = _body(request)
         fault, self.requests = self.fault(self.requests), self.requests + 1
         if fault == "hang":
@@ -82,18 +82,18 @@ class Proxy:
         if fault == "error":
             request.send_error(500)
             return
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in OF_A_HOP}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         with contextlib.closing(http.client.HTTPConnection(self.upstream, timeout=30)) as upstream:
             upstream.request(request.command, request.path, body, headers)
             with upstream.getresponse() as response:
                 content = response.read()
-        if fault == "cut":  # it was done, and nobody hears of it
+        if fault == "cut":  # the server has done it, but its answer is lost
             request.connection.close()
             return
         request.send_response(response.status)
         request.send_header("Connection", "close")
         for name, value in response.getheaders():
-            if name.lower() not in OF_A_HOP:
+            if name.lower() not in HOP_BY_HOP:
                 request.send_header(name, value)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
@@ -128,8 +128,8 @@ def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield proxy
 
 
-def mend(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End the fault, and the impatience too: a busy machine may take its time over an answer."""
+def repair(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the faults and the short timeout: a busy machine may take longer to answer."""
     proxy.fault = lambda _: ""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
@@ -147,8 +147,8 @@ def configs_in(results: Path, uri: str, experiment: str) -> list[nnlab.RunConfig
     ]
 
 
-def assert_whole(server: str, experiment: str, results: Path) -> None:
-    """The server holds every run once, with all that an undisturbed one has, and nothing is left half told."""
+def assert_complete(server: str, experiment: str, results: Path) -> None:
+    """The server has every run once, as after a sweep without faults, and no entry is left running."""
     client = import_mlflow().MlflowClient(server)
     entries = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     finished = [entry for entry in entries if entry.info.status == "FINISHED"]
@@ -176,7 +176,7 @@ def assert_whole(server: str, experiment: str, results: Path) -> None:
         ("hang", 13),
     ],
 )
-def test_a_server_that_fails_from_some_request_on_costs_nothing_but_a_sync(
+def test_after_a_server_fails_at_any_request_a_sync_completes_it(
     fault: str, first: int, proxy: Proxy, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = f"{fault} {first}"
@@ -184,67 +184,67 @@ def test_a_server_that_fails_from_some_request_on_costs_nothing_but_a_sync(
     with pytest.warns(UserWarning, match="MLflow did not answer"):
         runs = nnlab.sweep(configs_in(tmp_path, proxy.uri, experiment), n_jobs=1, tracking=True)
     assert len(runs) == 3
-    mend(proxy, monkeypatch)
+    repair(proxy, monkeypatch)
     list(sync(experiment, str(tmp_path), proxy.uri))
-    assert_whole(server, experiment, tmp_path)
+    assert_complete(server, experiment, tmp_path)
     assert not any(sync(experiment, str(tmp_path), proxy.uri))
-    assert_whole(server, experiment, tmp_path)
+    assert_complete(server, experiment, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:MLflow did not answer:UserWarning")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_proxy_that_fails_now_and_then(
+def test_a_server_that_fails_at_random(
     seed: int, proxy: Proxy, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests are lost at random, also while syncing: it is repeated until it has nothing more to tell.
+    """Requests are lost at random, also during `sync`, which is repeated.
 
-    MLflow's client repeats a request whose answer was cut off, so that the server makes some entries twice.
+    MLflow's client repeats a request whose answer was cut off, so the server creates some entries twice.
     """
-    chance, experiment = random.Random(seed), f"now and then {seed}"
+    chance, experiment = random.Random(seed), f"at random {seed}"
     proxy.fault = lambda _: chance.choice(["", "", "", "", "", "", "error", "cut"])
     nnlab.sweep(configs_in(tmp_path, proxy.uri, experiment), n_jobs=1, tracking=True)
     for _ in range(6):
         with contextlib.suppress(Exception):
             list(sync(experiment, str(tmp_path), proxy.uri))
-    mend(proxy, monkeypatch)
+    repair(proxy, monkeypatch)
     list(sync(experiment, str(tmp_path), proxy.uri))
-    assert_whole(server, experiment, tmp_path)
+    assert_complete(server, experiment, tmp_path)
 
 
-def test_two_syncs_at_once_add_nothing(server: str, tmp_path: Path) -> None:
+def test_two_syncs_at_once_log_nothing_twice(server: str, tmp_path: Path) -> None:
     nnlab.sweep(configs_in(tmp_path, server, "two syncs"), n_jobs=1)
-    words = ["-m", "nnlab.cli.sync", "two syncs", "--results-dir", str(tmp_path), "--uri", server]
+    words = ["-m", "nnlab", "sync", "two syncs", "--results-dir", str(tmp_path), "--uri", server]
     for _ in range(2):
         both = [subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
         for process in both:
             _, error = process.communicate(timeout=300)
             assert process.returncode == 0, error
-        assert_whole(server, "two syncs", tmp_path)
+        assert_complete(server, "two syncs", tmp_path)
 
 
-def test_a_server_that_is_killed_and_started_again_during_a_sweep(tmp_path: Path, empty_database: Path) -> None:
+def test_a_server_is_killed_and_restarted_during_a_sweep(tmp_path: Path, empty_database: Path) -> None:
     database = shutil.copy(empty_database, tmp_path / "mlflow.db")
-    store, results = f"sqlite:///{database}", tmp_path / "results"
-    with mlflow_server(store, tmp_path / "artifacts") as uri:
-        words = ["-m", "seed=range(16)", "training.iterations=3000", f"results_dir={results}", f"tracking.uri={uri}"]
-        command = [sys.executable, "experiments/train.py", *words]
+    backend, results = f"sqlite:///{database}", tmp_path / "results"
+    with mlflow_server(backend, tmp_path / "artifacts") as uri:
+        words = ["seed=range(16)", "training.iterations=3000", f"results_dir={results}", f"tracking.uri={uri}"]
+        command = [sys.executable, "-m", "nnlab", "sweep", *words]
         sweep = subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK, stdout=subprocess.PIPE, text=True)
         while not list(results.glob("runs/playground/[!.]*/run.json")):
             assert sweep.poll() is None
             time.sleep(0.02)
-    # The server is gone, in the middle of whatever it did.
-    with mlflow_server(store, tmp_path / "artifacts") as again:
+    # The server was killed, whatever it was doing.
+    with mlflow_server(backend, tmp_path / "artifacts") as again:
         output, _ = sweep.communicate(timeout=300)
         assert sweep.returncode == 0, output
         list(sync("playground", str(results), again))
         list(sync("playground", str(results), again))
-        assert_whole(again, "playground", results)
+        assert_complete(again, "playground", results)
     assert len(RunFolders(Results(results), "playground").fingerprints()) == 16
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str = "16m") -> Iterator[Path]:
-    """A file system of its own in memory."""
+    """Mount a small file system in memory."""
     folder.mkdir(parents=True)
     words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
@@ -258,7 +258,7 @@ def small_disk(folder: Path, size: str = "16m") -> Iterator[Path]:
 
 
 def fill(folder: Path, leave: int) -> Path:
-    """Write a file that leaves so many bytes free."""
+    """Write a file that leaves `leave` bytes free."""
     free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     path = folder / "filler"
     path.write_bytes(b"\0" * (free - leave))
@@ -268,13 +268,13 @@ def fill(folder: Path, leave: int) -> Path:
 SMALL = ("-m", "training.iterations=20", "launcher.n_jobs=1", "tracking.enabled=true", "tracking.report=false")
 
 
-def recorded(database: Path) -> list[str]:
+def logged(database: Path) -> list[str]:
     client = import_mlflow().MlflowClient(f"sqlite:///{database}")
     entries = client.search_runs([client.get_experiment_by_name("playground").experiment_id])
     return [entry.data.tags["fingerprint"] for entry in entries if entry.info.status == "FINISHED"]
 
 
-def test_a_disk_that_is_full_while_runs_are_stored(train: Train, tmp_path: Path, empty_database: Path) -> None:
+def test_a_full_disk_while_runs_are_written(train: Train, tmp_path: Path, empty_database: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         shutil.copy(empty_database, disk / "mlflow.db")
         assert train(*SMALL, "seed=0,1", f"results_dir={disk}").status == 0
@@ -285,18 +285,18 @@ def test_a_disk_that_is_full_while_runs_are_stored(train: Train, tmp_path: Path,
         assert "type the same command again" in full.output
         assert "Traceback" not in full.output + full.error
         filler.unlink()
-        store = RunFolders(Results(disk), "playground")
-        assert len(store.fingerprints()) >= 2
-        assert not [problem for folder, problem in store.problems() if not folder.name.startswith(".")]
+        folders = RunFolders(Results(disk), "playground")
+        assert len(folders.fingerprints()) >= 2
+        assert not [problem for folder, problem in folders.verify() if not folder.name.startswith(".")]
         again = train(*SMALL, "seed=range(12)", f"results_dir={disk}")
         assert again.status == 0, again.output + again.error
         assert "12 of 12 runs" in again.output
-        assert sorted(recorded(disk / "mlflow.db")) == sorted(store.fingerprints())
-        assert len(store.fingerprints()) == 12
+        assert sorted(logged(disk / "mlflow.db")) == sorted(folders.fingerprints())
+        assert len(folders.fingerprints()) == 12
 
 
-def test_a_disk_that_is_full_while_runs_are_logged(train: Train, tmp_path: Path, empty_database: Path) -> None:
-    """The runs are on one disk, MLflow's database on another, which is full."""
+def test_a_full_disk_while_runs_are_logged(train: Train, tmp_path: Path, empty_database: Path) -> None:
+    """The run folders are on one disk, MLflow's database on another, which is full."""
     with small_disk(tmp_path / "disk") as disk:
         database, results = disk / "mlflow.db", tmp_path / "results"
         shutil.copy(empty_database, database)
@@ -307,17 +307,17 @@ def test_a_disk_that_is_full_while_runs_are_logged(train: Train, tmp_path: Path,
         assert full.status == 0
         assert "MLflow did not answer" in full.output
         assert "full" in full.output
-        assert "make sync" in full.output
+        assert "nnlab sync" in full.output
         assert "Traceback" not in full.output + full.error
         filler.unlink()
         assert train(*SMALL, "seed=range(12)", *words).status == 0
-        assert len(recorded(database)) == len(set(recorded(database))) == 12
+        assert len(logged(database)) == len(set(logged(database))) == 12
 
 
-def test_results_that_cannot_be_written_to_are_named(train: Train, tmp_path: Path) -> None:
+def test_a_read_only_results_folder_is_rejected(train: Train, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        refused = train(*SMALL, "seed=0,1", f"results_dir={disk}")
-    assert refused.status == 1
-    assert "results_dir must be a folder that can be written to" in refused.error
-    assert "Traceback" not in refused.error
+        rejected = train(*SMALL, "seed=0,1", f"results_dir={disk}")
+    assert rejected.status == 1
+    assert "results_dir must be a folder that can be written to" in rejected.error
+    assert "Traceback" not in rejected.error

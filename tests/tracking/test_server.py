@@ -1,4 +1,4 @@
-"""Runs recorded on an MLflow server of one's own, over HTTP on loopback."""
+"""Runs logged to an MLflow server over HTTP, and registered there."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from servers import mlflow_server
 
 import nnlab
+from nnlab.cli import register
 from nnlab.tracking.connection import import_mlflow
 
 
@@ -20,7 +21,7 @@ def server(tmp_path: Path, empty_database: Path) -> Iterator[str]:
         yield uri
 
 
-def test_runs_are_recorded_on_a_server(server: str, tmp_path: Path) -> None:
+def test_runs_are_logged_to_a_server(server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configs = [
         nnlab.RunConfig(
             seed=seed,
@@ -36,4 +37,8 @@ def test_runs_are_recorded_on_a_server(server: str, tmp_path: Path) -> None:
     assert {entry.data.tags["fingerprint"] for entry in entries} == {run.fingerprint for run in runs}
     assert {entry.info.status for entry in entries} == {"FINISHED"}
     assert {file.path for file in client.list_artifacts(entries[0].info.run_id)} >= {"run.json", "history.parquet"}
+    register.main([runs[0].fingerprint, "--results-dir", str(tmp_path / "results"), "--uri", server])
+    assert capsys.readouterr().out.startswith(f"Registered remote/{runs[0].fingerprint} as models:/remote/1")
+    (version,) = client.search_model_versions("name = 'remote'")
+    assert {file.path for file in client.list_artifacts(version.run_id, "model")} >= {"model/MLmodel", "model/code"}
     assert not (tmp_path / "results" / "mlflow.db").exists()

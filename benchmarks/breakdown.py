@@ -1,4 +1,4 @@
-"""Where an iteration's time goes, pass by pass."""
+"""Where the time of an iteration goes, pass by pass over the arrays."""
 
 import time
 from collections.abc import Callable
@@ -13,22 +13,22 @@ from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
 from nnlab.network.training import train
 
-__all__ = ["COST", "PASSES", "REST", "SLOPE", "passes"]
+__all__ = ["COST", "PASSES", "REST", "SLOPE", "time_passes"]
 
 PRODUCTS = ("the product W1 X", "the product W2 A", "the product for dW2", "the product for dW1")
-"""What `iterate` multiplies for one hidden layer and one output unit, in this order."""
+"""The matrix products of an iteration with one hidden layer and one output unit, in order."""
 ACTIVATE, SLOPE, COST = "the activation, in place", "its slope", "dz of the output"
 REST = "the rest: dz times X, the update, Python"
 PASSES = (PRODUCTS[0], ACTIVATE, PRODUCTS[1], COST, PRODUCTS[2], SLOPE, PRODUCTS[3], REST)
 
 
-def passes(problem: Problem, R: int) -> dict[str, float]:
-    """Return the microseconds per iteration and network of each pass, in a stack of R with one hidden layer.
+def time_passes(problem: Problem, R: int) -> dict[str, float]:
+    """Return the microseconds of each pass, per iteration and network, in a stack of R with one hidden layer.
 
-    The training is the real one; the functions that it is given are timed as they are called.
+    This is nnlab's own training, called with functions that measure their time.
     """
     spent = dict.fromkeys(PASSES, 0.0)
-    in_turn = cycle(PRODUCTS)
+    products = cycle(PRODUCTS)
 
     def timed(function: Callable[..., Any], name: Callable[[], str]) -> Callable[..., Any]:
         def call(*arrays: Any, **options: Any) -> Any:
@@ -50,7 +50,7 @@ def passes(problem: Problem, R: int) -> dict[str, float]:
         cost=cost._replace(differentiate=timed(cost.differentiate, lambda: COST)),
         learning_rate=problem.learning_rate,
         schedule=[problem.iterations, 2 * problem.iterations],
-        product=timed(np.matmul, lambda: next(in_turn)),
+        product=timed(np.matmul, lambda: next(products)),
     )
     next(snapshots)
     spent.update(dict.fromkeys(PASSES, 0.0))

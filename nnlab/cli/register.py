@@ -1,0 +1,109 @@
+"""`nnlab register`: put the network of a run into MLflow's model registry."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnlab.cli.options import add_results_dir, parser, results_at
+from nnlab.cli.process import catch_signals
+from nnlab.cli.quoting import program
+from nnlab.config import ConfigError, RunConfig
+from nnlab.results import Results
+
+if TYPE_CHECKING:
+    from nnlab.record.run import Run
+    from nnlab.tracking.register import Registration
+
+__all__ = ["main"]
+
+SHORTEST = 4
+"""Digits of a fingerprint that must be given."""
+SHOWN = 8
+"""Runs that a message lists."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Register a run as a model and print how to serve it. Exits with 1 if the words do not mean one run."""
+    options = parser(
+        "register",
+        "Put the network of a run into MLflow's model registry, and print how to serve it. Runs of its experiment "
+        "that MLflow lacks are logged first.",
+    )
+    options.add_argument("fingerprint", help=f"its first digits, at least {SHORTEST}, or EXPERIMENT/DIGITS")
+    add_results_dir(options)
+    options.add_argument("--uri", help="the tracking URI (the database in the results folder)")
+    options.add_argument("--name", help="the name of the model (the experiment's)")
+    given = options.parse_args(words)
+    results = results_at(given.results_dir)
+    from nnlab.record.run_folders import RunFolders
+    from nnlab.tracking.connection import tracking_uri
+
+    catch_signals()
+    try:
+        folder = _find(results, given.fingerprint)
+        experiment = folder.parent.name
+        run = RunFolders(results, experiment).read(folder.name)
+        tracking = replace(run.config.tracking, uri=given.uri, experiment=experiment)
+        config = replace(run.config, results_dir=given.results_dir, tracking=tracking)
+        registration = _register(run, folder, config, given.name)
+    except (ConfigError, OSError) as error:
+        sys.exit(str(error))
+    done = "Registered" if registration.is_new else "Registered already:"
+    print(f"{done} {experiment}/{folder.name} as {registration.uri}. To serve it:")
+    print(_serve_command(run, registration.uri, tracking_uri(config)))
+
+
+def _find(results: Results, text: str) -> Path:
+    """Return the run folder that the user means: `[EXPERIMENT/]DIGITS`. Raises ConfigError unless there is one."""
+    from nnlab.record.run_folders import RunFolders
+
+    *_, experiment, digits = ["", *text.rstrip("/").split("/")]
+    if len(digits) < SHORTEST:
+        raise ConfigError(f"the fingerprint must have at least {SHORTEST} digits, got {text!r}")
+    recorded: list[Path] = []
+    for name in results.experiments():
+        folders = RunFolders(results, name)
+        recorded += [folders.path(fingerprint) for fingerprint in folders.fingerprints()]
+    matches = [run for run in recorded if run.name.startswith(digits) and experiment in ("", run.parent.name)]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "be that of one run only" if matches else "be that of a recorded run"
+    raise ConfigError(f"the fingerprint must {problem} ({_listed(matches or recorded)}), got {text!r}")
+
+
+def _listed(runs: Sequence[Path]) -> str:
+    names = [f"{run.parent.name}/{run.name}" for run in runs[:SHOWN]]
+    more = [f"{len(runs) - SHOWN} more"] if len(runs) > SHOWN else []
+    return ", ".join([*names, *more]) or "there are none yet"
+
+
+def _register(run: "Run", folder: Path, config: RunConfig, name: str | None) -> "Registration":
+    """Register a run, after logging its experiment if MLflow lacks the run."""
+    from nnlab.record.run_folders import DamagedRunError
+    from nnlab.study.sync import sync
+    from nnlab.tracking.connection import check_uri, plain_errors, tracking_uri
+    from nnlab.tracking.register import register
+    from nnlab.tracking.runs import RunTracker
+
+    check_uri(config)
+    with plain_errors(tracking_uri(config)):
+        tracker = RunTracker(config)
+        if run.fingerprint not in tracker.logged():
+            with contextlib.suppress(DamagedRunError):  # of other runs, which `nnlab sync` names; this one was read
+                list(sync(config.tracking.experiment, config.results_dir, config.tracking.uri))
+        return register(run, folder, tracker, name)
+
+
+def _serve_command(run: "Run", model: str, uri: str) -> str:
+    """Return the commands that predict one example with a registered model."""
+    mlflow = "mlflow".join(program().rsplit("nnlab", 1))
+    example = ", ".join(["0.0"] * run.sizes[0])
+    return (
+        f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}\n"
+        f"  echo '{{\"inputs\": [[{example}]]}}' | "
+        f"{mlflow} models predict -m {shlex.quote(model)} --env-manager local -t json"
+    )

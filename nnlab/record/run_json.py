@@ -1,0 +1,158 @@
+"""run.json: the facts about one run, signed with a checksum of the text itself.
+
+    format, fingerprint, task, sizes, config
+    metrics, verdict, events, warning, references
+    files       the checksums of the other files of the run folder
+    facts       versions and times
+    digest      the checksum of all text above it
+
+Earlier versions wrote a checksum of the values instead of the text, or none. Their files are read as well.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnlab.config import ConfigError, flatten
+from nnlab.diagnostics.events import Event
+from nnlab.diagnostics.references import References
+from nnlab.diagnostics.verdict import Finding, Verdict
+from nnlab.record.run import Run
+
+__all__ = [
+    "FILES",
+    "DamagedRunError",
+    "as_floats",
+    "damaged",
+    "read_facts",
+    "references_of",
+    "to_json",
+    "verdict_of",
+]
+
+FILES = ("config.yaml", "history.parquet", "parameters.npz", "run.json")
+"""The files of every run folder."""
+FORMAT = 2
+KEYS = {
+    **dict.fromkeys(("fingerprint", "task"), str),
+    **dict.fromkeys(("config", "metrics", "references", "files", "facts"), dict),
+    **dict.fromkeys(("verdict", "events"), list),
+}
+"""The required keys of run.json and their types."""
+DIGEST_KEY = ',\n "digest": "'
+"""The text between the content of run.json and the checksum of that content."""
+
+
+class DamagedRunError(ConfigError):
+    """A run folder cannot be read. The message names the file and the remedy."""
+
+
+def damaged(path: Path, error: Exception) -> DamagedRunError:
+    """Return the error for a damaged file of a run folder."""
+    return DamagedRunError(
+        f"{path} is damaged ({type(error).__name__}: {error}): move its folder away and repeat the sweep to train the "
+        "run again"
+    )
+
+
+def to_json(run: Run, checksums: dict[str, str]) -> str:
+    """Return the text of run.json, given the checksums of the other files."""
+    content = {
+        "format": FORMAT,
+        "fingerprint": run.fingerprint,
+        "task": run.task,
+        "sizes": run.sizes,
+        "config": flatten(run.config),
+        "metrics": _finite_or_text(run.metrics),
+        "verdict": [finding._asdict() for finding in run.verdict.findings],
+        "events": [event._asdict() for event in run.verdict.events],
+        "warning": run.verdict.warning,
+        "references": _finite_or_text(run.references._asdict()),
+        "files": checksums,
+        "facts": run.facts,
+    }
+    return _signed(json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}"))
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return the content of a folder's run.json.
+
+    Raises DamagedRunError if it is not what was written, or was written by another version of nnlab.
+    """
+    path = folder / "run.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+        facts = json.loads(text)
+        written = facts["format"]
+        if written == FORMAT and _signed(text.rpartition(DIGEST_KEY)[0]) != text:
+            _check(facts)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged(path, error) from None
+    if written != FORMAT:
+        raise DamagedRunError(
+            f"{folder} was written by another version of nnlab (format {written}, this one reads {FORMAT}): "
+            "move it away"
+        )
+    assert isinstance(facts, dict)
+    return facts
+
+
+def _check(facts: dict[str, Any]) -> None:
+    """Raise ValueError or TypeError unless facts whose text has no valid checksum are complete.
+
+    This is so in files of earlier versions, and in files with the same values in another layout.
+    """
+    missing = [name for name in KEYS if name not in facts]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if "digest" in facts and facts["digest"] != _digest_of_values(facts):
+        raise ValueError("it is not what was written")
+    for name, kind in KEYS.items():
+        if not isinstance(facts[name], kind):
+            raise TypeError(f"{name} is not a {kind.__name__}")
+    missing = [name for name in FILES if name not in facts["files"] and name != "run.json"]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if not facts["verdict"]:
+        raise ValueError("its verdict is empty")
+    verdict_of(facts)
+    references_of(facts)
+    as_floats(facts["metrics"])
+
+
+def verdict_of(facts: dict[str, Any]) -> Verdict:
+    """Return the verdict in the content of run.json."""
+    return Verdict(
+        tuple(Finding(**finding) for finding in facts["verdict"]),
+        tuple(Event(**event) for event in facts["events"]),
+        facts.get("warning", ""),
+    )
+
+
+def references_of(facts: dict[str, Any]) -> References:
+    """Return the reference scores in the content of run.json."""
+    return References(**as_floats(facts["references"]))
+
+
+def as_floats(values: dict[str, Any]) -> dict[str, float]:
+    """Return numbers as floats. JSON has no inf and no NaN; they are written as text."""
+    return {name: float(value) for name, value in values.items()}
+
+
+def _finite_or_text(values: dict[str, float]) -> dict[str, float | str]:
+    """Return numbers as JSON can hold them: the inverse of `as_floats`."""
+    return {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
+
+
+def _signed(text: str) -> str:
+    """Return the text of run.json with its own checksum at the end. Readers pay for one hash and no second parse."""
+    return f'{text}{DIGEST_KEY}{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
+
+
+def _digest_of_values(facts: dict[str, Any]) -> str:
+    """Return the checksum that earlier versions wrote."""
+    content = {name: value for name, value in facts.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
