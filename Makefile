@@ -1,5 +1,5 @@
-# Short names for the commands that are typed most. Every target makes .venv first if it is missing or older than the
-# lock: with what runs need, or with the tools of tests and style as well.
+# Short names for the most frequent commands. Every target first makes .venv if it is missing or older than the lock:
+# with the packages that runs need, or also with the tools for tests and style.
 PYTHON ?= python3
 BIN := .venv/bin
 EXPERIMENT ?= initialization
@@ -37,10 +37,10 @@ run: .venv/installed ## train and record one network (ARGS="model.activation=rel
 ui: .venv/installed ## compare the recorded runs in the MLflow UI
 	@$(BIN)/nnlab ui $(ARGS)
 
-report: .venv/installed ## write the page about an experiment (EXPERIMENT=initialization)
+report: .venv/installed ## write the report on an experiment (EXPERIMENT=initialization)
 	@$(BIN)/nnlab report $(ARGS) -- '$(EXPERIMENT)'
 
-findings: .venv/installed ## run all experiments and write what they found (ARGS="symmetry", ARGS=--check)
+findings: .venv/installed ## run all experiments and write their findings (ARGS="symmetry", ARGS=--check)
 	@$(BIN)/python -m experiments $(ARGS)
 
 notebook: .venv/installed ## open the notebooks
@@ -62,7 +62,7 @@ bench: .venv/developing ## time the core, sweeps and loading beside their peers,
 	@$(BIN)/python -m benchmarks.sweeps
 	@$(BIN)/python -m benchmarks.loading
 
-check: .venv/developing ## check what takes long: verdicts, wrong input, killed sweeps, known vulnerabilities
+check: .venv/developing ## run the slow checks: verdicts, wrong input, killed sweeps, known vulnerabilities
 	@$(BIN)/python -m benchmarks.battery
 	@$(BIN)/python -m benchmarks.fuzz
 	@$(BIN)/python -m benchmarks.torture

@@ -5,7 +5,7 @@ sweeps      whole sweeps beside a naive one, and every way of launching them: do
 loading     loading curves beside MLflow's client: docs/loading.md
 probes      what watching costs: a section of docs/benchmarks.md
 battery     the verdicts on networks whose state is known, beside four published rule sets: docs/battery.md
-torture     sweeps that are killed at random moments
+torture     sweeps killed at random moments
 fuzz        wrong configs, command lines and data files
 audit       known vulnerabilities of the pinned dependencies
 proof       the figures in README.md

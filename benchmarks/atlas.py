@@ -260,7 +260,7 @@ def activity() -> Figure:
 
 
 def function() -> Figure:
-    """The distance of the network from an affine function, and its cost beside those of simpler models."""
+    """The distance of the network from an affine function, and its cost beside the costs of simpler models."""
     figure, (left, right) = panels(
         {"function/affine_residual": "share of variance", "cost/train and the reference costs": "mean loss"}
     )

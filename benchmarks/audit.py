@@ -1,4 +1,4 @@
-"""Ask the public list of known vulnerabilities about all pinned dependencies (needs the internet)."""
+"""Look up all pinned dependencies in the public list of known vulnerabilities (needs the internet)."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ LOCK = Path(__file__).resolve().parents[1] / "requirements.lock"
 
 
 def main() -> None:
-    """Install pip-audit, which is no dependency of nnlab, and run it; exit with its status."""
+    """Install pip-audit, which is not a dependency of nnlab, and run it; exit with its status."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pip-audit"]
     subprocess.run(pip, check=True)
     audit = ["pip_audit", "--requirement", str(LOCK), "--no-deps", "--disable-pip"]

@@ -133,7 +133,7 @@ print(json.dumps([listed, taken, len(runs), len(curves), frame, memory("VmHWM"),
 
 
 class Loaded(NamedTuple):
-    """One loading by nnlab in a process of its own: seconds, sizes, and MiB of the frame and of the process."""
+    """One loading by nnlab in a new process: seconds, sizes, and MiB of the frame and of the process."""
 
     listed: float
     seconds: float
@@ -168,16 +168,16 @@ def page(runs: int, quantities: int, checkpoints: int, sample: int) -> tuple[str
     text = f"""# How fast curves are loaded
 
 Written by `make bench` on {date.today().isoformat()}, on {cores} cores, load {load:.1f}.
-{runs:,} runs with {checkpoints} checkpoints of {quantities} quantities each: {first.rows:,} rows. Measured in one go on
-the same machine: nnlab, MLflow, then nnlab twice again; nnlab each time in a process of its own.
+{runs:,} runs with {checkpoints} checkpoints of {quantities} quantities each: {first.rows:,} rows. Measured one
+after the other on the same machine: nnlab, MLflow, then nnlab twice more; nnlab each time in a new process.
 
 | | seconds | of which |
 |---|---:|---|
 | `load_runs`, `load_curves` | {seconds} | runs {first.listed:.1f} s the first time |
 | `search_runs`, `get_metric_history` | {mlflow:.0f} | runs {searched:.1f} s; {curves} |
 
-MLflow's time for histories is that of {min(sample, runs)} runs, evenly spaced, scaled to {runs:,}. MLflow's database is
-SQLite on this machine, without a server in between. The ratio takes nnlab's median of the three.
+MLflow's time for histories was measured on {min(sample, runs)} evenly spaced runs and scaled to {runs:,}. MLflow's
+database is SQLite on this machine, without a server in between. The ratio uses the median of nnlab's three times.
 
 - {target}
 - the frame takes {first.frame:.0f} MiB; the process grew from {first.before:.0f} to {first.peak:.0f} MiB at its peak

@@ -1,4 +1,4 @@
-"""A naive sweep to compare nnlab's with: Hydra's basic launcher, a textbook loop, `mlflow.log_metric`.
+"""A naive sweep to compare nnlab with: Hydra's basic launcher, a textbook loop, `mlflow.log_metric`.
 
 Hydra composes and launches each job separately; each job logs six metrics every 100 iterations to MLflow on SQLite.
 """

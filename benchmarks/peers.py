@@ -37,7 +37,7 @@ __all__ = [
     "installed",
 ]
 
-NOTES, SKLEARN, TORCH = "the notes' code, written afresh", "scikit-learn MLPClassifier", "PyTorch, eager"
+NOTES, SKLEARN, TORCH = "the notes' code, re-implemented", "scikit-learn MLPClassifier", "PyTorch, eager"
 JAX, JAX_VMAP = "JAX, jit + scan, one run", "JAX, jit + scan + vmap of 16"
 ALONE, STACKED, FLOOR = "nnlab, one run", "nnlab, stacked", "one np.tanh pass, same arrays"
 ROWS = (NOTES, SKLEARN, TORCH, JAX, JAX_VMAP, ALONE, STACKED, FLOOR)
@@ -318,12 +318,12 @@ class TanhPass(Contestant):
 
 def contestants(problem: Problem, R: int) -> dict[str, Contestant]:
     """Return the contestants whose libraries are installed; `R` is the size of nnlab's stack."""
-    found: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
+    peers: dict[str, Contestant] = {NOTES: Notes(problem), SKLEARN: ScikitLearn(problem)}
     if installed("torch"):
-        found[TORCH] = Torch(problem)
+        peers[TORCH] = Torch(problem)
     if installed("jax"):
-        found |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
-    return found | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
+        peers |= {JAX: Jax(problem), JAX_VMAP: Jax(problem, 16)}
+    return peers | {ALONE: Nnlab(problem), STACKED: Nnlab(problem, R), FLOOR: TanhPass(problem, R)}
 
 
 def check_agreement(problem: Problem, peers: Mapping[str, Contestant]) -> None:

@@ -70,13 +70,13 @@ def _price(activation: str, hidden_size: int, scales: Sequence[float], iteration
     training = time.perf_counter() - started
     diagnostics = RunConfig().diagnostics
     probes = dict.fromkeys(PRESETS, 0.0)
-    for seen in snapshots(stack, data, checkpoints(iterations, diagnostics.checkpoints, diagnostics.every)):
+    for snapshot in snapshots(stack, data, checkpoints(iterations, diagnostics.checkpoints, diagnostics.every)):
         started = time.perf_counter()
         for probe in PRESETS["standard"]:
-            list(probe(seen))
+            list(probe(snapshot))
         standard = time.perf_counter() - started
         for probe in PRESETS["full"][len(PRESETS["standard"]) :]:
-            list(probe(seen))
+            list(probe(snapshot))
         probes["standard"] += standard
         probes["full"] += time.perf_counter() - started
     count = len(stack)
@@ -84,7 +84,7 @@ def _price(activation: str, hidden_size: int, scales: Sequence[float], iteration
 
 
 def section(prices: Sequence[Price]) -> str:
-    """Return what each preset adds to the training time, by activation and width, and over the whole sweep."""
+    """Return the section on the time that each preset adds, by activation and width, and over the whole sweep."""
     sizes = sorted({price.hidden_size for price in prices})
     lines = [f"| preset | {' | '.join(f'h = {size}' for size in sizes)} |", f"|---|{'---:|' * len(sizes)}"]
     for preset in ("standard", "full"):
@@ -101,7 +101,7 @@ def section(prices: Sequence[Price]) -> str:
 
 
 def target(prices: Sequence[Price]) -> Target:
-    """Return what the standard preset adds over the whole sweep, and the most that it should."""
+    """Return the time that the standard preset adds over the whole sweep, with its upper bound."""
     return Target("probes: standard adds", _total(prices, "standard"), 0.15, form=".1%")
 
 

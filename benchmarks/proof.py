@@ -1,11 +1,12 @@
 """Write the figures in README.md: the course's published costs, gradients, speed, verdicts.
 
-The first two are computed here, in seconds. The others are read from the pages in docs/ and experiments/ that
+The first two are computed here, within seconds. The others are read from the pages in docs/ and experiments/ that
 `make bench`, `python -m benchmarks.battery` and `make findings` write.
 """
 
 import json
 import re
+import textwrap
 from itertools import product
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def _from_page(name: str, pattern: str) -> str:
 
 
 def _false_alarms() -> tuple[int, int]:
-    """Return how many healthy networks of the battery were not used for tuning, and how many of them were misjudged."""
+    """Return the number of healthy networks in the battery that were not used for tuning, and of those misjudged."""
     page = (ROOT / "docs" / "battery.md").read_text(encoding="utf-8")
     rows = re.findall(r"\| false alarms on healthy \| (\d+) \| ([\d.]+)%", page[page.index("## Held out") :])
     return sum(int(count) for count, _ in rows), round(sum(int(count) * float(share) / 100 for count, share in rows))
@@ -115,24 +116,24 @@ def block() -> str:
     loading = _from_page("loading.md", r"MLflow / nnlab (\d+)")
     healthy, wrong = _false_alarms()
     five, twenty = _lead(5), _lead(20)
-    lines = [
-        *_published(),
-        "",
-        f"- Gradients of {len(ACTIVATIONS)} activations, 3 tasks and depths 0 to 4 differ from central differences",
-        f"  of the cost by less than {bound}.",
-        f"- The default sweep trains, judges and records {runs} networks in {seconds} s on two cores. A naive sweep",
-        f"  with Hydra and MLflow takes {naive} times as long per run ([docs/sweeps.md](docs/sweeps.md)).",
-        f"- An iteration of stacked tanh networks takes {min(jax)} to {max(jax)} times as long as the best of JAX on",
-        "  the same core ([docs/benchmarks.md](docs/benchmarks.md)).",
-        f"- The curves of 10,000 runs load {loading} times as fast as through MLflow's client",
-        "  ([docs/loading.md](docs/loading.md)).",
-        f"- Of {healthy} healthy networks on which nothing was tuned, {wrong} got another verdict.",
-        "  [docs/battery.md](docs/battery.md) compares four published rule sets.",
-        f'- The course\'s "best" five hidden units lead, or share the lead, in {_share(five)} of',
-        f"  {five.n}, twenty units in {_share(twenty)}: a table of one seed cannot tell",
-        "  ([experiments/hidden_size](experiments/hidden_size/README.md)).",
+    statements = f"""
+- Gradients of {len(ACTIVATIONS)} activations, 3 tasks and depths 0 to 4 differ from central differences of the cost by
+  less than {bound}.
+- The default sweep trains, judges and records {runs} networks in {seconds} s on two cores. A naive sweep with Hydra and
+  MLflow takes {naive} times as long per run ([docs/sweeps.md](docs/sweeps.md)).
+- An iteration of stacked tanh networks takes {min(jax)} to {max(jax)} times as long as the best of JAX on the same core
+  ([docs/benchmarks.md](docs/benchmarks.md)).
+- The curves of 10,000 runs load {loading} times as fast as through MLflow's client
+  ([docs/loading.md](docs/loading.md)).
+- Of {healthy} healthy networks that were not used for tuning, {wrong} got another verdict.
+  [docs/battery.md](docs/battery.md) compares nnlab with four published rule sets.
+- The course's "best" five hidden units lead, or share the lead, in {_share(five)} of {five.n}, twenty units in
+  {_share(twenty)}: one seed decides nothing ([experiments/hidden_size](experiments/hidden_size/README.md))."""
+    listed = [
+        textwrap.fill(" ".join(statement.split()), 128, subsequent_indent="  ", break_on_hyphens=False)
+        for statement in statements.split("\n- ")[1:]
     ]
-    return f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}"
+    return "\n".join([BEGIN, *_published(), "", *(f"- {statement}" for statement in listed), END])
 
 
 def main() -> None:

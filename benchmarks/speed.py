@@ -97,9 +97,9 @@ def _on_one_core() -> None:
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    wanted = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE} | ONE_THREAD
-    if wanted != dict(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
+    environment = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE} | ONE_THREAD
+    if environment != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def _time(cell: Cell, row: str) -> str:
 
 
 def _ratio(cell: Cell, name: str) -> str:
-    found = ratios(cell.times, name)
-    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else "not measured"
+    values = ratios(cell.times, name)
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "not measured"
 
 
 def _titles(first: str) -> list[str]:
@@ -82,13 +82,13 @@ def activation_section(activation: str, cells: Cells) -> str:
     """Return the tables of one activation: times, ratios, and nnlab's time by pass."""
     line = [cells[activation, column] for column in COLUMNS]
     times = [[row, *(_time(cell, row) for cell in line)] for row in ROWS if row in line[0].times]
-    found = [[name, *(_ratio(cell, name) for cell in line)] for name in RATIOS]
+    ratio_rows = [[name, *(_ratio(cell, name) for cell in line)] for name in RATIOS]
     shallow = [column for column in COLUMNS if column.depth == 1]
     passes = [[name, *(_number(cells[activation, column].passes[name]) for column in shallow)] for name in PASSES]
     passes.append(["total", *(_number(sum(cells[activation, column].passes.values())) for column in shallow)])
     return (
         f"## {activation}\n\n{_table(_titles('implementation'), times)}\n\n"
-        f"{_table(_titles('ratio: median (range)'), found)}\n\n"
+        f"{_table(_titles('ratio: median (range)'), ratio_rows)}\n\n"
         f"The time of `{STACKED}`, pass by pass:\n\n"
         f"{_table(['pass', *(column.title for column in shallow)], passes)}"
     )
@@ -120,37 +120,37 @@ def stack_size_section(cells: Cells) -> str:
 
 
 def targets(double: Cells, single: Cells) -> list[Target]:
-    """Return the targets that the measured ratios should keep."""
-    found = []
+    """Return the targets for the measured ratios."""
+    page_targets = []
     for (activation, column), cell in double.items():
         where = f"{activation}, {column.title}"
         if column.depth > 1:
             continue
         if column.title == "h = 4":
-            found.append(_target(where, cell, "notes / nnlab stacked", 3.5, at_least=True))
+            page_targets.append(_target(where, cell, "notes / nnlab stacked", 3.5, at_least=True))
         bound = 1 / 1.05 if activation == "sigmoid" else 1 / 0.97
-        found.append(_target(where, cell, "nnlab stacked / best of JAX", bound))
+        page_targets.append(_target(where, cell, "nnlab stacked / best of JAX", bound))
         if activation == "tanh" and column.title != "h = 4":
-            found.append(_target(where, cell, "nnlab stacked / bare tanh pass", 1.5))
+            page_targets.append(_target(where, cell, "nnlab stacked / bare tanh pass", 1.5))
     for (activation, column), cell in single.items():
         if activation == "tanh" and column.depth == 1:
             where = f"float32, {activation}, {column.title}"
-            found.append(_target(where, cell, "nnlab stacked / JAX vmap", 1 / 1.1))
-    return found
+            page_targets.append(_target(where, cell, "nnlab stacked / JAX vmap", 1 / 1.1))
+    return page_targets
 
 
 def _target(where: str, cell: Cell, name: str, bound: float, *, at_least: bool = False) -> Target:
-    found = ratios(cell.times, name)
-    return Target(f"{where}: {name}", median(found) if found else None, bound, at_least)
+    values = ratios(cell.times, name)
+    return Target(f"{where}: {name}", median(values) if values else None, bound, at_least)
 
 
-def targets_section(found: Sequence[Target]) -> str:
+def targets_section(items: Sequence[Target]) -> str:
     """Return the figures beside their targets."""
-    return "## Targets\n\n" + "\n".join(f"- {target}" for target in found)
+    return "## Targets\n\n" + "\n".join(f"- {target}" for target in items)
 
 
 def bare_pass_section(cells: Cells) -> str:
-    """Return what an iteration of nnlab does besides evaluating tanh."""
+    """Return the section on the parts of an iteration besides evaluating tanh."""
     cell = cells["tanh", next(column for column in COLUMNS if column.title == "h = 50")]
     bare, passes = median(cell.times[FLOOR]), cell.passes
     products = sum(time for name, time in passes.items() if name.startswith("the product"))
@@ -165,7 +165,7 @@ of them can share a read. The bare pass and the four products alone, without slo
 
 
 def heading(command: str, effort: Effort) -> str:
-    """Return how the times were measured, on which machine, and which contestants are missing."""
+    """Return the heading: the method, the machine, and the contestants that are missing."""
     missing = _missing()
     left_out = (
         f"\n\nLeft out, not installed: {', '.join(row for package in missing for row in OPTIONAL[package])}. "

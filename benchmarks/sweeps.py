@@ -1,6 +1,6 @@
 """Time whole sweeps beside a naive one; write docs/sweeps.md (part of `make bench`).
 
-Every sweep is a process of its own that is timed from outside and writes into a new folder. Its time includes imports,
+Every sweep runs in its own process, is timed from outside and writes into a new folder. Its time includes imports,
 composing, training, probes, disk and MLflow.
 """
 
@@ -50,7 +50,7 @@ class Sweep(NamedTuple):
 
 
 def timed(command: Sequence[str], runs: int, folder: Path) -> Sweep:
-    """Run a sweep in a process of its own."""
+    """Run a sweep in its own process."""
     # As in speed.py, BLAS chooses its own kernel.
     unforced = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICE}
     environment = unforced | {"PYTHONPATH": str(ROOT), "NNLAB_BENCH": str(folder / "parts.json")}
@@ -88,9 +88,9 @@ def child(words: Sequence[str]) -> None:
     """Run `nnlab sweep` in this process and report where the writer's time goes."""
     from nnlab.cli.main import main as run_nnlab
     from nnlab.record.run_folders import RunFolders
-    from nnlab.tracking.runs import RunTracker
+    from nnlab.tracking.log_runs import RunTracker
 
-    spent = {"training": 0.0, "storing": 0.0, "logging": 0.0}
+    spent = {"training": 0.0, "writing": 0.0, "logging": 0.0}
 
     def clocked(owner: Any, method: str, part: str) -> None:
         original = getattr(owner, method)
@@ -101,12 +101,12 @@ def child(words: Sequence[str]) -> None:
                 return original(self, run, *rest, **options)
             finally:
                 spent[part] += time.perf_counter() - started
-                if part == "storing":
+                if part == "writing":
                     spent["training"] += run.facts["seconds"]
 
         setattr(owner, method, call)
 
-    clocked(RunFolders, "write", "storing")
+    clocked(RunFolders, "write", "writing")
     clocked(RunTracker, "log", "logging")
     sys.argv[1:] = ["sweep", *words]
     try:
@@ -172,11 +172,11 @@ parameters. The digest must be the same in every row.
 
 def page(naive: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int, iterations: int) -> str:
     """Return the page without its table of launches."""
-    found = targets(naive, default, growth, empty, workers)
+    page_targets = targets(naive, default, growth, empty, workers)
     return f"""# How fast sweeps are
 
 Written by `make bench` on {date.today().isoformat()}, on {workers} cores, load {os.getloadavg()[0]:.1f}. Every sweep
-is a process of its own that is timed from outside and writes into a new folder. Its time includes imports, composing,
+runs in its own process, is timed from outside and writes into a new folder. Its time includes imports, composing,
 training, probes, disk and MLflow on SQLite.
 
 {_naive_section(naive, default, workers, iterations)}
@@ -185,7 +185,7 @@ training, probes, disk and MLflow on SQLite.
 
 ## Targets
 
-{"".join(f"- {target}" + chr(10) for target in found)}"""
+{"".join(f"- {target}" + chr(10) for target in page_targets)}"""
 
 
 def targets(naive: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float, workers: int) -> list[Target]:
@@ -200,7 +200,7 @@ def targets(naive: Sweep, default: Sweep, growth: Sequence[Sweep], empty: float,
 
 
 def _bottleneck(sweep: Sweep, workers: int) -> float:
-    """Return the seconds below which a sweep cannot get: training and logging overlap."""
+    """Return a lower bound on the seconds of a sweep: training and logging overlap."""
     return max(sweep.parts["training"] / workers, sweep.parts["logging"])
 
 
@@ -222,8 +222,8 @@ nnlab's sweep is the default one, with everything that it records. Both train fo
 {rows}
 
 nnlab's time by part: {parts}. Training includes the probes and is summed over
-{workers} workers; storing and logging happen in the one writer, at the same time. The larger of training per worker and
-logging is {_bottleneck(default, workers):.1f} s."""
+{workers} workers; writing run folders and logging to MLflow happen in the one writer, at the same time. The larger of
+training per worker and logging is {_bottleneck(default, workers):.1f} s."""
 
 
 def _growth_section(growth: Sequence[Sweep], empty: float) -> str:
@@ -253,7 +253,7 @@ main.main()
 
 
 def time_empty_jobs() -> float:
-    """Return the seconds that 500 jobs take that do nothing."""
+    """Return the seconds for 500 jobs that do nothing."""
     with tempfile.TemporaryDirectory() as name:
         script = Path(name) / "empty.py"
         script.write_text(EMPTY, encoding="utf-8")
@@ -274,11 +274,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     for name in KERNEL_CHOICE:  # for the workers of the cluster, which this process starts
         os.environ.pop(name, None)
-    text, found, launches = measure(options.quick)
+    text, page_targets, launches = measure(options.quick)
     print(text)
     if not options.no_write:
         PAGE.write_text(text, encoding="utf-8")
-    report_missed(found)
+    report_missed(page_targets)
     if len({one.digest for one in launches}) > 1:
         sys.exit("the ways of launching gave different bits: see the digests above")
 

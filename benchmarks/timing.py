@@ -161,8 +161,8 @@ def time_cell(
 
 
 def _median_passes(problem: Problem, R: int, rounds: int) -> dict[str, float]:
-    found = [time_passes(problem, R) for _ in range(rounds)]
-    return {name: median(one[name] for one in found) for name in PASSES}
+    rows = [time_passes(problem, R) for _ in range(rounds)]
+    return {name: median(one[name] for one in rows) for name in PASSES}
 
 
 def single_precision_contestants(problem: Problem, R: int) -> dict[str, Contestant]:

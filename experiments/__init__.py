@@ -1,1 +1,1 @@
-"""Questions about networks, one folder each. `python -m experiments` runs them and writes what was found."""
+"""Questions about networks, one folder each. `python -m experiments` runs them and writes their findings."""

@@ -1,4 +1,4 @@
-"""Run the experiments and write what was found (`make findings`).
+"""Run the experiments and write their findings (`make findings`).
 
 Each folder here with a plot.py is an experiment: conf/experiment/NAME.yaml says what is swept, plot.py computes the
 findings and draws the figures. This command runs the sweep (runs that exist are not repeated) and writes the figures,
@@ -34,7 +34,7 @@ from experiments.pages import (
 )
 from nnlab.config import RunConfig
 from nnlab.findings.load import load_runs
-from nnlab.record.run_folders import read_facts
+from nnlab.record.run_json import read_facts
 from nnlab.record.sweeps import SweepLog
 from nnlab.results import Results
 
@@ -138,16 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options, with all experiments if none is named. Exits if a name or a README is unusable."""
-    known = experiments()
+    existing = experiments()
     parser = argparse.ArgumentParser(prog="python -m experiments", description="Run experiments; write their findings.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(existing)} (default: all)")
     parser.add_argument("--results-dir", default=RunConfig.results_dir, help="results folder (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="write nothing; compare with the published findings")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in known]
+    unknown = [name for name in options.names if name not in existing]
     if unknown:
-        sys.exit(f"NAME must be one of {', '.join(known)}, got {', '.join(unknown)}")
-    options.names = options.names or known
+        sys.exit(f"NAME must be one of {', '.join(existing)}, got {', '.join(unknown)}")
+    options.names = options.names or existing
     without_marks = unmarked(options.names)
     if without_marks:
         sys.exit(f"README.md must have the lines {BEGIN} and {END}; they are missing in {', '.join(without_marks)}")

@@ -1,4 +1,4 @@
-"""Findings: the numbers that an experiment comes down to, and how its plot.py computes them from runs."""
+"""Findings: the numbers that answer the question of an experiment, and how its plot.py computes them from runs."""
 
 import math
 import re
@@ -83,11 +83,12 @@ def difference(
     second: Mapping[str, object],
     statistic: str = "iqm",
 ) -> Finding:
-    """Return how much a metric of the first setting exceeds that of the second, paired by run, with its interval."""
-    found = compare(runs, metric, first, second, statistic)
-    value, low, high = (float(part) for part in found.difference)
+    """Return the difference of a metric between two settings (first - second), paired by run, with its interval."""
+    comparison = compare(runs, metric, first, second, statistic)
+    value, low, high = (float(part) for part in comparison.difference)
     seeds = runs["seed"].nunique()
-    pairs = f"{seeds} seeds, paired" if found.pairs == seeds else f"{found.pairs} pairs of runs, {seeds} seeds"
+    count = comparison.pairs
+    pairs = f"{seeds} seeds, paired" if count == seeds else f"{count} pairs of runs, {seeds} seeds"
     return Finding(what, value, low, high, pairs)
 
 
@@ -103,7 +104,7 @@ def share(what: str, hits: Iterable[object], of: str = "seeds", expected: float 
 
 
 def count_of(what: str, hits: Iterable[object], of: str, expected: float = math.nan) -> Finding:
-    """Return how many have a property, out of how many, without an interval. `of` says what is counted."""
+    """Return the count of items that have a property, and their total, without an interval. `of` names the items."""
     flags = [bool(hit) for hit in hits]
     return Finding(what, sum(flags), math.nan, math.nan, of, expected, 0, total=len(flags))
 

@@ -1,4 +1,4 @@
-"""Compose the configs of a sweep at the price of its distinct words, not of its jobs.
+"""Compose the configs of a sweep at a cost that grows with its distinct words, not with its jobs.
 
 Hydra composes a config in about 50 ms, and its basic sweeper composes each job twice. Nearly all of that work is the
 same for every job of a sweep. Here each distinct choice of config groups is composed once, and each distinct plain
@@ -25,7 +25,7 @@ __all__ = ["Composed", "Yaml", "compose"]
 
 
 class _Base:
-    """What is composed from one choice of config groups: Hydra's config, and the task's part as plain values."""
+    """The result of composing one choice of config groups: Hydra's config, and the task's part as plain values."""
 
     def __init__(self, config: DictConfig) -> None:
         self.config = config
@@ -41,7 +41,7 @@ class _Base:
         return OmegaConf.to_container(self.config.hydra, resolve=False, enum_to_str=True)  # type: ignore[return-value]
 
     def converted(self, override: Override) -> Any:
-        """Return an override's value in the type of the schema. Raises what Hydra raises for values that do not fit.
+        """Return an override's value in the type of the schema. Raises Hydra's errors for values that do not fit.
 
         An interpolation is returned unresolved: it may refer to other overrides.
         """
@@ -93,7 +93,7 @@ class Composed:
 
 
 def compose(loader: ConfigLoader, master: DictConfig, batch: Sequence[Sequence[str]]) -> list[Composed]:
-    """Return the config of each job of a batch of overrides. Raises what Hydra raises for a wrong override."""
+    """Return the config of each job of a batch of overrides. Raises Hydra's errors for a wrong override."""
     parser = OverridesParser.create(config_loader=loader)
     parse = functools.cache(lambda line: parser.parse_overrides([line])[0])
     # Asking which keys are config groups takes 10 ms each.
@@ -133,12 +133,12 @@ class Yaml:
         return _dump(content)
 
     def _entry(self, key: str, value: Any) -> str:
-        known = repr((key, value))
-        if known not in self._entries:
+        cached = repr((key, value))
+        if cached not in self._entries:
             if len(self._entries) > 1000:  # a few megabytes
                 self._entries.clear()
-            self._entries[known] = self._written(key, value)
-        return self._entries[known]
+            self._entries[cached] = self._written(key, value)
+        return self._entries[cached]
 
     def _written(self, key: str, value: Any) -> str:
         if not isinstance(value, dict) or not value:
@@ -153,7 +153,7 @@ def _dump(content: Any) -> str:
 
 
 def _refers(override: Override) -> bool:
-    """Return True if a value refers to others. Its word does not show it: the basic sweeper escapes braces."""
+    """Return True if a value refers to others. Its text does not show it: the basic sweeper escapes braces."""
     return "${" in str(override.value())
 
 

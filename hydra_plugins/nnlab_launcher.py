@@ -40,8 +40,8 @@ class NnlabSweeperConf:
     """Hydra's basic sweeper, with paired keys and a fast check of all configs.
 
     `max_batch_size` is how many jobs another launcher gets at once. nnlab's own gets all of them: a sweep is one study
-    with one summary, and its workers start no more of it than they need. `paired` names keys whose values are taken
-    side by side instead of each with each: [init.scheme, init.scale], or several such groups.
+    with one summary, and its workers take only a few stacks at a time. `paired` names keys whose values are taken side
+    by side instead of each with each: [init.scheme, init.scale], or several such groups.
     """
 
     _target_: str = "hydra_plugins.nnlab_launcher.NnlabSweeper"
@@ -140,7 +140,7 @@ class NnlabLauncher(Launcher):
         )
 
     def _write_files(self, job: Composed, index: int, value: Any, sweep_dir: Path) -> JobReturn:
-        """Write the files that run_job writes; it takes 20 ms a job for what is the same in all of them."""
+        """Write the files that run_job writes. run_job takes 20 ms a job for content that is the same in all jobs."""
         folder = sweep_dir / str(index)
         hydra = job.base.hydra
         own = {
@@ -207,7 +207,7 @@ class NnlabSweeper(BasicSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task_function = task_function
 
-    # An instance method, where Hydra has a static one: `paired` is part of the question.
+    # An instance method, where Hydra has a static one, because the result depends on `paired`.
     def split_arguments(  # type: ignore[override]
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
@@ -232,19 +232,19 @@ class NnlabSweeper(BasicSweeper):
         return [jobs[start : start + max_batch_size] for start in range(0, len(jobs), max_batch_size)]
 
     def _choices(self, key: str, values: dict[str, list[str]]) -> list[tuple[str, ...]]:
-        """Return the alternatives at a key's place: its values, or those of its group side by side.
+        """Return the alternatives at a key's place: its values, or its group's values side by side.
 
         A group is placed at its first key; its other keys have none.
         """
         group = next((group for group in self.paired if key in group), [key])
-        known = [name for name in values if name in group]
-        if known[0] != key:
+        keys = [name for name in values if name in group]
+        if keys[0] != key:
             return []
-        lengths = {name: len(values[name]) for name in known}
+        lengths = {name: len(values[name]) for name in keys}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
             raise CompactHydraException(f"keys that are paired must have equally many values: {counts}")
-        return list(zip(*(values[name] for name in known), strict=True))
+        return list(zip(*(values[name] for name in keys), strict=True))
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then launch them. Raises before anything is written if a job is wrong."""

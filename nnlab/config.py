@@ -1,8 +1,8 @@
-"""What can be chosen about a run: plain dataclasses, and pure functions over them.
+"""The config of a run: plain dataclasses, and pure functions over them.
 
 Each key is declared once, here. Hydra is not imported: `conf/` and the command line fill these dataclasses, and so
-can Python. None stands for what the data set brings, for the full batch or for the default layout; `resolve` writes
-out what it stands for.
+can Python. None means the data set's own value, the full batch or the default layout; `resolve` writes out these
+values.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from nnlab.keys import declared, key
+from nnlab.config_field import declared, key
 
 __all__ = [
     "KEYS",
@@ -38,18 +38,18 @@ __all__ = [
 ]
 
 NUMERICAL_VERSION = 3
-"""Raised whenever the same config gives other bits than before; part of every fingerprint."""
+"""Raised whenever a config gives other bits than before; part of every fingerprint."""
 
 SWEEPS = "sweeps"
 """The experiment in MLflow that holds one entry for each sweep of every other experiment."""
 
 
 class ConfigError(ValueError):
-    """A config or a data file that cannot be used. The message names the key, the legal values and what came."""
+    """A config or data file that cannot be used. The message names the key, the legal values and the value received."""
 
 
 class DataTraits(NamedTuple):
-    """What a data set brings unless the config says otherwise; None where it has no such thing."""
+    """The defaults of a data set; None where a key does not apply to it."""
 
     m: int | None = 400
     noise: float | None = None
@@ -78,7 +78,7 @@ DATA: dict[str, DataTraits] = {
     "file": _READ,
 }
 
-# Names of what other modules implement, in the order of error messages. Tests compare them with the registries.
+# Legal names, in the order of error messages. Other modules implement them; tests compare them with the registries.
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity")
 SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal")
 GENERATORS = ("pcg64", "legacy")
@@ -90,12 +90,12 @@ BACKENDS = ("processes", "dask")
 LARGEST_M = 10_000_000
 WIDEST, DEEPEST = 100_000, 1_000
 LONGEST_NAME, LONGEST_PATH = 255, 2_000
-"""What common file systems allow, less what stands below a results folder."""
+"""The limits of common file systems, less the part of a path below a results folder."""
 
 
 @dataclass
 class DataConfig:
-    """What is learned.
+    """The data set to learn.
 
     Drawn data sets take `m`, `noise` and `test_m`; read ones (digits, breast_cancer, diabetes, file) take
     `test_fraction`. `path` and `target` belong to `name=file`.
@@ -194,22 +194,22 @@ class TrackingConfig:
         None, "MLflow server or database; null is an SQLite file in the results folder", example="http://127.0.0.1:5000"
     )
     figures: bool = key(
-        False, "Attach figures of cost, boundary, gradient flow and units to each run, in half a second", example=True
+        False, "Attach figures of cost, boundary, gradient flow and units to each run (half a second)", example=True
     )
-    report: bool = key(True, "Write a page about a sweep when it ends, in a few seconds", example=False)
+    report: bool = key(True, "Write a report on a sweep when it ends (a few seconds)", example=False)
     experiment: str = key(
         "playground",
         "Experiment that holds the runs, in MLflow and on disk",
         pattern=rf"(?!(Default|{SWEEPS})\Z)[A-Za-z0-9_-][A-Za-z0-9_. -]{{0,99}}",
-        described="a name of up to 100 letters, digits, - _ . or spaces, since it names a folder, and neither Default "
-        f"nor {SWEEPS}, which are taken",
+        described="a folder name of up to 100 letters, digits, - _ . or spaces, other than the reserved names Default "
+        f"and {SWEEPS}",
         example="first_tries",
     )
 
 
 @dataclass
 class LauncherConfig:
-    """Where networks are trained. Those that are trained together are a stack."""
+    """Where networks are trained. Networks that are trained together form a stack."""
 
     n_jobs: int | None = key(
         None,
@@ -222,7 +222,7 @@ class LauncherConfig:
         "processes", "Processes of this machine, or the workers of a Dask cluster", choices=BACKENDS, example="dask"
     )
     address: str | None = key(None, "Scheduler of the Dask cluster", example="tcp://127.0.0.1:8786")
-    force: bool = key(False, "Train runs again that are on disk; the earlier ones are set aside", example=True)
+    force: bool = key(False, "Train runs again even if they are on disk; the earlier ones are set aside", example=True)
 
 
 @dataclass
@@ -274,7 +274,7 @@ def plain(config: Any) -> Any:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Return a copy in which every value that stands for something else is written out.
+    """Return a copy with the defaults of the data set and the layout of the network written out.
 
     Configs that mean the same run resolve to equal configs.
     """
@@ -300,7 +300,7 @@ def resolve(config: RunConfig) -> RunConfig:
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Return the config that nested plain values stand for; a key that is left out has its default.
+    """Return the config with these nested plain values; keys that are left out have their defaults.
 
     Raises ConfigError for unknown keys.
     """
@@ -308,22 +308,22 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: there is no such key; `nnlab run --help` lists all keys")
     default = RunConfig()
-    given = {
+    arguments = {
         name: type(getattr(default, name))(**value)
         if isinstance(value, dict) and dataclasses.is_dataclass(getattr(default, name))
         else value
         for name, value in values.items()
     }
-    return RunConfig(**given)
+    return RunConfig(**arguments)
 
 
-def _unknown_keys(prefix: str, known: Any, values: Mapping[str, Any]) -> Iterator[str]:
-    names = {part.name for part in dataclasses.fields(known)}
+def _unknown_keys(prefix: str, section: Any, values: Mapping[str, Any]) -> Iterator[str]:
+    names = {part.name for part in dataclasses.fields(section)}
     for name, value in values.items():
         if name not in names:
             yield f"{prefix}{str(name).encode(errors='backslashreplace').decode():.100}"
-        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(known, name)):
-            yield from _unknown_keys(f"{prefix}{name}.", getattr(known, name), value)
+        elif isinstance(value, dict) and dataclasses.is_dataclass(getattr(section, name)):
+            yield from _unknown_keys(f"{prefix}{name}.", getattr(section, name), value)
 
 
 _READERS = {name: attrgetter(name) for name in KEYS}
@@ -360,7 +360,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_word(value: Any) -> str:
-    """Return a value in Hydra's grammar; a text that could be read as something else is quoted."""
+    """Return a value in Hydra's grammar; ambiguous text is quoted."""
     if not isinstance(value, str):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     if re.fullmatch(r"[A-Za-z_/][A-Za-z0-9_./:-]*", value) and value.lower() not in (

@@ -145,7 +145,7 @@ def nn_model(
     before iterations 0, 1000, 2000, ... Several outputs (n_y > 1) are independent yes-or-no questions.
 
     The function calls ``np.random.seed(seed)``, as the course does with 3, so every call returns the same network. The
-    accuracies reported in the course are those of one seed. Labels other than 0 and 1 raise ValueError.
+    course reports the accuracies of one seed. Labels other than 0 and 1 raise ValueError.
     """
     X, Y = _examples(X=X, Y=Y)
     _check_integer("n_h", n_h, 1)

@@ -1,8 +1,8 @@
 """Data sets: drawn in the plane, bundled with scikit-learn, or read from the user's file.
 
-A data set is a function in `nnlab.planar.DRAWN`, which draws any number of examples from a formula, or in `READ`, which
-returns a fixed set of examples. Its defaults are in `nnlab.config.DATA`. To add one, add a function and a line to
-either table and to `DATA`.
+A data set is a function in `nnlab.planar_datasets.DRAWN`, which draws any number of examples from a formula, or in
+`READ`, which returns a fixed set of examples. Its defaults are in `nnlab.config.DATA`. To add one, add a function and a
+line to either table and to `DATA`.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.config import ConfigError, DataConfig, RunConfig, resolve
-from nnlab.planar import DRAWN
+from nnlab.planar_datasets import DRAWN
 from nnlab.seeding import stream
 from nnlab.table_files import file_digest
 from nnlab.tables import LARGEST, Table, read_table
@@ -31,8 +31,8 @@ class Dataset:
     one-hot (C, m) for "multiclass", real numbers (1, m) for "regression". `classes` are the labels as text, in the
     order of Y (empty for regression). `features` are the names of the rows of X.
 
-    ``X * x_scale + x_mean`` restores the original units of the inputs and, for regression, ``Y * y_scale + y_mean``
-    those of the labels. x_mean and x_scale are (n_x, 1), y_mean and y_scale (n_y, 1); without standardization the means
+    ``X * x_scale + x_mean`` restores the original units of the inputs; for regression, ``Y * y_scale + y_mean`` does so
+    for the labels. x_mean and x_scale are (n_x, 1), y_mean and y_scale (n_y, 1); without standardization the means
     are 0 and the scales 1.
     """
 
@@ -136,7 +136,7 @@ def _draw_part(data: DataConfig, key: str, m: int | None, seed: int) -> Table:
     return Table(points, labels.astype(np.float64), tuple(str(index) for index in range(n_classes)), ("x1", "x2"))
 
 
-# ---- examples that exist
+# ---- data sets that are read
 
 
 def _digits(data: DataConfig) -> Table:
@@ -162,7 +162,7 @@ def _diabetes(data: DataConfig) -> Table:
     """Return 442 patients in the original units; the target is the progression of the disease (via scikit-learn)."""
     from sklearn.datasets import load_diabetes
 
-    # scikit-learn's scaled version was scaled over all patients, including those of the test part.
+    # scikit-learn's scaled version was scaled over all patients, including the test part's.
     bunch = load_diabetes(scaled=False)
     return Table(bunch.data.T, bunch.target.astype(np.float64), (), tuple(bunch.feature_names))
 
@@ -178,4 +178,4 @@ READ: dict[str, Callable[[DataConfig], Table]] = {
     "diabetes": _diabetes,
     "file": _file,
 }
-"""Every other data set by its name in `data.name`, before it is split."""
+"""Every data set that is read, by its name in `data.name`, before it is split."""

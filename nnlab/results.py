@@ -1,4 +1,4 @@
-"""The results folder: every path below it, and where a relative one lies."""
+"""The results folder: every path below it, and how a relative path is resolved."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,7 @@ def checkout() -> Path | None:
     """Return the root of nnlab's source tree, or None if nnlab was installed from a wheel.
 
     The presets decide: a wheel has them as `nnlab/conf`, a source tree as `conf` beside the package and its own
-    pyproject.toml. Any other `conf` beside the package belongs to somebody's project.
+    pyproject.toml. Any other `conf` beside the package belongs to the user's project.
     """
     root = _PACKAGE.parent
     project = root / "pyproject.toml"
@@ -37,7 +37,7 @@ class Results:
 
     runs/EXPERIMENT/FINGERPRINT/    run folders: the truth
     sweeps/SWEEP/                   what was launched and how it ended
-    reports/                        pages and films
+    reports/                        reports and films
     tracking/                       ledgers: which runs MLflow has
     mlflow.db, artifacts/           MLflow's own database and files
     hydra/                          Hydra's logs
@@ -49,8 +49,8 @@ class Results:
     def at(cls, results_dir: str) -> "Results":
         """Return the results folder of a config, as an absolute path.
 
-        A relative one starts at the root of nnlab's source tree, or for an installed nnlab at the working folder.
-        Notebooks and Hydra jobs of a source tree run in folders of their own and would each have their own results.
+        A relative one starts at the root of nnlab's source tree, or for an installed nnlab at the working folder. In a
+        source tree, notebooks and Hydra jobs run in other folders, and each would otherwise have its own results.
         Raises ConfigError for the home of a user who does not exist.
         """
         try:
@@ -75,7 +75,7 @@ class Results:
         return self.folder / "sweeps"
 
     def report(self, name: str) -> Path:
-        """Return the place of a page or film, given its file name."""
+        """Return the path of a report or film, given its file name."""
         return self.folder / "reports" / name
 
     @property

@@ -64,12 +64,12 @@ def constant(runs: pd.DataFrame) -> dict[str, object]:
 
 def independent_keys(columns: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the columns that vary, without those that follow from a single earlier one (or from model.layers)."""
-    kept: list[str] = []
+    result: list[str] = []
     for key, values in sorted(columns.items(), key=lambda column: column[0] != "model.layers"):
-        follows = any(len({*zip(columns[other], values, strict=True)}) == len({*columns[other]}) for other in kept)
+        follows = any(len({*zip(columns[other], values, strict=True)}) == len({*columns[other]}) for other in result)
         if len(set(values)) > 1 and not follows:
-            kept.append(key)
-    return [key for key in columns if key in kept]
+            result.append(key)
+    return [key for key in columns if key in result]
 
 
 def _result_keys(runs: pd.DataFrame) -> list[str]:

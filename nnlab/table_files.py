@@ -51,7 +51,7 @@ def file_digest(path: str) -> str:
 def read_frame(file: Path) -> "pd.DataFrame":
     """Return the table in a file, read by its suffix (.csv, .csv.gz, .parquet, .pq), with distinct column names.
 
-    Raises ConfigError, naming data.path, the file, what is legal and what came.
+    Raises ConfigError, naming data.path, the file, what is legal and what was received.
     """
     read = _reader(file)
     with _readable(file):
@@ -63,7 +63,7 @@ def read_frame(file: Path) -> "pd.DataFrame":
 
 
 def file_error(file: Path, problem: str) -> ConfigError:
-    """Return the error of a file that cannot be used."""
+    """Return the error for a file that cannot be used."""
     return ConfigError(f"data.path: {quoted(file)} {problem}")
 
 
@@ -82,7 +82,7 @@ def _reader(file: Path) -> Callable[[Path], "pd.DataFrame"]:
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
-    """Turn errors of reading a file into a ConfigError."""
+    """Turn errors in reading a file into a ConfigError."""
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
@@ -128,14 +128,14 @@ def _check_csv(file: Path) -> None:
             width = _check_header(file, next(rows, None))
             for row, fields in enumerate(rows, start=1):
                 if len(fields) != width:
-                    came = f"got {len(fields)} in row {row} (line {reader.line_num})"
-                    raise file_error(file, f"must have {width} values in every row, {came}")
+                    actual = f"got {len(fields)} in row {row} (line {reader.line_num})"
+                    raise file_error(file, f"must have {width} values in every row, {actual}")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise file_error(file, f"must be UTF-8 text, got byte {byte:#04x} after row {row}: save it as UTF-8") from None
     except csv.Error:
-        came = f"got malformed quotes or an overlong value after row {row}"
-        raise file_error(file, f"must be a CSV file, {came}") from None
+        actual = f"got malformed quotes or an overlong value after row {row}"
+        raise file_error(file, f"must be a CSV file, {actual}") from None
 
 
 def _check_header(file: Path, header: list[str] | None) -> int:
@@ -143,8 +143,8 @@ def _check_header(file: Path, header: list[str] | None) -> int:
     if header is None:
         raise file_error(file, "must have a header and at least two rows, got an empty file")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        came = f"got the header {quoted(header[0])}: export it again with commas and decimal points"
-        raise file_error(file, f"must be separated by commas and use decimal points, {came}")
+        actual = f"got the header {quoted(header[0])}: export it again with commas and decimal points"
+        raise file_error(file, f"must be separated by commas and use decimal points, {actual}")
     _check_column_names(file, header)
     return len(header)
 
@@ -177,8 +177,8 @@ def _read_parquet(file: Path) -> "pd.DataFrame":
         raise
     except Exception:
         # Damage raises ArrowInvalid, OSError, KeyError, MemoryError or others, depending on its place in the file.
-        came = "got one that is damaged, too large or of another format"
-        raise file_error(file, f"must be a Parquet file that fits in memory, {came}") from None
+        actual = "got one that is damaged, too large or of another format"
+        raise file_error(file, f"must be a Parquet file that fits in memory, {actual}") from None
 
 
 READERS: dict[str, Callable[[Path], "pd.DataFrame"]] = {

@@ -49,7 +49,7 @@ def read_table(path: str, target: str) -> Table:
       are sorted; categories keep the order of the file.
     - All other numbers are real targets, for regression.
 
-    Raises ConfigError, naming data.path or data.target, the file, what is legal and what came.
+    Raises ConfigError, naming data.path or data.target, the file, what is legal and what was received.
     """
     file = local_file(path)
     frame = read_frame(file)
@@ -145,17 +145,17 @@ def _check_present(key: str, file: Path, column: "pd.Series[Any]") -> None:
     missing = column.isna().to_numpy(bool)
     if missing.any():
         row = int(missing.argmax()) + 1
-        came = f"got a missing one (empty, NA, nan or null) in row {row}: fill it in or remove the row"
-        raise ConfigError(f"{_owner(key, file, column)} must have a value in every row, {came}")
+        actual = f"got a missing one (empty, NA, nan or null) in row {row}: fill it in or remove the row"
+        raise ConfigError(f"{_owner(key, file, column)} must have a value in every row, {actual}")
 
 
 def _check_values(key: str, file: Path, column: "pd.Series[Any]", illegal: NDArray[np.bool_], legal: str) -> None:
     if illegal.any():
         row = int(illegal.argmax())
         value = column.iloc[row]
-        came = quoted(value) if isinstance(value, str) else str(value)
+        actual = quoted(value) if isinstance(value, str) else str(value)
         hint = "; every column but data.target is an input, so remove columns that are not" * (key == "data.path")
-        raise ConfigError(f"{_owner(key, file, column)} must hold {legal}, got {came} in row {row + 1}{hint}")
+        raise ConfigError(f"{_owner(key, file, column)} must hold {legal}, got {actual} in row {row + 1}{hint}")
 
 
 def _owner(key: str, file: Path, column: "pd.Series[Any]") -> str:

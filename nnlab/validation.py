@@ -1,4 +1,4 @@
-"""What is wrong with a config: one line for each key, with its legal values and what came.
+"""The checks of a config: one line for each wrong key, with its legal values and the value received.
 
 The limits of single keys are declared in `nnlab.config`; only the relations between keys are written here.
 """
@@ -11,13 +11,13 @@ from itertools import chain, islice
 from typing import Any
 
 from nnlab.config import DATA, KEYS, LONGEST_NAME, LONGEST_PATH, ConfigError, DataConfig, RunConfig, flatten, plain
-from nnlab.keys import Key, sections
+from nnlab.config_field import Key, sections
 
 __all__ = ["validate", "validate_data", "wrong_value"]
 
 
 def validate(config: RunConfig) -> None:
-    """Raise ConfigError, naming every key that is wrong, its legal values and what came."""
+    """Raise ConfigError, naming every wrong key, its legal values and the value received."""
     if not isinstance(config, RunConfig):
         raise ConfigError(f"a config must be a nnlab.RunConfig, got {_shown(config)}")
     _raise([*_wrong_sections(config)])
@@ -28,7 +28,7 @@ def validate(config: RunConfig) -> None:
 
 
 def validate_data(data: DataConfig) -> None:
-    """Raise ConfigError, like `validate`, for the part of a config that says what is learned."""
+    """Raise ConfigError, like `validate`, for the data section of a config."""
     validate(RunConfig(data=data))
 
 
@@ -161,7 +161,7 @@ _CHECKS: dict[type, Callable[[Key, Any], Iterator[str]]] = {
 
 
 def _shown(value: object) -> str:
-    """Return what came on one line, long values cut; some values have no repr at all."""
+    """Return a value as one line of text, shortened if long; some values have no repr at all."""
     try:
         text = repr(value).replace("\n", " ")
     except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists in lists

@@ -62,6 +62,8 @@ def nnlab_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
     """
     from nnlab.cli.main import main
 
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # as if activated
+
     def call(name: str, *words: str, results: Path = tmp_path / "results") -> Result:
         given = {word.split("=")[0] for word in words}
         if "results_dir" not in given:

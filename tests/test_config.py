@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 import nnlab
 from nnlab import config as declarations
 from nnlab.config import DATA, KEYS, RunConfig, fingerprint, flatten, from_dict, hidden_sizes, resolve
+from nnlab.config_field import declared
 from nnlab.datasets import READ
 from nnlab.diagnostics import PRESETS
-from nnlab.keys import declared
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.initializers import INITIALIZERS
 from nnlab.network.propagation import ARITHMETICS
-from nnlab.planar import DRAWN
+from nnlab.planar_datasets import DRAWN
 from nnlab.seeding import GENERATORS
 from nnlab.validation import validate, wrong_value
 

@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 import nnlab
 from nnlab.config import DATA, ConfigError, DataConfig
 from nnlab.datasets import READ, load_dataset
-from nnlab.planar import DRAWN
+from nnlab.planar_datasets import DRAWN
 from nnlab.table_files import file_digest
 from nnlab.tables import read_table
 

@@ -23,8 +23,8 @@ SICK = tuple(label for label in LABELS if label != "healthy")
 
 def recall(results: Sequence[Result], judge: str, state: str) -> float:
     """Return the share of the networks in a state for which a judge named it; nnlab must name it as its headline."""
-    found = [_named(result, judge, state) for result in results if result.state == state]
-    return float(np.mean(found)) if found else float("nan")
+    hits = [_named(result, judge, state) for result in results if result.state == state]
+    return float(np.mean(hits)) if hits else float("nan")
 
 
 def precision(results: Sequence[Result], judge: str, state: str) -> float:
@@ -84,7 +84,7 @@ def _first(results: Sequence[Result], judge: str, state: str) -> str:
 
 
 def confusions(results: Sequence[Result]) -> str:
-    """Return how often nnlab's headline was another state than the true one."""
+    """Return the wrong headlines of nnlab in words, with their counts."""
     pairs = Counter((r.state, r.headline) for r in results if r.headline != r.state)
     return "; ".join(f"{label} called {headline} {count} times" for (label, headline), count in pairs.items()) or "none"
 
@@ -117,16 +117,16 @@ INTRODUCTION = f"""# Battery: can the verdicts be trusted?
 
 Written by `python -m benchmarks.battery`. In the first two parts every network was built to end in one state. Code
 that looks only at the weights, and uses neither the probes nor their thresholds (`benchmarks/battery/outcomes.py`), has
-checked that it did, and that it ended in none of the states that precede it in the order of the verdicts. Networks that
-ended otherwise are left out and counted. The two parts share no data set, no depth of the deep networks and no seed.
-The third part is not built: it shows what people get who try values at random.
+checked that it ended in this state, and in none that comes earlier in the order of the verdicts. Networks that ended
+otherwise are left out and counted. The two parts share no data set, no depth of the deep networks and no seed.
+The third part is not built: it shows what to expect of values tried at random.
 
 The four published rule sets were re-implemented from the thresholds in their papers and manuals
 (`benchmarks/battery/rivals.py`). They see {OBSERVATIONS} evenly spaced iterations of the same trainings. Their authors
 tuned them on mini-batch image models, not on small dense networks and full batches. They are credited generously: for
 every state that a symptom could mean, at any time in the training, whatever else they reported. nnlab is credited only
-for its headline, its first finding, from the iteration on at which the headline, judged on what was seen so far, stays
-the same to the end. A dash means that a rule set cannot name the state, or never named it."""
+for its headline (its first finding), and only from the iteration after which the headline, judged on the measurements
+up to then, no longer changes. A dash means that a rule set cannot name the state, or never named it."""
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -72,12 +72,12 @@ def cases(part: str, folder: Path) -> list[Case]:
         return [Case(ANY, _config(choice, seed, files)) for seed, choice in enumerate(_random(), start=5000)]
     half = DEVELOPMENT if part == "development" else HELD_OUT
     seeds = count(half.first_seed)
-    found = []
+    result = []
     for label, candidates in LABELS.items():
-        drawn = [Case(label, _config(choice, next(seeds), files)) for choice in candidates(half)]
+        group = [Case(label, _config(choice, next(seeds), files)) for choice in candidates(half)]
         # Shuffled, since only as many are trained as are needed.
-        found += [drawn[index] for index in np.random.default_rng(0).permutation(len(drawn))]
-    return found
+        result += [group[index] for index in np.random.default_rng(0).permutation(len(group))]
+    return result
 
 
 def _config(choice: Choice, seed: int, files: dict[str, Path]) -> RunConfig:

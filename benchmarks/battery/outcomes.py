@@ -43,12 +43,12 @@ class Outcome(NamedTuple):
     def layers(self, weights: Weights, X: Array | None = None) -> list[Array]:
         """Return the logits of every layer, each (n, m)."""
         A = self.data.X if X is None else X
-        found: list[Array] = []
+        logits: list[Array] = []
         with np.errstate(all="ignore"):
             for W, b in weights:
-                found.append(W @ A + b)
-                A = FUNCTIONS[self.config.model.activation](found[-1])
-        return found
+                logits.append(W @ A + b)
+                A = FUNCTIONS[self.config.model.activation](logits[-1])
+        return logits
 
     def cost(self, weights: Weights) -> float:
         logits, Y = self.layers(weights)[-1], self.data.Y
@@ -232,7 +232,7 @@ def _linear(outcome: Outcome) -> bool:
 
 
 def _plateau(outcome: Outcome) -> bool:
-    """The cost is that of the prior or of a line, the network is not linear, and longer training leaves the plateau."""
+    """The cost equals the prior's or a line's, the network is not linear, and longer training leaves the plateau."""
     final, (affine, prior) = outcome.cost(outcome.end), affine_and_prior_cost(outcome.config)
     stuck = min(abs(final / reference - 1) for reference in (prior, affine)) < 0.01
     if not outcome.calm or not stuck or outcome.nonlinearity < 0.02:

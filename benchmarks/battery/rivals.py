@@ -46,22 +46,22 @@ class Observation:
     activation_std: list[float]
 
 
-def observe(seen: Snapshot) -> Observation:
+def observe(snapshot: Snapshot) -> Observation:
     """Return the observation of a stack of one network."""
     with np.errstate(all="ignore"):
-        dW = [gradient[0] for gradient in seen.gradient.W]
-        W = [weights[0] for weights in seen.parameters.W]
-        Z, A = [z[0] for z in seen.Z[:-1]], [a[0] for a in seen.A]
-        name = seen.activation.name
-        score = seen.cost_function.score(seen.Z[-1], seen.Y)[0]
+        dW = [gradient[0] for gradient in snapshot.gradient.W]
+        W = [weights[0] for weights in snapshot.parameters.W]
+        Z, A = [z[0] for z in snapshot.Z[:-1]], [a[0] for a in snapshot.A]
+        name = snapshot.activation.name
+        score = snapshot.cost_function.score(snapshot.Z[-1], snapshot.Y)[0]
         return Observation(
-            iteration=seen.iteration,
-            cost=float(seen.cost[0]),
+            iteration=snapshot.iteration,
+            cost=float(snapshot.cost[0]),
             score=float(score),
-            learning_rate=float(seen.learning_rate[0]),
+            learning_rate=float(snapshot.learning_rate[0]),
             bounded=name in ("tanh", "sigmoid"),
-            finite_weights=bool(np.isfinite(seen.parameters.flat).all()),
-            finite_gradients=bool(np.isfinite(seen.gradient.flat).all()),
+            finite_weights=bool(np.isfinite(snapshot.parameters.flat).all()),
+            finite_gradients=bool(np.isfinite(snapshot.gradient.flat).all()),
             gradient_norm=[float(np.linalg.norm(g)) for g in dW],
             gradient_mean=[float(np.abs(g).mean()) for g in dW],
             gradient_zeros=[float((g == 0).mean()) for g in dW],
@@ -110,24 +110,24 @@ Alarms = dict[str, int]
 """Symptom -> iteration at which it appeared first."""
 
 
-def _alarms(seen: Sequence[Observation], symptoms: Callable[[int], Sequence[str]]) -> Alarms:
+def _alarms(observations: Sequence[Observation], symptoms: Callable[[int], Sequence[str]]) -> Alarms:
     first: Alarms = {}
     with np.errstate(all="ignore"):
-        for index, observation in enumerate(seen):
+        for index, observation in enumerate(observations):
             for symptom in symptoms(index):
                 first.setdefault(symptom, observation.iteration)
     return first
 
 
-def autotrainer(seen: Sequence[Observation]) -> Alarms:
+def autotrainer(observations: Sequence[Observation]) -> Alarms:
     """Zhang et al., ICSE 2021. One symptom at a time: dying, exploding, vanishing, slow, oscillating."""
-    scores = np.array([o.score for o in seen])
+    scores = np.array([o.score for o in observations])
     with np.errstate(all="ignore"):
         swings = np.abs(np.diff(scores, prepend=scores[0])) >= 0.03
 
     def symptoms(index: int) -> Sequence[str]:
-        o, so_far = seen[index], scores[: index + 1]
-        if index < 0.3 * len(seen):
+        o, so_far = observations[index], scores[: index + 1]
+        if index < 0.3 * len(observations):
             return ()
         slow = np.diff(so_far).max(initial=-np.inf) < 0.01
         if so_far.max() <= 0.7 or slow or not np.isfinite(o.cost):
@@ -143,81 +143,82 @@ def autotrainer(seen: Sequence[Observation]) -> Alarms:
             return ("slow convergence",)
         return ("oscillating loss",) if swings[: index + 1].mean() >= 0.2 else ()
 
-    return _alarms(seen, symptoms)
+    return _alarms(observations, symptoms)
 
 
-def deep_diagnosis(seen: Sequence[Observation]) -> Alarms:
+def deep_diagnosis(observations: Sequence[Observation]) -> Alarms:
     """Wardat et al., ICSE 2022."""
-    costs, scores = [o.cost for o in seen], [o.score for o in seen]
+    costs, scores = [o.cost for o in observations], [o.score for o in observations]
 
     def symptoms(index: int) -> Sequence[str]:
-        o = seen[index]
-        found = []
+        o = observations[index]
+        names = []
         if not (np.isfinite(o.cost) and o.finite_weights and o.finite_gradients) or not all(o.activation_sum):
-            found.append("numerical error")
+            names.append("numerical error")
         for layer in range(len(o.weight_mean)):
-            recent = [past.weight_mean[layer] for past in seen[max(0, index - 4) : index + 1]]
+            recent = [past.weight_mean[layer] for past in observations[max(0, index - 4) : index + 1]]
             if len(recent) == 5 and np.mean(recent) == max(recent):
-                found.append("unchanged weight")
+                names.append("unchanged weight")
         if o.bounded and max(o.beyond_5, default=0) > 0.5:
-            found.append("saturated activation")
-        if index == len(seen) - 1 and max(o.not_positive, default=0) >= 0.7:
-            found.append("dead node")
+            names.append("saturated activation")
+        if index == len(observations) - 1 and max(o.not_positive, default=0) >= 0.7:
+            names.append("dead node")
         if min(o.gradient_mean) < 1e-7:
-            found.append("vanishing gradient")
+            names.append("vanishing gradient")
         if index >= 5 and costs[index] >= costs[index - 5]:
-            found.append("loss not decreasing")
+            names.append("loss not decreasing")
         if index >= 20 and scores[index] <= scores[index - 20]:
-            found.append("accuracy not increasing")
-        return found
+            names.append("accuracy not increasing")
+        return names
 
-    return _alarms(seen, symptoms)
+    return _alarms(observations, symptoms)
 
 
-def sagemaker(seen: Sequence[Observation]) -> Alarms:
+def sagemaker(observations: Sequence[Observation]) -> Alarms:
     """Amazon SageMaker Debugger's built-in rules at their defaults."""
-    costs = [o.cost for o in seen]
+    costs = [o.cost for o in observations]
 
     def symptoms(index: int) -> Sequence[str]:
-        o = seen[index]
-        found = []
+        o = observations[index]
+        names = []
         if not o.bounded and max(o.inactive_units, default=0) > 0.5:
-            found.append("dead relu")
+            names.append("dead relu")
         if max(o.beyond_far, default=0) > 0.5:
-            found.append("saturated activation")
+            names.append("saturated activation")
         if min(o.gradient_mean) < 1e-7:
-            found.append("vanishing gradient")
+            names.append("vanishing gradient")
         steps = [o.learning_rate * g / w for g, w in zip(o.gradient_mean, o.weight_mean, strict=True) if w]
         if any(step > 10 for step in steps) or not o.finite_weights:
-            found.append("update too large")
+            names.append("update too large")
         if any(step < 1e-8 for step in steps):
-            found.append("update too small")
+            names.append("update too small")
         unlike = max(o.weight_variance) > 10 * min(o.weight_variance)
         if index <= 10 and (unlike or max(o.gradient_spread) < 1e-3):
-            found.append("poor initialization")
+            names.append("poor initialization")
         if index >= 10 and not min(costs[index - 9 : index + 1]) < costs[index - 10]:
-            found.append("loss not decreasing")
+            names.append("loss not decreasing")
         if o.all_zero:
-            found.append("all zero")
-        return found
+            names.append("all zero")
+        return names
 
-    return _alarms(seen, symptoms)
+    return _alarms(observations, symptoms)
 
 
-def deep_checker(seen: Sequence[Observation]) -> Alarms:
+def deep_checker(observations: Sequence[Observation]) -> Alarms:
     """Braiek & Khomh, TOSEM 2022: checks from the tenth observation on, with a patience of five."""
     start = 10
     streaks: dict[str, int] = {}
 
     def symptoms(index: int) -> Sequence[str]:
-        o = seen[index]
+        o = observations[index]
         if index == 0:
             return ["symmetry"] if any(v < 1e-12 for v in o.weight_variance) else []
         if index < start:
             return []
-        past = seen[index - 1]
-        shrinking = all(a.gradient_mean[0] < 0.5 * b.gradient_mean[0] for a, b in _pairs(seen[index - 4 : index + 1]))
-        growing = all(a.gradient_mean[0] > 2 * b.gradient_mean[0] for a, b in _pairs(seen[index - 4 : index + 1]))
+        past = observations[index - 1]
+        recent = _pairs(observations[index - 4 : index + 1])
+        shrinking = all(a.gradient_mean[0] < 0.5 * b.gradient_mean[0] for a, b in recent)
+        growing = all(a.gradient_mean[0] > 2 * b.gradient_mean[0] for a, b in recent)
         with np.errstate(all="ignore"):
             logs = [np.log10(o.learning_rate * g / w) for g, w in zip(o.gradient_mean, o.weight_mean, strict=True) if w]
         slow = abs(past.cost - o.cost) < 0.05 * abs(past.cost)
@@ -236,11 +237,11 @@ def deep_checker(seen: Sequence[Observation]) -> Alarms:
             streaks[symptom] = streaks.get(symptom, 0) + 1 if holds else 0
         return [symptom for symptom, streak in streaks.items() if streak >= 5 or (streak and "not a number" in symptom)]
 
-    return _alarms(seen, symptoms)
+    return _alarms(observations, symptoms)
 
 
-def _pairs(seen: Sequence[Observation]) -> list[tuple[Observation, Observation]]:
-    return list(zip(seen[1:], seen[:-1], strict=True))
+def _pairs(observations: Sequence[Observation]) -> list[tuple[Observation, Observation]]:
+    return list(zip(observations[1:], observations[:-1], strict=True))
 
 
 RIVALS: dict[str, tuple[Callable[[Sequence[Observation]], Alarms], dict[str, tuple[str, ...]]]] = {

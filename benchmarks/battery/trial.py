@@ -56,9 +56,9 @@ def examine(case: Case) -> Result | None:
     evenly = sorted({round(t) for t in np.linspace(0, iterations, OBSERVATIONS + 1)})
     observations, weights = [], []
     with threadpool_limits(limits=1):
-        for seen in snapshots([job.config], job.data, evenly):
-            observations.append(observe(seen))
-            weights.append(seen.parameters)
+        for snapshot in snapshots([job.config], job.data, evenly):
+            observations.append(observe(snapshot))
+            weights.append(snapshot.parameters)
         outcome = Outcome(job.config, job.data, _layers(weights[0]), _layers(weights[-1]))
         state = state_of(outcome)
         if state is None or case.label not in (state, ANY):
@@ -82,15 +82,15 @@ def _layers(parameters: Parameters) -> Weights:
 
 
 def _named_for_good(run: Run, state: str) -> int | None:
-    """Return the iteration from which on the headline, judged on what was seen so far, is always the state."""
+    """Return the iteration after which the headline, judged on the measurements up to then, is always the state."""
     model = run.config.model
     checkpoints = sorted(run.history["iteration"].unique())
     groups = run.history.groupby(["quantity", "layer"])
     curves = {cast("tuple[str, int]", key): group["value"].to_numpy() for key, group in groups}
     since = None
     for count in range(len(checkpoints), 0, -1):
-        seen = {key: curve[:count] for key, curve in curves.items()}
-        verdict = judge(checkpoints[:count], seen, hidden_sizes(model), model.activation, run.references)
+        so_far = {key: curve[:count] for key, curve in curves.items()}
+        verdict = judge(checkpoints[:count], so_far, hidden_sizes(model), model.activation, run.references)
         if verdict.name != state:
             break
         since = int(checkpoints[count - 1])

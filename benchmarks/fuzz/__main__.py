@@ -42,10 +42,10 @@ def kind_of_rejection(message: str) -> str:
     return re.sub(r"(?<![\w-])\d[\d.e+]*", "N", re.sub(r"(\.\.\.)+", "...", unquoted))[:110]
 
 
-def report(found: Sequence[Result], seconds: float) -> None:
+def report(outcomes: Sequence[Result], seconds: float) -> None:
     """Print the counts, and each kind of failure with a command that repeats it."""
     for name, kinds in {"configs": ("config", "words"), "files": ("file",)}.items():
-        some = [result for result in found if result.case.kind in kinds]
+        some = [result for result in outcomes if result.case.kind in kinds]
         counts = Counter(result.status for result in some)
         print(f"\n{len(some)} {name}: {counts['ran']} ran, {counts['rejected']} rejected, {counts['failed']} failed")
         rejections = Counter(kind_of_rejection(result.message) for result in some if result.status == "rejected")
@@ -53,9 +53,9 @@ def report(found: Sequence[Result], seconds: float) -> None:
             print(f"  {count:6d} {kind}")
         others = rejections.total() - sum(count for _, count in rejections.most_common(SHOWN))
         print(f"  {others:6d} of {max(0, len(rejections) - SHOWN)} other kinds")
-    slowest = max(found, key=lambda result: result.seconds)
+    slowest = max(outcomes, key=lambda result: result.seconds)
     print(f"\nslowest: {slowest.case}, {slowest.status} after {slowest.seconds:.1f} s; all in {seconds:.0f} s")
-    _report_failures([result for result in found if result.status == "failed"])
+    _report_failures([result for result in outcomes if result.status == "failed"])
 
 
 def _report_failures(failed: Sequence[Result]) -> None:
@@ -85,15 +85,15 @@ def main() -> None:
             _try_one(options.seed, options.only, Path(name))
             return
         started = time.monotonic()
-        found: list[Result] = []
+        outcomes: list[Result] = []
         cases = campaign(options.seed, options.configs, options.files)
         for result in results(cases, options.jobs, Path(name)):
-            found.append(result)
-            if len(found) % 1_000 == 0:
-                failed = sum(result.status == "failed" for result in found)
-                print(f"{len(found)} cases, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
-    report(found, time.monotonic() - started)
-    sys.exit(any(result.status == "failed" for result in found))
+            outcomes.append(result)
+            if len(outcomes) % 1_000 == 0:
+                failed = sum(result.status == "failed" for result in outcomes)
+                print(f"{len(outcomes)} cases, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
+    report(outcomes, time.monotonic() - started)
+    sys.exit(any(result.status == "failed" for result in outcomes))
 
 
 def _try_one(seed: int, only: str, folder: Path) -> None:

@@ -158,7 +158,7 @@ def _as_numpy(chance: random.Random, value: Any) -> Any:
 
 
 def config_case(chance: random.Random, folder: Path) -> tuple[dict[Any, Any], list[str]]:
-    """Return a dictionary for `from_dict`, and names of which a rejection must mention one."""
+    """Return a dictionary for `from_dict`, and names; a rejection must mention one of them."""
     flat, suspects = legal(chance, folder), []
     for _ in range(chance.choice((0, 0, 1, 1, 1, 2, 3))):
         key = chance.choice(KEYS)

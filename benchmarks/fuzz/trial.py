@@ -1,4 +1,4 @@
-"""Try one case: it runs and leaves a valid run folder, or it is rejected with a clear message and leaves nothing."""
+"""Try one case: either it runs and leaves a valid run folder, or it is rejected clearly and leaves nothing."""
 
 import contextlib
 import csv

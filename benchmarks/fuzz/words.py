@@ -40,7 +40,7 @@ JUNK = (
 
 
 def words_case(chance: random.Random, folder: Path) -> tuple[list[str], list[str]]:
-    """Return the words after `nnlab`, and names of which a rejection must mention one."""
+    """Return the words after `nnlab`, and names; a rejection must mention one of them."""
     results = chance.choice(("x", "x", "x", "a b", "é💥", "$(touch x)", "it's", "x" * 256, "\udcff"))
     words = [
         f"results_dir={_quoted(f'{folder}/out/{results}')}",

@@ -72,14 +72,14 @@ class Worker:
         self.pipe.send(case)
 
     def result(self) -> Result | None:
-        """Return how the current case ended, or None while it runs."""
+        """Return the result of the current case, or None while it runs."""
         seconds = time.monotonic() - self.since
         if not self.pipe.poll() and seconds < PATIENCE:
             return None
         try:
             if self.pipe.poll():
-                found: Result = self.pipe.recv()
-                return found
+                result: Result = self.pipe.recv()
+                return result
             message = f"hangs: killed after {PATIENCE} s"
         except (EOFError, OSError):
             self.process.join()

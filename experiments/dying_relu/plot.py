@@ -25,7 +25,7 @@ ABOVE = (10, 2)
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return how many networks have a dead layer, before and after training, and what the leak gains."""
+    """Return the networks with a dead layer before and after training, the verdicts, and the gain from the leak."""
     four = runs[runs["model.hidden_size"] == WIDTH]
     return [*_dead(runs), *_verdicts(four), *_gains(four)]
 
@@ -36,7 +36,7 @@ def _dead(runs: pd.DataFrame) -> list[Finding]:
     relu = marked[marked["model.activation"] == "relu"]
     depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     deep = [(depth, WIDTH) for depth in depths if depth >= 10]
-    found = [
+    rows = [
         share(
             f"a dead layer at the start: relu, {depth} layer{'s' * (depth > 1)} of {size}",
             relu[(relu["model.depth"] == depth) & (relu["model.hidden_size"] == size)]["dead at start"],
@@ -45,11 +45,11 @@ def _dead(runs: pd.DataFrame) -> list[Finding]:
         for depth, size in dict.fromkeys([*deep, *product(depths, (2, 4, 8))])
     ]
     depth, size = ABOVE
-    drawn = share(f"the same, {depth} layers of {size}, drawn more often", dead_at_birth(depth, size, DRAWS), "draws")
-    found.append(drawn._replace(expected=born_dead([size] * depth), bound=True))
+    redrawn = share(f"the same, {depth} layers of {size}, drawn more often", dead_at_birth(depth, size, DRAWS), "draws")
+    rows.append(redrawn._replace(expected=born_dead([size] * depth), bound=True))
     settings = relu.groupby(["model.depth", "model.hidden_size"]).ngroups
     of = f"{settings} settings x {relu['seed'].nunique()} seeds"
-    return found + [
+    return rows + [
         count_of(f"relu networks with a dead layer at the {when}", relu[f"dead at {when}"], of)
         for when in ("start", "end")
     ]
@@ -57,18 +57,18 @@ def _dead(runs: pd.DataFrame) -> list[Finding]:
 
 def _verdicts(runs: pd.DataFrame) -> list[Finding]:
     """Return the shares of the verdicts in deep networks, with and without the leak."""
-    found = []
+    rows = []
     for depth, activation in product((10, 20), ("relu", "leaky_relu")):
         verdicts = runs[(runs["model.depth"] == depth) & (runs["model.activation"] == activation)]["verdict"]
-        found += [
+        rows += [
             share(f"verdict {name}: {activation}, {depth} layers of {WIDTH}", verdicts == name)
             for name in (("dead", "healthy") if activation == "relu" else ("vanishing", "plateau", "healthy"))
         ]
-    return found
+    return rows
 
 
 def _gains(runs: pd.DataFrame) -> list[Finding]:
-    """Return what the leak adds to the test accuracy, by depth."""
+    """Return the gain in test accuracy from the leak, by depth."""
     return [
         difference(
             f"mean accuracy/test, leaky relu minus relu, {depth} layers of {WIDTH}",
@@ -93,7 +93,7 @@ def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
-    """Return for each He draw True if no unit of some layer is positive on any example of the data set."""
+    """Return True for each He draw in which no unit of some layer is positive on any example of the data set."""
     data = nnlab.load_dataset(nnlab.DataConfig())
     rng = np.random.default_rng(0)
     sizes = [len(data.X), *[size] * depth, len(data.Y)]

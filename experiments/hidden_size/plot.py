@@ -21,16 +21,16 @@ ENOUGH = 3
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return how often each width wins, the differences from five units, and the course's table over seeds."""
+    """Return the share of seeds that each width wins, its lead over five units, and the course's table over seeds."""
     sizes = sorted(runs["model.hidden_size"].unique())
     scores = runs.pivot_table(values="accuracy/train", index="seed", columns="model.hidden_size")
     best = scores.ge(scores.max(axis=1), axis=0)
     wide = [size for size in sizes if size >= ENOUGH]
-    found = [
+    rows = [
         share(f"seeds in which {size} units have the best training accuracy (or share it)", best[size])
         for size in sorted(wide, key=lambda size: size != 5)
     ]
-    found += [
+    rows += [
         difference(
             f"accuracy/{part}, {size} units minus 5" + ", on the one test set" * (part == "test"),
             runs,
@@ -42,7 +42,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
         for size in wide
         if size != 5
     ]
-    return found + [
+    return rows + [
         over_seeds(
             f"accuracy/train with {size} unit{'s' * (int(size) > 1)}, median",
             *(runs[runs["model.hidden_size"] == size], "accuracy/train", "median"),

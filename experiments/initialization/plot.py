@@ -11,7 +11,7 @@ from experiments.findings import Finding, count_of, difference, over_seeds
 from nnlab.findings.panels import panels
 from nnlab.findings.plots import metric_by_value, verdict_map
 from nnlab.findings.portraits import boundary, decision_boundary
-from nnlab.record.run_folders import read_run
+from nnlab.record.read_run import read_run
 
 __all__ = ["figures", "findings"]
 
@@ -21,11 +21,11 @@ SETTING = ("model.activation", "model.hidden_size")
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return which settings learn, and how the scale changes the score."""
+    """Return the counts of settings that learn, and the effect of the scale on the score."""
     healthy = (runs["verdict"] == "healthy").groupby([runs[key] for key in ("init.scale", *SETTING)]).all()
-    found = [
+    rows = [
         count_of(
-            f"scale {scale:g}: activations and widths of which all seeds are healthy",
+            f"scale {scale:g}: pairs of activation and width whose seeds are all healthy",
             group,
             f"settings of {runs['seed'].nunique()} seeds",
             expected=0.0 if scale == 0 else float("nan"),
@@ -36,21 +36,21 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
         ours = runs[runs["model.activation"] == activation]
         for scale in (0.01, 1.0):
             chosen = ours[(ours["init.scale"] == scale) & (ours["model.hidden_size"] == WIDTH)]
-            found.append(
+            rows.append(
                 over_seeds(f"accuracy/test of {WIDTH} {activation} units, scale {scale:g}", chosen, "accuracy/test")
             )
         for what, chosen in (
             (f"fewer than {WIDE} units", ours[ours["model.hidden_size"] < WIDE]),
             (f"{WIDE} units or more", ours[ours["model.hidden_size"] >= WIDE]),
         ):
-            found.append(
+            rows.append(
                 difference(
                     f"mean accuracy/test of {activation} with {what}, scale 0.01 minus scale 1",
                     *(chosen, "accuracy/test", {"init.scale": 0.01}, {"init.scale": 1.0}, "mean"),
                 )
             )
     middle = runs[(runs["model.activation"] == "tanh") & runs["model.hidden_size"].between(3, 5)]
-    return found + [
+    return rows + [
         count_of(
             f"tanh with 3 to 5 units, scale {scale:g}: runs below 0.8 of the test data",
             group["accuracy/test"] < 0.8,

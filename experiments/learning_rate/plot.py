@@ -14,10 +14,10 @@ __all__ = ["figures", "findings"]
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return where the product of learning rate and curvature ends, and the scores."""
+    """Return the final product of learning rate and curvature, and the scores."""
     ends = _product(runs)
     last = ends[ends["iteration"] == ends["iteration"].max()]
-    found = [
+    rows = [
         over_seeds(
             f"learning rate {rate:g}: learning rate x largest curvature at the end, median",
             last[last["training.learning_rate"] == rate],
@@ -28,9 +28,9 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
         )
         for rate in (1.0, 3.0, 10.0, 0.3, 0.1)
     ]
-    found.append(_lowest(ends, 3.0))
+    rows.append(_lowest(ends, 3.0))
     for metric in ("accuracy/test", "cost/train"):
-        found += [
+        rows += [
             difference(
                 f"{metric}, learning rate {rate:g} minus 1",
                 runs,
@@ -40,7 +40,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
             )
             for rate in (3.0, 10.0)
         ]
-    return found + [
+    return rows + [
         over_seeds(f"learning rate {rate:g}: accuracy/test", group, "accuracy/test")
         for rate, group in runs.groupby("training.learning_rate")
     ]

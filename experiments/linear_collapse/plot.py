@@ -14,13 +14,13 @@ __all__ = ["figures", "findings"]
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return how far identity networks are from the best affine model, and tanh networks above it."""
+    """Return the distance of identity networks from the best affine model, and the lead of tanh networks over it."""
     identity = runs[runs["model.activation"] == "identity"]
     count = f"{len(identity)} runs"
     gap = (identity["cost/train"] - identity["reference/affine"]).abs().max()
     scores = identity["accuracy/over_affine/train"].abs().max()
     residual = identity["function/affine_residual"].max()
-    found = [
+    rows = [
         Finding(
             "identity: largest distance of the cost from logistic regression's", gap, math.nan, math.nan, count, 0.0, 6
         ),
@@ -29,13 +29,13 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     ]
     for name, group in runs[runs["model.activation"] == "tanh"].groupby("data.name"):
         two = group[group["model.depth"] == 2]
-        found.append(
+        rows.append(
             over_seeds(f"tanh, 2 layers, {name}: accuracy/test above the line", two, "accuracy/over_affine/test")
         )
     for name, group in runs.groupby("data.name"):
         line = group["reference/affine_accuracy/test"].median()  # one number: the data set is the same in all runs
-        found.append(Finding(f"{name}: accuracy/test of the line", line, math.nan, math.nan, "1 data set", digits=4))
-    return found
+        rows.append(Finding(f"{name}: accuracy/test of the line", line, math.nan, math.nan, "1 data set", digits=4))
+    return rows
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:

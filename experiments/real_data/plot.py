@@ -14,7 +14,7 @@ SCORES = {"digits": "accuracy/test", "breast_cancer": "accuracy/test", "diabetes
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return what the hidden layer gains on each data set, and the scores."""
+    """Return the gain from the hidden layer on each data set, and the scores."""
     gains, scores = [], []
     for name, metric in SCORES.items():
         ours = runs[runs["data.name"] == name]
@@ -29,9 +29,9 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 def _gain(what: str, runs: pd.DataFrame, metric: str) -> Finding:
     """Return the mean difference of two models on the same random splits, with the corrected resampled t interval.
 
-    The splits are of one sample and overlap, so that their scores are alike: the variance of the mean is not 1/n of
-    that of the differences but 1/n + (test examples / training examples) of it (Nadeau & Bengio 2003, "Inference for
-    the generalization error").
+    The splits come from one sample and overlap, so their scores are correlated. The variance of the mean is therefore
+    not 1/n times the variance of the differences, but 1/n + (test examples / training examples) times it (Nadeau &
+    Bengio 2003, "Inference for the generalization error").
     """
     deep, flat = (
         runs[runs["model.depth"] == depth].set_index("seed")[metric].sort_index().to_numpy() for depth in (1, 0)
@@ -51,11 +51,11 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         pairs = [group[metric].to_numpy() for _, group in ours.groupby("model.depth")]
         ax.plot([0, 1], pairs, color="0.75", linewidth=0.8, zorder=0)
         for depth in (0, 1):
-            found = over_seeds("", ours[ours["model.depth"] == depth], metric)
-            reach = [[found.value - found.low], [found.high - found.value]]
+            score = over_seeds("", ours[ours["model.depth"] == depth], metric)
+            reach = [[score.value - score.low], [score.high - score.value]]
             colour, marker = COLOURS[depth], MARKERS[depth]
             ax.errorbar(
-                [depth], [found.value], reach, color=colour, marker=marker, capsize=4, markersize=7, linewidth=2
+                [depth], [score.value], reach, color=colour, marker=marker, capsize=4, markersize=7, linewidth=2
             )
         ax.set_xticks([0, 1], ["none", "20"])
         ax.set_xlim(-0.4, 1.4)

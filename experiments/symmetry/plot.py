@@ -17,7 +17,7 @@ BROKEN = 1e-3
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return which units separate, by what they start from and how products are summed."""
+    """Return the counts of widths whose units separate, by initial weights and arithmetic."""
     deviation = "symmetry/deviation/layer1"
     constant = runs[runs["init.scheme"] == "constant"]
     blas = constant[constant["training.arithmetic"] == "blas"]

@@ -19,7 +19,7 @@ from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.propagation import backward, forward
-from nnlab.record.run_folders import read_run
+from nnlab.record.read_run import read_run
 
 __all__ = ["figures", "findings", "log_ratios", "one_length"]
 
@@ -31,31 +31,31 @@ DRAWS = 20
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return the signal ratios of deep networks beside theory, and how well theory predicts what does not learn."""
+    """Return the signal ratios of deep networks beside theory, and the predictions of what does not learn."""
     first = _ratios(runs)
     deep = first[first["model.depth"] == DEEPEST]
     settings = ["model.activation", "init.scheme", "model.depth"]
     few, enough = first[first["theory"] < VANISHED], first[first["theory"] >= VANISHED]
     of = f"settings of {first['seed'].nunique()} seeds"
-    found = [
-        count_of(f"theory sees {what} than 1e-3 arrive: all seeds vanish or die", *(hits.groupby(keys).all(), of))
+    rows = [
+        count_of(f"theory lets {what} than 1e-3 through: all seeds vanish or die", *(hits.groupby(keys).all(), of))
         for what, hits, keys in (
             ("less", _hits(few), [few[key] for key in settings]),
             ("more", _hits(enough), [enough[key] for key in settings]),
         )
     ]
     hits = _hits(enough).groupby([enough[key] for key in settings]).any()
-    found.append(count_of("theory sees more than 1e-3 arrive: any seed vanishes or dies", hits, of))
+    rows.append(count_of("theory lets more than 1e-3 through: any seed vanishes or dies", hits, of))
     for (activation, scheme), group in deep.groupby(["model.activation", "init.scheme"]):
         what = f"log10 of layer 1's share of the signal, {activation}, {scheme}, {DEEPEST} layers, median"
         theory = float(np.log10(group["theory"].iloc[0]))
-        found.append(over_seeds(what, group, "log10 ratio", "median", theory, 2))
-    return found + _by_length()
+        rows.append(over_seeds(what, group, "log10 ratio", "median", theory, 2))
+    return rows + _by_length()
 
 
 def _by_length() -> list[Finding]:
-    """Return what the lengths of inputs do: fresh draws, two widths, inputs as they are and scaled to one length."""
-    found = []
+    """Return the effect of input lengths: fresh draws, two widths, inputs as they are and scaled to one length."""
+    rows = []
     for activation, width in (("tanh", 30), ("tanh", WIDER), ("relu", WIDER)):
         config = RunConfig(
             model=nnlab.ModelConfig(activation=activation, depth=DEEPEST, hidden_size=width),
@@ -66,8 +66,8 @@ def _by_length() -> list[Finding]:
             theory = float(np.log10(signal_by_layer(config, inputs)[0]))
             runs = pd.DataFrame({"seed": range(DRAWS), "log10 ratio": log_ratios(config, inputs, DRAWS)})
             name = f"the same, {activation}, he, {width} units a layer, inputs {what}"
-            found.append(over_seeds(name, runs, "log10 ratio", "median", theory, 2)._replace(n=f"{DRAWS} draws"))
-    return found
+            rows.append(over_seeds(name, runs, "log10 ratio", "median", theory, 2)._replace(n=f"{DRAWS} draws"))
+    return rows
 
 
 def one_length(X: Array) -> Array:
@@ -76,17 +76,17 @@ def one_length(X: Array) -> Array:
 
 
 def log_ratios(config: RunConfig, X: Array, draws: int) -> list[float]:
-    """Return log10 of rms dZ of layer 1 over that of the output for fresh draws of the weights on inputs X (n_x, m)."""
+    """Return log10(rms dZ of layer 1 / rms dZ of the output) for fresh draws of the weights on inputs X (n_x, m)."""
     data = nnlab.load_dataset(config.data)
     activation, cost = ACTIVATIONS[config.model.activation], COSTS["binary"]
     sizes = [len(X), *hidden_sizes(config.model), len(data.Y)]
-    found = []
+    ratios = []
     for seed in range(draws):
         network = initialize(sizes, config.init.scheme, config.init.scale, np.random.default_rng(seed))
         Z, A = forward(network, X, activation)
         dZ, _ = backward(network, X, cost.encode(data.Y), Z, A, activation, cost)
-        found.append(float(np.log10(np.sqrt(np.mean(np.square(dZ[0])) / np.mean(np.square(dZ[-1]))))))
-    return found
+        ratios.append(float(np.log10(np.sqrt(np.mean(np.square(dZ[0])) / np.mean(np.square(dZ[-1]))))))
+    return ratios
 
 
 def _hits(runs: pd.DataFrame) -> pd.Series:

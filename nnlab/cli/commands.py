@@ -6,10 +6,10 @@ COMMANDS = {
     "run": "train and record one network",
     "sweep": "train and record many networks: a preset, or any values",
     "ui": "compare recorded runs in the MLflow UI",
-    "report": "write the page about an experiment",
-    "film": "make a GIF of one network while it learns",
-    "sync": "log to MLflow what is on disk and it lacks",
+    "report": "write the report on an experiment",
+    "film": "make a GIF of one network during training",
+    "sync": "log to MLflow the runs on disk that it lacks",
     "verify": "check every run folder against its checksums",
-    "register": "put a network into MLflow's model registry",
+    "register": "add a run to MLflow's model registry",
 }
 """The sub-commands; `nnlab.cli.NAME.main` takes the words after NAME."""

@@ -1,6 +1,6 @@
 """Completion of words in bash, fish and zsh, by Hydra: `nnlab -sc install=bash` prints what the shell evaluates.
 
-The shell passes the line typed so far in COMP_LINE. Hydra knows nothing of sub-commands, so it is given the line
+The shell passes the line typed so far in COMP_LINE. Hydra has no sub-commands, so it is given the line
 without them.
 """
 
@@ -21,10 +21,10 @@ def main(words: Sequence[str]) -> None:
 
 
 def _translate(line: str) -> bool:
-    """Print the candidates that only nnlab knows; return True if Hydra has more, for the line now in COMP_LINE."""
+    """Print nnlab's own candidates; return True if Hydra may have more, for the line that is then in COMP_LINE."""
+    from nnlab.cli.check_overrides import split_options
     from nnlab.cli.presets import added_folders, group_options
     from nnlab.cli.sweep import preset_place
-    from nnlab.cli.words import split_options
 
     program, *words = line.split() or ["nnlab"]
     current = "" if line.endswith(" ") or not words else words.pop()

@@ -19,7 +19,7 @@ import yaml
 
 from nnlab.cli.presets import leading_comment
 from nnlab.config import DATA, KEYS, RunConfig, to_word
-from nnlab.keys import Key, sections
+from nnlab.config_field import Key, sections
 from nnlab.results import checkout, conf_folder
 
 __all__ = ["key_list", "main", "page", "preset_list"]
@@ -70,7 +70,7 @@ def key_list() -> str:
 
 
 def preset_list() -> str:
-    """Return the lines of `--help` about the presets, those of the user's own config folders included."""
+    """Return the lines of `--help` about the presets, including the user's own config folders."""
     from hydra.core.global_hydra import GlobalHydra
 
     loader = GlobalHydra.instance().config_loader()

@@ -1,4 +1,4 @@
-"""What a person sees of a study in the terminal: one line before, a bar meanwhile, tables after."""
+"""The terminal output of a study: one line before it starts, a progress bar, and tables at the end."""
 
 import contextlib
 import shlex
@@ -8,18 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnlab.cli.process import INTERRUPTED, NO_DISK
 from nnlab.cli.quoting import as_name, pasteable
 from nnlab.config import RunConfig
-from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import DamagedRunError
 from nnlab.study.execute import Outcome, count_recorded, execute
 from nnlab.study.plan import Plan, repeat_command
 from nnlab.study.workers import Failure
 
-__all__ = ["CUT_OFF", "conduct"]
+__all__ = ["conduct"]
 
-INTERRUPTED, NO_DISK = 130, 74
-CUT_OFF = (INTERRUPTED, NO_DISK)
-"""Exit status after Ctrl-C, and after a failed write: there is nothing more to do."""
 CHARTED = 100
 """The number of runs that MLflow lists and draws at once."""
 CHECKPOINTS_SHOWN = 12
@@ -34,11 +32,11 @@ def conduct(plan: Plan) -> int:
             outcome = execute(plan, lambda result: bar.update())
     except KeyboardInterrupt:
         _say(f"\nStopped. {_kept(plan)}")
-        _say("To make the others, type the same command again.")
+        _say("To train the others, type the same command again.")
         return INTERRUPTED
     except OSError as error:  # a full disk, a folder that was deleted
         _say(f"\nStopped: {error}. {_kept(plan)}")
-        _say("When that is mended, type the same command again: it makes the others.")
+        _say("Fix that and type the same command again to train the others.")
         return NO_DISK
     for paragraph in _summary(plan, outcome):
         _say(f"\n{paragraph}")

@@ -1,11 +1,12 @@
-"""`nnlab film`: make a GIF of one network while it learns."""
+"""`nnlab film`: make a GIF of one network during training."""
 
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nnlab.cli.options import parser
+from nnlab.cli.check_overrides import check_words
+from nnlab.cli.options import parse, parser
 from nnlab.cli.process import catch_signals
 
 if TYPE_CHECKING:
@@ -20,21 +21,24 @@ SCENES = 60
 
 def main(words: Sequence[str]) -> None:
     """Write reports/film.gif in the results folder and print its path."""
-    options = parser("film", "Make a GIF of one network while it learns. Two inputs and two classes only.")
+    options = parser("film", "Make a GIF of one network during training. Needs data with two inputs and two classes.")
     options.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for nnlab run")
     options.add_argument("--to", help="the file (reports/film.gif in the results folder)")
-    given = options.parse_args(words)
+    arguments = parse(options, words)
     from nnlab.config import ConfigError
     from nnlab.results import Results
     from nnlab.study.plan import prepare
 
     catch_signals()
+    check_words(arguments.words)
+    if experiments := [word for word in arguments.words if word.lstrip("+").startswith("experiment=")]:
+        sys.exit(f"a film is of one network, got {experiments[0]}, which is a sweep")
     try:
-        (job,) = prepare([_composed(given.words)])
+        (job,) = prepare([_composed(arguments.words)])
         content = film_of(job.config, job.name)
     except (ConfigError, ValueError) as error:
         sys.exit(str(error))
-    path = Path(given.to) if given.to else Results.at(job.config.results_dir).report("film.gif")
+    path = Path(arguments.to) if arguments.to else Results.at(job.config.results_dir).report("film.gif")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -44,7 +48,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def film_of(config: "RunConfig", title: str) -> bytes:
-    """Train a network and return the film of it, a GIF. Raises ValueError unless it has two inputs and two classes."""
+    """Train a network and return its film, a GIF. Raises ValueError unless it has two inputs and two classes."""
     from nnlab.config import resolve
     from nnlab.datasets import load_dataset
     from nnlab.findings.film import film
@@ -65,13 +69,13 @@ def _scenes(config: "RunConfig", data: "Dataset") -> "Iterator[Scene]":
 
 
 def _composed(words: Sequence[str]) -> "RunConfig":
-    """Return the config of one network. Raises ConfigError for words that Hydra refuses."""
+    """Return the config of one network. Raises ConfigError for words that Hydra rejects."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from nnlab.cli.schema import register
+    from nnlab.cli.hydra_schema import register
     from nnlab.config import ConfigError, from_dict
     from nnlab.results import conf_folder
 

@@ -15,12 +15,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nnlab.cli.check_overrides import check_words
 from nnlab.cli.hydra_files import restore
+from nnlab.cli.hydra_schema import register
 from nnlab.cli.presets import question
-from nnlab.cli.process import catch_signals
-from nnlab.cli.schema import register
-from nnlab.cli.words import check_words
+from nnlab.cli.process import CUT_OFF, catch_signals
 from nnlab.results import conf_folder
+from nnlab.study.interrupts import catch_interrupts
 
 if TYPE_CHECKING:
     from nnlab.config import RunConfig
@@ -28,24 +29,33 @@ if TYPE_CHECKING:
 __all__ = ["check_batch", "launch", "task", "train_batch"]
 
 LONGEST_SWEEP = 100
-"""Characters of a sweep's name: file names are made of it and more, and end at 255."""
+"""The most characters in a sweep's name: file names add to it, and are limited to 255."""
 
 
 def launch(words: Sequence[str]) -> None:
     """Run Hydra with these words. Exits with one line if they are wrong."""
     catch_signals()
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        sys.exit("the working folder does not exist any more: change to another and type the same command again")
     if not {"-sc", "--shell-completion"} & set(words):
         check_words(words)
     register()
     before, sys.argv = sys.argv, ["nnlab", *words]  # Hydra reads its words there
-    try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(task)()
-    finally:
-        sys.argv = before
+    with catch_interrupts() as interrupts:
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(task)()
+        except ValueError as error:  # two of Hydra's options that exclude each other
+            sys.exit(str(error))
+        except SystemExit as stop:
+            if stop.code not in CUT_OFF:  # Ctrl-C while a config is composed makes OmegaConf raise other errors
+                interrupts.check()
+            raise
+        finally:
+            sys.argv = before
+
+
+def _check_interrupts() -> None:
+    """Raise KeyboardInterrupt if the user pressed Ctrl-C before and the exception got lost in Hydra."""
+    with catch_interrupts() as interrupts:
+        interrupts.check()
 
 
 def task(cfg: DictConfig) -> float | None:
@@ -55,6 +65,7 @@ def task(cfg: DictConfig) -> float | None:
     from nnlab.study.execute import final_costs
     from nnlab.study.plan import make_plan
 
+    _check_interrupts()
     hydra_cfg = HydraConfig.get()
     part_of_sweep = hydra_cfg.mode == RunMode.MULTIRUN
     try:
@@ -84,12 +95,13 @@ def train_batch(
     first batch of a sweep: if it is refused, Hydra's files of the sweep are removed. `preset_folders` are the folders
     of presets that the user added.
     """
-    from nnlab.cli.console import CUT_OFF, conduct
+    from nnlab.cli.console import conduct
     from nnlab.config import ConfigError, from_dict
     from nnlab.record.commands import nnlab_command
     from nnlab.study.execute import final_costs
     from nnlab.study.plan import make_plan
 
+    _check_interrupts()
     try:
         configs = [from_dict(cfg) for cfg in cfgs]
         plan = make_plan(
@@ -109,7 +121,7 @@ def train_batch(
 
 
 def check_batch(cfgs: Iterable[Mapping[str, Any]]) -> None:
-    """Check all configs of a sweep and where it is recorded, whichever launcher will run it."""
+    """Check all configs of a sweep and its results folder, whichever launcher will run it."""
     from nnlab.config import ConfigError, from_dict
     from nnlab.study.plan import make_plan
 
@@ -127,23 +139,23 @@ def refusal(error: Exception) -> CompactHydraException:
 
 
 def _chosen_keys(config: "RunConfig", words: Sequence[str]) -> list[str]:
-    """Return the keys that one job's words chose, by value or by preset; a job does not know the rest of its sweep."""
+    """Return the keys that one job's words chose, by value or by preset; one job has no access to the others."""
     from nnlab.config import SCIENCE, RunConfig, flatten
 
     defaults, values = flatten(RunConfig()), flatten(config)
-    given = [word.split("=")[0] for word in words]
+    names = [word.split("=")[0] for word in words]
     return [
         key
         for key in values
         if key.split(".")[0] in SCIENCE
-        and (key in given or (key.split(".")[0] in given and values[key] != defaults[key]))
+        and (key in names or (key.split(".")[0] in names and values[key] != defaults[key]))
     ]
 
 
 def sweep_name(sweep_dir: str) -> str:
-    """Return the name of a sweep, which its record and the tag of its runs have: day and time of Hydra's folder.
+    """Return the name of a sweep, for its summary and the tag of its runs: day and time of Hydra's folder.
 
-    A folder may have any name, a record may not: a name that is too long, reserved or has other characters is
+    A folder may have any name, a sweep may not: a name that is too long, is reserved or has other characters is
     shortened and gets a digest of the folder's path.
     """
     from nnlab.record.sweeps import RESERVED_NAMES

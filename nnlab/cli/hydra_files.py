@@ -1,4 +1,4 @@
-"""The files that Hydra writes at a launch, and their former content: a launch that is refused leaves no trace.
+"""The files that Hydra writes at a launch, and their former content, so that a refused launch leaves no trace.
 
 hydra.run.dir and hydra.sweep.dir may be folders of the user's, and Hydra writes into them before it calls the task.
 """
@@ -22,7 +22,7 @@ _new_folders: list[Path] = []
 
 
 class Before(Callback):
-    """Notes the former content. Hydra calls it before it writes anything.
+    """Saves the former content. Hydra calls it before it writes anything.
 
     Exits if the folder cannot be resolved: Hydra ignores exceptions of callbacks.
     """
@@ -30,11 +30,11 @@ class Before(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         folder, subdir = _folder(config, "run"), config.hydra.output_subdir
         names = () if subdir is None else ("config", "hydra", "overrides")
-        _note(folder, [folder / str(subdir) / f"{name}.yaml" for name in names])
+        _save(folder, [folder / str(subdir) / f"{name}.yaml" for name in names])
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         folder = _folder(config, "sweep")
-        _note(folder, [folder / "multirun.yaml"])
+        _save(folder, [folder / "multirun.yaml"])
 
 
 def restore() -> None:
@@ -61,7 +61,7 @@ def _folder(config: DictConfig, mode: str) -> Path:
         HydraConfig.instance().cfg = before
 
 
-def _note(folder: Path, files: list[Path]) -> None:
+def _save(folder: Path, files: list[Path]) -> None:
     _files.clear()
     _files.update({path: path.read_bytes() if path.is_file() else None for path in files})
     folders = {place for path in (folder / "file", *files) for place in path.parents}

@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from nnlab.cli.commands import COMMANDS
+from nnlab.cli.process import INTERRUPTED, prepare
 
 __all__ = ["main"]
 
@@ -25,22 +27,24 @@ usage: nnlab COMMAND ...
 nnlab COMMAND --help shows what a command takes; nnlab -sc install=bash completes words (also fish and zsh).
 """
 
-INTERRUPTED = 130
-
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command line; None is that of the process. Exits with 1 for wrong words and 130 after Ctrl-C."""
+    """Run a command line; None means the process's own. Exits with 1 for wrong words and 130 after Ctrl-C."""
     if arguments is None:
         _prepare_process()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _dispatch(words)
     except KeyboardInterrupt:  # while configs are composed or tables made; a study reports its own interruption
-        print("\nStopped. Everything recorded is kept; the same command does the rest.", file=sys.stderr)
+        print("\nStopped. Recorded runs are kept; type the same command again for the rest.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
 def _dispatch(words: list[str]) -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        sys.exit("the working folder no longer exists: change to another and type the same command again")
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in COMMANDS:
         import_module(f"nnlab.cli.{name}").main(rest)
@@ -60,6 +64,4 @@ def _prepare_process() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Nothing has been written until the imports are done: exit without a traceback.
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    from nnlab.cli.process import prepare
-
     prepare()

@@ -3,16 +3,22 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from nnlab.config import ConfigError, RunConfig
 from nnlab.results import Results
 
-__all__ = ["add_results_dir", "parser", "results_at"]
+__all__ = ["add_results_dir", "parse", "parser", "results_at"]
 
 
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of `nnlab COMMAND`."""
     return argparse.ArgumentParser(prog=f"nnlab {command}", description=description)
+
+
+def parse(options: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command; its options may stand between other words, unless `--` ends them."""
+    return options.parse_args(words) if "--" in words else options.parse_intermixed_args(words)
 
 
 def add_results_dir(to: argparse.ArgumentParser) -> None:

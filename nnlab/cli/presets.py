@@ -1,4 +1,4 @@
-"""The presets: nnlab's own, and those of the folders that the user adds."""
+"""The presets: nnlab's own, and the user's in the folders added with --config-dir."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -31,14 +31,14 @@ def group_options(group: str, folders: Iterable[Path] = ()) -> list[str]:
 
 
 def question(experiment: str, folders: Iterable[Path] = ()) -> str:
-    """Return what an experiment asks: the comment at the top of its preset; empty if it has none."""
+    """Return the question of an experiment: the comment at the top of its preset; empty if it has none."""
     places = [folder / "experiment" / f"{experiment}.yaml" for folder in (*folders, conf_folder())]
     preset = next((place for place in places if place.is_file()), None)
     return leading_comment(preset) if preset else ""
 
 
 def leading_comment(preset: Path) -> str:
-    """Return the comment that a preset begins with; that of an experiment is its question."""
+    """Return the comment that a preset begins with; for an experiment it is the question."""
     lines = preset.read_text(encoding="utf-8").splitlines()
     comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(line.removeprefix("#").strip() for line in comments if "@package" not in line)

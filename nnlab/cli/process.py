@@ -8,7 +8,11 @@ import signal
 import sys
 from typing import Any
 
-__all__ = ["catch_signals", "prepare"]
+__all__ = ["CUT_OFF", "INTERRUPTED", "NO_DISK", "catch_signals", "prepare"]
+
+INTERRUPTED, NO_DISK = 130, 74
+CUT_OFF = (INTERRUPTED, NO_DISK)
+"""Exit status after Ctrl-C, and after a failed write: there is nothing more to do."""
 
 
 def prepare() -> None:
@@ -49,11 +53,11 @@ def _keep_streams() -> None:
             continue
         raw = _Stream(stream.fileno(), "w", closefd=False)
         buffer: Any = raw if stream.write_through else io.BufferedWriter(raw)
-        kept = io.TextIOWrapper(
+        wrapper = io.TextIOWrapper(
             buffer,
             encoding=stream.encoding,
             errors=stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
-        setattr(sys, name, kept)
+        setattr(sys, name, wrapper)

@@ -4,24 +4,22 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 __all__ = ["as_name", "pasteable", "program"]
 
 
-@cache
 def program() -> str:
-    """Return how the user's shell finds nnlab: by its name, or by a path if its environment is not active."""
+    """Return the word that runs nnlab in the user's shell: its name, or a path if its environment is not active."""
     script = Path(sys.executable).with_name("nnlab")
-    found = shutil.which("nnlab")
-    if (found and Path(found).resolve() == script.resolve()) or not script.is_file():
+    on_path = shutil.which("nnlab")
+    if (on_path and Path(on_path).resolve() == script.resolve()) or not script.is_file():
         return "nnlab"
     return shlex.quote(str(script).removeprefix(f"{Path.cwd()}/"))
 
 
 def pasteable(words: Sequence[str] | str) -> str:
-    """Return a command, which begins with nnlab, as the user's shell takes it."""
+    """Return a command that begins with nnlab, in a form that the user's shell accepts."""
     command = words if isinstance(words, str) else shlex.join(words)
     return command.replace("nnlab", program(), 1)
 

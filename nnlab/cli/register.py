@@ -1,4 +1,4 @@
-"""`nnlab register`: put the network of a run into MLflow's model registry."""
+"""`nnlab register`: add the network of a run to MLflow's model registry."""
 
 import contextlib
 import shlex
@@ -30,26 +30,28 @@ def main(words: Sequence[str]) -> None:
     """Register a run as a model and print how to serve it. Exits with 1 if the words do not mean one run."""
     options = parser(
         "register",
-        "Put the network of a run into MLflow's model registry, and print how to serve it. Runs of its experiment "
+        "Add the network of a run to MLflow's model registry, and print how to serve it. Runs of its experiment "
         "that MLflow lacks are logged first.",
     )
     options.add_argument("fingerprint", help=f"its first digits, at least {SHORTEST}, or EXPERIMENT/DIGITS")
     add_results_dir(options)
     options.add_argument("--uri", help="the tracking URI (the database in the results folder)")
     options.add_argument("--name", help="the name of the model (the experiment's)")
-    given = options.parse_args(words)
-    results = results_at(given.results_dir)
+    arguments = options.parse_args(words)
+    if arguments.uri is not None and not arguments.uri.strip():
+        sys.exit(f"--uri must be a tracking URI, got {arguments.uri!r}")
+    results = results_at(arguments.results_dir)
     from nnlab.record.run_folders import RunFolders
     from nnlab.tracking.connection import tracking_uri
 
     catch_signals()
     try:
-        folder = _find(results, given.fingerprint)
+        folder = _find(results, arguments.fingerprint)
         experiment = folder.parent.name
         run = RunFolders(results, experiment).read(folder.name)
-        tracking = replace(run.config.tracking, uri=given.uri, experiment=experiment)
-        config = replace(run.config, results_dir=given.results_dir, tracking=tracking)
-        registration = _register(run, folder, config, given.name)
+        tracking = replace(run.config.tracking, uri=arguments.uri, experiment=experiment)
+        config = replace(run.config, results_dir=arguments.results_dir, tracking=tracking)
+        registration = _register(run, folder, config, arguments.name)
     except (ConfigError, OSError) as error:
         sys.exit(str(error))
     done = "Registered" if registration.is_new else "Registered already:"
@@ -71,8 +73,8 @@ def _find(results: Results, text: str) -> Path:
     matches = [run for run in recorded if run.name.startswith(digits) and experiment in ("", run.parent.name)]
     if len(matches) == 1:
         return matches[0]
-    problem = "be that of one run only" if matches else "be that of a recorded run"
-    raise ConfigError(f"the fingerprint must {problem} ({_listed(matches or recorded)}), got {text!r}")
+    target = "one run only" if matches else "a recorded run"
+    raise ConfigError(f"the fingerprint must match {target} ({_listed(matches or recorded)}), got {text!r}")
 
 
 def _listed(runs: Sequence[Path]) -> str:
@@ -83,11 +85,11 @@ def _listed(runs: Sequence[Path]) -> str:
 
 def _register(run: "Run", folder: Path, config: RunConfig, name: str | None) -> "Registration":
     """Register a run, after logging its experiment if MLflow lacks the run."""
-    from nnlab.record.run_folders import DamagedRunError
+    from nnlab.record.run_json import DamagedRunError
     from nnlab.study.sync import sync
     from nnlab.tracking.connection import check_uri, plain_errors, tracking_uri
+    from nnlab.tracking.log_runs import RunTracker
     from nnlab.tracking.register import register
-    from nnlab.tracking.runs import RunTracker
 
     check_uri(config)
     with plain_errors(tracking_uri(config)):

@@ -1,22 +1,24 @@
 """`nnlab run`: train and record one network."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 
-from nnlab.cli.words import split_options
+from nnlab.cli.check_overrides import check_words, split_options
 
 __all__ = ["main"]
 
 
 def main(words: Sequence[str]) -> None:
     """Hand the words to Hydra. Exits if they name an experiment, which is a sweep."""
-    for word in words:
-        key, _, preset = word.partition("=")
-        if key.lstrip("+") == "experiment":
-            rest = [other for other in words if other != word]
-            sys.exit(f"experiment={preset} is a sweep, type: {shlex.join(['nnlab', 'sweep', preset, *rest])}")
+    options, others = split_options(words)
+    experiments = [word for word in others if word.lstrip("+").startswith("experiment=")]
+    if experiments:
+        from nnlab.cli.quoting import pasteable
+
+        check_words(words)
+        preset = experiments[0].partition("=")[2]
+        command = ["nnlab", "sweep", preset, *options, *(word for word in others if word not in experiments)]
+        sys.exit(f"{experiments[0]} is a sweep, type: {pasteable(command)}")
     from nnlab.cli.hydra_app import launch
 
-    options, others = split_options(words)
     launch([*options, *others])

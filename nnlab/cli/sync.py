@@ -1,9 +1,9 @@
-"""`nnlab sync`: log to MLflow what is on disk and it lacks: runs made offline, or on another machine."""
+"""`nnlab sync`: log to MLflow the runs on disk that it lacks: runs made offline, or on another machine."""
 
 import sys
 from collections.abc import Sequence
 
-from nnlab.cli.options import add_results_dir, parser, results_at
+from nnlab.cli.options import add_results_dir, parse, parser, results_at
 from nnlab.cli.process import catch_signals
 from nnlab.config import ConfigError
 
@@ -16,18 +16,18 @@ def main(words: Sequence[str]) -> None:
     options.add_argument("experiment", nargs="*", help="their names (all that have run folders)")
     add_results_dir(options)
     options.add_argument("--uri", help="the tracking URI (the database in the results folder)")
-    given = options.parse_args(words)
-    results = results_at(given.results_dir)
+    arguments = parse(options, words)
+    results = results_at(arguments.results_dir)
     from nnlab.study.sync import sync
     from nnlab.tracking.connection import UnreachableError
 
     catch_signals()
-    experiments = given.experiment or results.experiments()
+    experiments = arguments.experiment or results.experiments()
     errors: list[str] = []
     for experiment in experiments:
         logged: list[bool] = []
         try:
-            logged.extend(sync(experiment, given.results_dir, given.uri))
+            logged.extend(sync(experiment, arguments.results_dir, arguments.uri))
         except (ConfigError, OSError) as error:
             errors.append(str(error))
             if isinstance(error, UnreachableError):  # for the other experiments as well
@@ -38,4 +38,4 @@ def main(words: Sequence[str]) -> None:
     if errors:
         sys.exit("\n".join(dict.fromkeys(errors)))
     if not experiments:
-        print(f"There are no runs in {given.results_dir}.")
+        print(f"There are no runs in {arguments.results_dir}.")

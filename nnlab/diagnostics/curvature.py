@@ -54,7 +54,7 @@ def hessian(snapshot: Snapshot) -> Iterator[Measurement]:
 
 
 def transverse(snapshot: Snapshot) -> Iterator[Measurement]:
-    """Yield `curvature/transverse` and `curvature/growth` by hidden layer: whether exchangeable units drift apart.
+    """Yield `curvature/transverse` and `curvature/growth` by hidden layer: do exchangeable units drift apart?
 
     The probe takes two units of the layer whose numbers are equal up to 1e-6 (for tanh: equal or opposite). It moves
     one by +h and the other by -h along each of their parameters (opposite units both by +h). The change of the gradient

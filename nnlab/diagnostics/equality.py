@@ -49,7 +49,7 @@ def classify_units(parameters: Parameters, activation: Activation) -> Iterator[U
 
     - tanh is odd: (w, b, v) and (-w, -b, -v) are the same unit. For sigmoid they differ by a bias of the next layer.
     - relu and leaky relu are homogeneous: (a w, a b, v / a) is the same unit for every a > 0.
-    - In deeper layers, the weights to units that compute the same are first added up.
+    - In deeper layers, the weights from units that compute the same are first added up.
     """
     theta: Array = parameters.theta[0].astype(np.float64)
     with np.errstate(all="ignore"):

@@ -32,6 +32,6 @@ PRESETS: dict[str, tuple[Probe, ...]] = {
 
 
 def measure(snapshot: Snapshot, preset: str) -> Iterator[Measurement]:
-    """Yield what the probes of a preset measure in a snapshot."""
+    """Yield the measurements of a preset's probes in a snapshot."""
     for probe in PRESETS[preset]:
         yield from probe(snapshot)

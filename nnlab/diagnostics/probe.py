@@ -1,4 +1,4 @@
-"""What a probe is. A probe only reads its snapshot, which holds a copy, so measuring never changes training."""
+"""The interface of a probe. It only reads its snapshot, which holds a copy, so measuring never changes training."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Reference models: the costs and scores that need no hidden layer."""
+"""Reference models: costs and scores of models without a hidden layer."""
 
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost)
 
 
 def _standardized(X: Array, X_test: Array) -> tuple[Array, Array]:
-    """Return both, standardized by the means and deviations of X; features that do not vary become 0."""
+    """Return X and X_test, standardized by the means and deviations of X; features that do not vary become 0."""
     exponent = np.frexp(np.abs(X).max(axis=1, keepdims=True))[1]
     with np.errstate(over="ignore"):  # test data may be larger by any factor
         X, X_test = np.ldexp(X, -exponent), np.ldexp(X_test, -exponent)  # exact, and no square of X overflows

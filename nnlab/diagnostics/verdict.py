@@ -57,7 +57,7 @@ def judge(
     units of the hidden layers. A rule whose quantities were not measured does not object.
     """
     case = Case(iterations, curves, widths, activation, references)
-    # Of a network of NaN the other rules would report side effects, such as equal units.
+    # For a network with NaN, the other rules would report side effects, such as equal units.
     rules = RULES if np.isfinite(case.cost[-1]) else (diverged,)
     findings = tuple(finding for rule in rules if (finding := rule(case)) is not None)
     final = unfinished(case) if case.misses_goal else healthy(case)

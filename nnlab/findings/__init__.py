@@ -1,1 +1,1 @@
-"""What people look at: frames, tables, statistics, figures, and one page per sweep."""
+"""What people look at: frames, tables, statistics, figures, and reports."""

@@ -17,16 +17,16 @@ MOST_INPUTS = 64
 
 
 def signal_by_layer(config: RunConfig, X: Array | None = None) -> list[float]:
-    """Return the expected rms dZ of each layer over that of the output at initialization: layer 1 first, 1.0 last.
+    """Return the expected ratio rms dZ / rms dZ of the output at initialization, by layer: layer 1 first, 1.0 last.
 
     The theory is for wide layers; narrow ones scatter around it. The variance of the logits is followed upwards from
     the mean square of an input (`theory.next_variance`), then the back-propagated signal downwards. Its gain in a layer
-    is chi, with the number of weights that lead out of a unit in place of those that lead into it (Glorot & Bengio
+    is chi, with the number of a unit's outgoing weights in place of its incoming weights (Glorot & Bengio
     2010, eq. 6).
 
     A long input saturates more units than a short one, so the mean squares of dZ are averaged over the inputs X
     (n_x, m), by default those that the config trains on. More than 64 are replaced by 64 quantiles of their mean
-    squares. Raises ValueError for schemes that draw nothing at random, for which there is no theory.
+    squares. Raises ValueError for schemes that are not random: there is no theory for them.
     """
     data = load_dataset(config.data)
     X = data.X if X is None else X
@@ -41,7 +41,7 @@ def signal_by_layer(config: RunConfig, X: Array | None = None) -> list[float]:
 
 
 def _gains(activation: str, gains: Sequence[float], sizes: Sequence[int], square: float) -> Array:
-    """Return the mean square of dZ of each hidden layer over that of the output, for an input with this mean square."""
+    """Return the mean square of dZ over the output's, by hidden layer, for an input with this mean square."""
     q, factors = gains[0] * square, []
     for gain, (n_in, n_out) in zip(gains[1:], pairwise(sizes[1:]), strict=True):
         factors.append(chi(activation, gain, q) * n_out / n_in)

@@ -54,10 +54,10 @@ def interval(
     Parameters
     ----------
     statistic : "iqm", "median" or "mean"
-    crossed : whether run j of every stratum has the same seed
+    crossed : True if run j of every stratum has the same seed
         The strata then have the same number of runs, and seeds are resampled, each with its runs of all strata.
         Otherwise the strata are independent of each other.
-    level : the wanted coverage
+    level : the nominal coverage
     resamples : the number of bootstrap samples
     rng : None is a generator with a fixed seed, so that the same runs have the same interval
 
@@ -120,7 +120,7 @@ def _checked_sizes(samples: Sequence[Array], crossed: bool) -> list[int]:
     if not sizes or 0 in sizes:
         raise ValueError("every stratum must have at least one run")
     if crossed and len(set(sizes)) > 1:
-        raise ValueError(f"crossed strata must have one number of runs, got {', '.join(map(str, sizes))}")
+        raise ValueError(f"crossed strata must have the same number of runs, got {', '.join(map(str, sizes))}")
     return sizes
 
 

@@ -34,7 +34,7 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri:
 
 
 def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return what the probes saw in these runs: fingerprint, iteration, layer, quantity, value.
+    """Return the measurements of the probes in these runs: fingerprint, iteration, layer, quantity, value.
 
     `runs` is a frame of `load_runs`, or some of its rows; `quantities` picks a few (None: all). Runs keep the order of
     `runs`; fingerprint and quantity are categories. Curves are complete from either source: MLflow's artifacts hold

@@ -230,7 +230,7 @@ def metric_by_value(
 
 
 def _draw_points(ax: Axes, places: Array, points: pd.DataFrame, style: SeriesStyle, legend: str | None) -> None:
-    """Draw estimates with their intervals, of which an end at infinity is left out."""
+    """Draw estimates with their intervals; an end at infinity is left out."""
     reach = np.abs(points[["low", "high"]].sub(points["estimate"], axis=0).to_numpy().T)
     ax.errorbar(
         places,

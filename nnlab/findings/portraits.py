@@ -83,15 +83,15 @@ def unit_paths(profiles: pd.DataFrame, ax: Axes) -> Axes:
     w1, w2, b = (table.to_numpy() for table in tables)
     last = np.stack([w1[-1], w2[-1], b[-1]], axis=-1)[None]
     (labels,) = classes(last, np.isfinite(last).all(axis=(1, 2)))
-    known = np.unique(labels)
-    for number, label in enumerate(known):
+    distinct = np.unique(labels)
+    for number, label in enumerate(distinct):
         colour = COLOURS[number % len(COLOURS)]
         for unit in np.flatnonzero(labels == label):
             ax.plot(w1[:, unit], w2[:, unit], color=colour, linewidth=1, alpha=0.8)
             ax.plot(w1[0, unit], w2[0, unit], "o", color=colour, markerfacecolor="white", markersize=5)
             ax.plot(w1[-1, unit], w2[-1, unit], "o", color=colour, markersize=6)
-    many = len(known)
-    ax.set_title(f"{w1.shape[1]} units, {many} distinct at the end" if many > 1 else "all units are one", fontsize=9)
+    count = len(distinct)
+    ax.set_title(f"{w1.shape[1]} units, {count} distinct at the end" if count > 1 else "all units are one", fontsize=9)
     ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     ax.set_xlabel("w1: weight from x1")
@@ -161,7 +161,7 @@ def portrait(run: Run, data: Dataset) -> dict[str, Figure]:
 def _subtitle(run: Run) -> str:
     model, init = run.config.model, run.config.init
     setting = f"{model.activation}, {init.scheme} {init.scale:g}, seed {run.config.seed}"
-    return f"{setting}; one run: nothing is known of its spread"
+    return f"{setting}; one run, so its spread is unknown"
 
 
 def _draw_cost(run: Run, ax: Axes) -> None:

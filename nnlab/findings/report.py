@@ -1,7 +1,7 @@
-"""One HTML page about an experiment: question, verdicts, curves, tables over seeds, failures, how the runs were made.
+"""The report on an experiment: question, verdicts, curves, tables over seeds, failures, how the runs were made.
 
-The page is self-contained and opens without network. Its layout is in report.html.j2, its figures and tables are in
-`nnlab.findings.sections`.
+It is one HTML page, self-contained, and opens without network. Its layout is in report.html.j2, its figures and tables
+are in `nnlab.findings.sections`.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ MOST_NAMED = 5
 def report(
     experiment: str, results_dir: str = RunConfig.results_dir, fingerprints: Collection[str] | None = None
 ) -> str:
-    """Return the page about the recorded runs of an experiment: all of them, or those with these fingerprints.
+    """Return the report on the recorded runs of an experiment: all runs, or those with these fingerprints.
 
     Raises ConfigError if there are none.
     """
@@ -95,7 +95,7 @@ def _failures(sweeps: Sequence[SweepSummary], made: Collection[str]) -> list[dic
 
 
 def _swept_values(runs: pd.DataFrame, swept: Sequence[str]) -> Block | None:
-    """Return a table of the swept keys with their values, and of those that only varied together with others."""
+    """Return a table of the swept keys with their values, and of the keys that only varied together with others."""
     rows = {key: _values(runs, key) for key in swept}
     for key in flatten(RunConfig()):
         # Such a key may have made the difference. Keys of `data` are left out: a data set brings their values.

@@ -36,7 +36,7 @@ UNBROKEN_SPACES = r"(?<=[a-z]) (?=\d)|(?<=,) (?=[^\s\]]+\])"
 
 
 class Block(NamedTuple):
-    """A table or a figure of the page; `alt` describes a figure in words."""
+    """A table or a figure of the report; `alt` describes a figure in words."""
 
     title: str
     table: Markup = Markup()

@@ -57,7 +57,7 @@ def aggregate(
     if all of them have the same seeds. The other parameters, and how far to believe the interval, are described at
     `interval`.
 
-    Columns: those of `by`; `estimate`, `low`, `high` in the unit of the metric; `runs`, the number of runs;
+    Columns: the keys in `by`; `estimate`, `low`, `high` in the unit of the metric; `runs`, the number of runs;
     `non_finite`, the number of runs whose metric is inf or NaN (the docstring of this module says how they count).
 
     Raises IncompleteError, naming them, if settings lack seeds, or rows lack settings, that others have, and ValueError
@@ -164,7 +164,7 @@ def compare(
     draws and the order of examples.
 
     Raises IncompleteError, naming them, if runs have no partner, unless `allow_incomplete`; ValueError if there is no
-    pair, if a seed occurs twice, if the better direction of the metric is not known and `lower_is_better` is None, and
+    pair, if a seed occurs twice, if the better direction of the metric is unknown and `lower_is_better` is None, and
     for a metric or a key that the runs lack.
     """
     _check_columns(runs, metric, first=first, second=second)
@@ -230,7 +230,7 @@ def _missing_partners(
 
 
 def _effective_count(seeds: NDArray[Any]) -> float:
-    """Return a number of independent runs whose share is no more certain than that of these, given their seeds.
+    """Return the number of independent runs that these count for, given their seeds: a conservative bound.
 
     The variance of a mean is largest if all runs of a seed agree. It is then 1 / Kish's effective sample size,
     n^2 / sum(m^2) with m runs of each seed ("Survey sampling", 1965). Seeds that occur once count as one run.
@@ -253,12 +253,12 @@ def performance_profile(
 ) -> pd.DataFrame:
     """Return the share of runs that are better than each of many thresholds: the whole distribution, not its middle.
 
-    Better is above tau, or below it for a metric of which lower is better (see the docstring of this module; if the
+    Better is above tau, or below it for a metric where lower is better (see the docstring of this module; if the
     direction is not known, it is above). A run that diverged is better than no threshold. Settings of one combination
     of `by` are strata, as in `aggregate`. `taus` None is 101 thresholds from the smallest to the largest finite value.
 
-    Columns: those of `by`; `tau` in the unit of the metric; `share`, `low`, `high` in [0, 1]. The share follows Agarwal
-    et al. 2021, section 4.2, but its interval is Wilson's (1927): if all runs are on the same side of tau, all
+    Columns: the keys in `by`; `tau` in the unit of the metric; `share`, `low`, `high` in [0, 1]. The share follows
+    Agarwal et al. 2021, section 4.2, but its interval is Wilson's (1927): if all runs are on the same side of tau, all
     resamples are equal, and a bootstrap band has no width. Bands hold for each tau, not for the whole curve at once.
 
     Runs of one seed in several strata are not independent, and no assumption is made about their correlation: the
@@ -312,8 +312,8 @@ def _check_columns(runs: pd.DataFrame, metric: str, **keys: Iterable[str]) -> No
         raise ValueError(f"metric must be one of {', '.join(others)}, got {metric!r}")
     if "seed" not in runs:
         raise ValueError(f"runs must have a column seed, got {', '.join(map(str, runs))}")
-    for name, wanted in keys.items():
-        for key in wanted:
+    for name, columns in keys.items():
+        for key in columns:
             if key not in runs:
                 legal = ", ".join(key for key in config if key in runs)
                 raise ValueError(f"{name} must have keys that the runs have ({legal}), got {key!r}")

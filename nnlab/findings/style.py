@@ -101,7 +101,7 @@ def values_of(frame: pd.DataFrame, key: str) -> list[object]:
 
 
 def has_value(column: pd.Series, value: object) -> NDArray[np.bool_]:
-    """Return True for each row that has a value, of which None stands for a missing one."""
+    """Return True for each row that has a value; None stands for a missing one."""
     same = column.isna() if value is None else column == value
     return same.to_numpy(dtype=bool, na_value=False)
 
@@ -180,12 +180,13 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """
     ends = sorted(end for end in ends if np.isfinite(end[0]))
     side = ax.get_xlim()[1]
-    wanted = np.array([72 * ax.transData.transform((side, level))[1] / ax.figure.dpi for level, _, _ in ends])  # points
+    # In points.
+    heights = np.array([72 * ax.transData.transform((side, level))[1] / ax.figure.dpi for level, _, _ in ends])
     apart = NAME_HEIGHT * np.arange(len(ends))
     # Pushed up from below, and down from above: the average of both keeps the same distances.
-    up = np.maximum.accumulate(wanted - apart) + apart
-    down = np.minimum.accumulate((wanted - apart)[::-1])[::-1] + apart
-    for shift, (level, name, colour) in zip((up + down) / 2 - wanted, ends, strict=True):
+    up = np.maximum.accumulate(heights - apart) + apart
+    down = np.minimum.accumulate((heights - apart)[::-1])[::-1] + apart
+    for shift, (level, name, colour) in zip((up + down) / 2 - heights, ends, strict=True):
         ax.annotate(
             *(name, (1.01, level)),
             xycoords=ax.get_yaxis_transform(),

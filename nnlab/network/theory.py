@@ -35,8 +35,8 @@ def weight_variance(scheme: str, scale: float, n_in: int, n_out: int) -> float:
     """Return n_in Var(W) of a layer drawn by one of `nnlab.network.initializers`.
 
     A linear layer multiplies the variance of a signal by this factor (Glorot & Bengio 2010, eq. 5). Uniform weights in
-    +-1 / sqrt(n_in) give 1/3: each layer keeps a third of the variance. Raises ValueError for schemes that draw nothing
-    at random and for layers without units.
+    +-1 / sqrt(n_in) give 1/3: each layer keeps a third of the variance. Raises ValueError for schemes that are
+    not random and for layers without units.
     """
     for name, n in (("n_in", n_in), ("n_out", n_out)):
         if n < 1:

@@ -1,6 +1,6 @@
-"""The command that made something, as it is typed today.
+"""The commands of runs and sweeps, in today's form.
 
-Earlier versions were started as `python experiments/train.py WORDS`, and sweeps on record say so.
+Earlier versions were started as `python experiments/train.py WORDS`, and the summaries of earlier sweeps say so.
 """
 
 import shlex
@@ -17,12 +17,12 @@ def nnlab_command(hydra_words: Sequence[str]) -> str:
     experiments = [word for word in words if word.startswith("experiment=")]
     if len(words) == len(hydra_words) and not experiments:
         return shlex.join(["nnlab", "run", *words])
-    presets = [word.partition("=")[2] for word in experiments]
+    presets = [preset for word in experiments if (preset := word.partition("=")[2])]
     return shlex.join(["nnlab", "sweep", *presets, *(word for word in words if word not in experiments)])
 
 
 def current_command(command: str) -> str:
-    """Return a recorded command as it is typed today; text that is no such command comes back as it is."""
+    """Return a recorded command in today's form; any other text is returned unchanged."""
     try:
         words = shlex.split(command)
     except ValueError:

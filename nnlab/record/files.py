@@ -1,6 +1,7 @@
 """Atomic writes, and locks that other threads and processes respect."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 import time
@@ -9,7 +10,16 @@ from pathlib import Path
 
 from filelock import FileLock
 
-__all__ = ["is_stale", "locked", "name_new", "partial_path", "sync_file", "sync_folder", "write_whole"]
+__all__ = [
+    "checksum",
+    "claim_name",
+    "is_stale",
+    "locked",
+    "partial_path",
+    "sync_file",
+    "sync_folder",
+    "write_atomically",
+]
 
 STALE_SECONDS = 3600
 """Age from which the writer of a partial file counts as killed."""
@@ -22,7 +32,7 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write and sync a text file atomically: readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
@@ -44,10 +54,10 @@ def is_stale(partial: Path) -> bool:
     return time.time() - partial.stat().st_mtime > STALE_SECONDS
 
 
-def name_new(partial: Path, path: Path) -> None:
-    """Give a complete partial file its name. Raises FileExistsError if a file has that name already.
+def claim_name(partial: Path, path: Path) -> None:
+    """Give a file that is completely written its final name. Raises FileExistsError if that name is taken.
 
-    One of several processes that do this at the same time succeeds.
+    If several processes do this at the same time, exactly one of them succeeds.
     """
     try:
         os.link(partial, path)
@@ -86,3 +96,8 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

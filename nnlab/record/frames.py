@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nnlab.config import KEYS, ConfigError
-from nnlab.record.run_folders import DamagedRunError, RunFolders
-from nnlab.record.run_json import as_floats
+from nnlab.record.run_folders import RunFolders
+from nnlab.record.run_json import DamagedRunError, as_floats
 from nnlab.results import Results
 
 __all__ = [
@@ -49,7 +49,7 @@ def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
-    """Yield what `runs_frame` needs, from the run folders of an experiment. Raises what `nnlab.load_runs` does."""
+    """Yield the rows for `runs_frame` from the run folders of an experiment. Raises the errors of `nnlab.load_runs`."""
     if not isinstance(experiment, str) or Path(experiment).name != experiment or experiment in ("", ".."):
         raise ConfigError(f"experiment must be a name, not a path, got {experiment!r}")
     folders = RunFolders(results, experiment)
@@ -66,9 +66,9 @@ def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
         }
 
 
-def no_such_experiment(experiment: str, known: Iterable[str]) -> ConfigError:
-    """Return the error that an experiment has no recorded runs, with the names of those that have."""
-    there = ", ".join(sorted(known)) or "there are none yet"
+def no_such_experiment(experiment: str, recorded: Iterable[str]) -> ConfigError:
+    """Return the error for an experiment without recorded runs; it names the experiments that have some."""
+    there = ", ".join(sorted(recorded)) or "there are none yet"
     return ConfigError(f"experiment must be one that has recorded runs ({there}), got {experiment!r}")
 
 
@@ -77,7 +77,7 @@ DTYPES = {int: ("int64", "Int64"), float: ("float64", "float64"), bool: ("bool",
 
 
 def _column(values: Sequence[Any], kind: type, optional: bool = False) -> pd.Series:
-    """Return values in the dtype of their key. Runs recorded before the key existed lack it."""
+    """Return values in the dtype of their key. Runs recorded before the key existed have no value."""
     if kind not in DTYPES:
         return pd.Series([None if value is None else str(value) for value in values], dtype="str")
     always, nullable = DTYPES[kind]
@@ -103,20 +103,20 @@ ReadFile = Callable[[str, str], bytes]
 
 
 def read_curves(runs: pd.DataFrame, quantities: Sequence[str] | None, read: ReadFile) -> pd.DataFrame:
-    """Return what the probes saw in these runs; `nnlab.load_curves` describes the frame and the errors."""
-    wanted = [quantities] if isinstance(quantities, str) else quantities
+    """Return the measurements of the probes in these runs; `nnlab.load_curves` describes the frame and the errors."""
+    selection = [quantities] if isinstance(quantities, str) else quantities
     codes, fingerprints = pd.factorize(runs["fingerprint"])
     names: dict[str, int] = {}
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("run", *_SCHEMA.names)}
     for table in _joined(list(zip(codes.tolist(), runs["folder"], strict=True)), read):
-        if wanted is not None:
-            table = table.filter(pc.is_in(table["quantity"], pa.array(list(wanted), pa.string())))
+        if selection is not None:
+            table = table.filter(pc.is_in(table["quantity"], pa.array(list(selection), pa.string())))
         quantity = table["quantity"].unify_dictionaries().combine_chunks()
         numbers = [names.setdefault(name, len(names)) for name in quantity.dictionary.to_pylist()]
         parts["quantity"].append(np.array(numbers, np.int16)[quantity.indices.to_numpy()])
         for name in ("run", "iteration", "layer", "value"):
             parts[name].append(table[name].to_numpy())
-    unknown = [name for name in wanted or () if name not in names]
+    unknown = [name for name in selection or () if name not in names]
     if unknown and len(runs):
         first = read_curves(runs.iloc[:_FILES_AT_ONCE], None, read)
         there = ", ".join(sorted(first["quantity"].cat.categories)) or "none"
@@ -143,17 +143,17 @@ def read_file(folder: str, name: str) -> bytes:
 
 
 def unreadable_file(folder: str, name: str, error: Exception) -> DamagedRunError:
-    """Return the error that a file of a run cannot be read."""
+    """Return the error for a file of a run that cannot be read."""
     return DamagedRunError(f"{folder}/{name} cannot be read ({error}): `nnlab verify` lists what is damaged")
 
 
 def _categories(codes: NDArray[np.int16], names: Mapping[str, int]) -> pd.Categorical:
     """Return the quantities that occur, sorted by name, whichever run was read first."""
     counts = np.bincount(codes, minlength=len(names))  # one pass; pandas drops unused categories by sorting millions
-    kept = sorted(name for name, number in names.items() if counts[number])
+    present = sorted(name for name, number in names.items() if counts[number])
     place = np.zeros(len(names), np.int16)
-    place[[names[name] for name in kept]] = np.arange(len(kept))
-    return pd.Categorical.from_codes(place.take(codes), pd.Index(kept, dtype="str"), validate=False)
+    place[[names[name] for name in present]] = np.arange(len(present))
+    return pd.Categorical.from_codes(place.take(codes), pd.Index(present, dtype="str"), validate=False)
 
 
 def _joined(runs: Sequence[tuple[int, str]], read: ReadFile) -> Iterator[pa.Table]:
@@ -171,8 +171,8 @@ def _joined(runs: Sequence[tuple[int, str]], read: ReadFile) -> Iterator[pa.Tabl
 def _history(folder: str, read: ReadFile, alike: dict[bytes, tuple[pq.ParquetSchema, pa.Table]]) -> pa.Table:
     """Return the curves of one run.
 
-    Runs of one sweep differ only in the values, the last column. If the bytes before it equal those of an earlier
-    file, the other columns are taken from `alike` instead of being decoded again.
+    Runs of one sweep differ only in the values, the last column. If the bytes before it are the same as in an
+    earlier file, the other columns are taken from `alike` instead of being decoded again.
     """
     content = read(folder, "history.parquet")
     try:

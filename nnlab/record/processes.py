@@ -13,23 +13,23 @@ UNVERIFIABLE_SECONDS = 3600
 TRUNCATED_SECONDS = 1
 """Age from which the writer of a truncated identity counts as gone."""
 TOLERANCE = 200
-"""Hundredths of a second by which two readings of one birth may differ."""
+"""Hundredths of a second by which two readings of one start time may differ."""
 
 
 def this_process() -> str:
-    """Return this process's identity: host name, process id, birth. A process id alone is reused by later processes."""
-    return f"{socket.gethostname()} {os.getpid()} {_own_birth(os.getpid())}"
+    """Return this process's identity: host name, process id, start time. Later processes may reuse a process id."""
+    return f"{socket.gethostname()} {os.getpid()} {_own_start_time(os.getpid())}"
 
 
 def is_gone(identity: str, age: float) -> bool:
     """Return True if the process that wrote its identity `age` seconds ago has exited.
 
-    A process of another machine, and one whose birth is unknown, count as gone after an hour.
+    A process of another machine, and one whose start time is unknown, count as gone after an hour.
     """
     words = identity.split()
     if len(words) != 3 or not words[1].isdecimal():
         return age > TRUNCATED_SECONDS
-    host, pid, birth = words[0], int(words[1]), words[2]
+    host, pid, started = words[0], int(words[1]), words[2]
     if host != socket.gethostname():
         return age > UNVERIFIABLE_SECONDS
     if pid == os.getpid():
@@ -37,7 +37,7 @@ def is_gone(identity: str, age: float) -> bool:
     if not is_running(pid):
         return True
     try:
-        return abs(_birth(pid) - int(birth)) > TOLERANCE
+        return abs(_start_time(pid) - int(started)) > TOLERANCE
     except psutil.NoSuchProcess:  # it has exited since
         return True
     except (psutil.AccessDenied, ValueError):  # "-", from earlier versions where there was no /proc
@@ -55,13 +55,13 @@ def is_running(pid: int) -> bool:
 
 
 @cache
-def _own_birth(pid: int) -> int:
-    """Return the birth of this process, always the same. Forked children have another id and so their own."""
-    return _birth(pid)
+def _own_start_time(pid: int) -> int:
+    """Return the start time of this process, always the same. Forked children have another id and so their own."""
+    return _start_time(pid)
 
 
-def _birth(pid: int) -> int:
-    """Return when a process was started, in hundredths of a second since boot.
+def _start_time(pid: int) -> int:
+    """Return the start time of a process, in hundredths of a second since boot.
 
     The creation time alone would change whenever the system's clock is set, and a running process would seem to be
     another one. On Linux the difference is exactly the kernel's count of clock ticks, which earlier versions wrote.

@@ -1,19 +1,11 @@
 """Run folders: the truth about every run, whatever happens to the tracking server.
 
-    runs/<experiment>/<fingerprint>/
-        config.yaml         the config with every default written out
-        history.parquet     what the probes saw: iteration, layer, quantity, value
-        profiles.parquet    the same for each unit or bin; only with diagnostics.preset=full
-        parameters.npz      W1, b1, ..., and the standardization of the data
-        run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times,
-                            and the checksums of the other files and of itself
+    runs/<experiment>/<fingerprint>/    one run; `nnlab.record.write_run` lists its files
 
 A folder is written under a temporary name and renamed when it is complete: one named by a fingerprint is complete.
 """
 
 import contextlib
-import dataclasses
-import hashlib
 import os
 import secrets
 import shutil
@@ -22,58 +14,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import pandas as pd
-import yaml
-
-from nnlab.config import ConfigError, from_dict
-from nnlab.record.files import locked, sync_file, sync_folder
-from nnlab.record.history import no_profiles
+from nnlab.config import ConfigError
+from nnlab.record.files import locked, sync_folder
 from nnlab.record.processes import is_running
+from nnlab.record.read_run import problems, read_run
 from nnlab.record.run import Run
-from nnlab.record.run_json import (
-    FILES,
-    DamagedRunError,
-    as_floats,
-    damaged,
-    read_facts,
-    references_of,
-    to_json,
-    verdict_of,
-)
+from nnlab.record.run_json import DamagedRunError, as_floats, read_facts
+from nnlab.record.write_run import write_run
 from nnlab.results import Results
 
-__all__ = ["FILES", "DamagedRunError", "RunFolders", "read_facts", "read_run"]
+__all__ = ["RunFolders"]
 
-PROFILES = "profiles.parquet"
 REPLACED, INCOMPLETE, PARTIAL = ".replaced-", ".incomplete-", ".partial-"
 """Prefixes of hidden folders: replaced runs, incomplete runs found in the way, and runs that are being written."""
 LOCK = ".lock"
 """The file that a process locks while it renames run folders."""
 T = TypeVar("T")
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times faster where libyaml is installed
-_STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
-
-
-def read_run(folder: Path) -> Run:
-    """Return the run of a folder. Raises DamagedRunError if its files are not what was written."""
-    facts = read_facts(folder)
-    for name, problem in _changed_files(folder, facts):
-        raise damaged(folder / name, ValueError(problem))
-    with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
-        numbers = dict(arrays)
-    return Run(
-        config=from_dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))),
-        task=facts["task"],
-        history=pd.read_parquet(folder / "history.parquet"),
-        profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
-        parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
-        standardization={name: numbers[name] for name in _STANDARDIZATION},
-        verdict=verdict_of(facts),
-        references=references_of(facts),
-        fingerprint=facts["fingerprint"],
-        facts=facts["facts"],
-    )
 
 
 class RunFolders:
@@ -95,7 +51,7 @@ class RunFolders:
             ) from None
 
     def path(self, fingerprint: str) -> Path:
-        """Return the folder of a run, whether it exists or not."""
+        """Return the folder of a run, which need not exist."""
         return self.folder / fingerprint
 
     def __contains__(self, fingerprint: str) -> bool:
@@ -122,7 +78,7 @@ class RunFolders:
             return final
         partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{os.getpid()}-", dir=self.folder))
         try:
-            _write_files(run, partial)
+            write_run(run, partial)
             with self._locked():
                 if replace or run.fingerprint not in self:  # else another process has written the same run
                     self._set_aside(run.fingerprint)
@@ -167,7 +123,7 @@ class RunFolders:
     def read(self, fingerprint: str) -> Run:
         """Return one run as it was written.
 
-        Raises FileNotFoundError if it does not exist, DamagedRunError if its files are not what was written or the
+        Raises FileNotFoundError if it does not exist, DamagedRunError if its files are not as they were written or the
         folder holds the run of another fingerprint.
         """
 
@@ -205,7 +161,7 @@ class RunFolders:
 
     @contextlib.contextmanager
     def _locked_if_possible(self) -> Iterator[None]:
-        """Exclude writers; do nothing where no writer can be: the folder is missing or cannot be written to."""
+        """Exclude writers; do nothing if there can be none: the folder is missing or cannot be written to."""
         with contextlib.ExitStack() as lock:
             if self.folder.is_dir():  # locking would create it
                 with contextlib.suppress(OSError):
@@ -223,13 +179,13 @@ class RunFolders:
                 if problem := self._problem_of_hidden(folder):
                     yield folder, problem
                 continue
-            if problems := list(_problems(folder)):
+            if found := list(problems(folder)):
                 with self._locked_if_possible():  # the run may have been replaced meanwhile
-                    problems = list(_problems(folder)) if folder.is_dir() else []
-            yield from ((folder, problem) for problem in problems)
+                    found = list(problems(folder)) if folder.is_dir() else []
+            yield from ((folder, problem) for problem in found)
 
     def _problem_of_hidden(self, folder: Path) -> str:
-        """Return the reason why a hidden folder exists, empty if a running process is writing it."""
+        """Return the reason why a hidden folder exists; empty if a running process is writing it."""
         if folder.name.startswith(REPLACED):
             if _fingerprint_of_replaced(folder) in self:
                 return "replaced by launcher.force=true: it can be deleted"
@@ -240,43 +196,6 @@ class RunFolders:
         return "left over from an interrupted write: it can be deleted"
 
 
-def _write_files(run: Run, folder: Path) -> None:
-    """Write and sync the files of a run into an empty folder."""
-    config = yaml.dump(dataclasses.asdict(run.config), Dumper=_DUMPER, sort_keys=False)
-    (folder / "config.yaml").write_text(config, encoding="utf-8")
-    run.history.to_parquet(folder / "history.parquet", index=False)
-    if len(run.profiles):
-        run.profiles.to_parquet(folder / PROFILES, index=False)
-    np.savez(folder / "parameters.npz", **run.parameters, **run.standardization)  # type: ignore[arg-type]
-    checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
-    (folder / "run.json").write_text(to_json(run, checksums), encoding="utf-8")
-    for path in folder.iterdir():
-        sync_file(path)
-    sync_folder(folder)
-
-
-def _problems(folder: Path) -> Iterator[str]:
-    """Yield everything that is wrong with a run folder."""
-    try:
-        facts = read_facts(folder)
-    except DamagedRunError as error:
-        yield str(error)
-        return
-    if facts["fingerprint"] != folder.name:
-        yield f"holds the run {facts['fingerprint']}"
-    yield from (f"{name} {problem}" for name, problem in _changed_files(folder, facts))
-
-
-def _changed_files(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each file that is not what was written, with the problem."""
-    for name, checksum in facts["files"].items():
-        try:
-            if _checksum(folder / name) != checksum:
-                yield name, "is not what was written"
-        except (OSError, ValueError) as error:  # ValueError: run.json names a file that cannot exist
-            yield name, f"cannot be read: {getattr(error, 'strerror', error)}"
-
-
 def _check_name(folder: Path, fingerprint: str) -> None:
     """Raise DamagedRunError if a folder was copied or renamed: its run would count twice, or as another run."""
     if fingerprint != folder.name:
@@ -285,7 +204,3 @@ def _check_name(folder: Path, fingerprint: str) -> None:
 
 def _fingerprint_of_replaced(folder: Path) -> str:
     return folder.name.removeprefix(REPLACED).rpartition("-")[0]
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

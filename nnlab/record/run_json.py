@@ -103,7 +103,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def _check(facts: dict[str, Any]) -> None:
     """Raise ValueError or TypeError unless facts whose text has no valid checksum are complete.
 
-    This is so in files of earlier versions, and in files with the same values in another layout.
+    Files of earlier versions have none, and neither do files with the same values in another layout.
     """
     missing = [name for name in KEYS if name not in facts]
     if missing:

@@ -24,7 +24,7 @@ from typing import Any
 
 from nnlab.config import ConfigError
 from nnlab.record.commands import current_command
-from nnlab.record.files import is_stale, partial_path, write_whole
+from nnlab.record.files import is_stale, partial_path, write_atomically
 from nnlab.record.processes import is_gone, this_process
 from nnlab.results import Results
 
@@ -81,7 +81,7 @@ class SweepSummary:
 
     @property
     def idle(self) -> bool:
-        """True if the sweep has finished without training a run, since all existed before."""
+        """True if the sweep has finished without training a run, because all of them existed."""
         return self.status == "FINISHED" and not self.made
 
     def close(self, status: str) -> None:
@@ -96,11 +96,11 @@ class SweepLog:
         self.folder = results.sweeps
 
     def path(self, sweep: str) -> Path:
-        """Return the folder of a sweep. Raises ConfigError unless its name is that of one folder in `sweeps`."""
+        """Return the folder of a sweep. Raises ConfigError unless its name can name a folder in `sweeps`."""
         is_name = bool(sweep) and Path(sweep).name == sweep and "\0" not in sweep
         if not is_name or sweep.startswith(".") or sweep in RESERVED_NAMES:
             raise ConfigError(
-                f"a sweep must have the name of a folder that does not begin with a dot, and is not one of "
+                f"a sweep's name must be the name of a folder, must not begin with a dot, and must not be one of "
                 f"{', '.join(RESERVED_NAMES)}, got {sweep!r}"
             )
         return self.folder / sweep
@@ -108,7 +108,7 @@ class SweepLog:
     def open(self, summary: SweepSummary) -> SweepSummary:
         """Write the summary of a sweep that begins; return it, with the results of earlier batches of the same sweep.
 
-        If another launch has the same name, such as one with the same hydra.sweep.dir, a number is appended.
+        If another sweep has the same name, because it has the same hydra.sweep.dir, a number is appended.
         """
         name, numbers = summary.sweep, itertools.count(2)
         while not self._create(summary):
@@ -123,13 +123,13 @@ class SweepLog:
     def _create(self, summary: SweepSummary) -> bool:
         """Write a summary into a new folder; return False if a folder of that name exists.
 
-        The complete folder is renamed to its name. So only one of two simultaneous launches succeeds, and a launch
-        that is killed leaves no partial summary under the name.
+        The complete folder is renamed to its name. So only one of two simultaneous sweeps succeeds, and a
+        killed sweep leaves no partial summary under the name.
         """
         folder, partial = self.path(summary.sweep), partial_path(self.folder / FILE)
         partial.mkdir(parents=True)
         try:
-            write_whole(partial / FILE, _to_json(summary))
+            write_atomically(partial / FILE, _to_json(summary))
             partial.rename(folder)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
@@ -141,7 +141,7 @@ class SweepLog:
 
     def write(self, summary: SweepSummary) -> None:
         """Write a summary atomically."""
-        write_whole(self.path(summary.sweep) / FILE, _to_json(summary))
+        write_atomically(self.path(summary.sweep) / FILE, _to_json(summary))
 
     def __iter__(self) -> Iterator[SweepSummary]:
         """Yield all readable summaries, oldest first."""
@@ -185,7 +185,7 @@ def _to_json(summary: SweepSummary) -> str:
 
 
 def _read(path: Path) -> SweepSummary | None:
-    """Return a summary, or None if it is missing, damaged or that of another folder.
+    """Return a summary, or None if it is missing, damaged or belongs to another folder.
 
     Unknown keys are ignored, and commands of earlier versions are given in today's form.
     """

@@ -1,1 +1,1 @@
-"""Multiplies: which runs are done, which belong together, who trains them, and the one writer."""
+"""Multiplies: which runs are done, which belong together, where they are trained, and the one writer."""

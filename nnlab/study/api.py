@@ -1,4 +1,4 @@
-"""Networks from Python: configs go in, runs come back in their order."""
+"""Networks from Python: configs go in, runs are returned in the same order."""
 
 import warnings
 from collections.abc import Sequence

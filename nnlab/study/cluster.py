@@ -15,7 +15,7 @@ __all__ = ["cluster_threads", "train_on_cluster"]
 QUEUED = 3
 """Stacks submitted for each thread of the cluster: one in training, the others so that it never idles."""
 RETRIES = 5
-"""How often a stack is trained again after its worker was lost, before its runs count as failed."""
+"""How often a stack is trained again after its worker is lost, before its runs count as failed."""
 CONNECT_SECONDS = 15
 """How long to wait for the scheduler to answer, and for its first worker."""
 
@@ -71,7 +71,7 @@ def _connect(launcher: LauncherConfig) -> Any:
         return Client(launcher.address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(
-            f"launcher.address must be that of a Dask scheduler that answers, such as tcp://127.0.0.1:8786, "
+            f"launcher.address must name a Dask scheduler that answers, such as tcp://127.0.0.1:8786, "
             f"got {launcher.address!r}: {error}"
         ) from None
 
@@ -82,7 +82,7 @@ def _check_workers(client: Any, launcher: LauncherConfig) -> int:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
         raise ConfigError(
-            f"launcher.address must be that of a scheduler with workers, got {launcher.address!r} with none after "
+            f"launcher.address must name a scheduler with workers, got {launcher.address!r} with none after "
             f"{CONNECT_SECONDS} s: start some with `dask worker {launcher.address} --nthreads 1`"
         ) from None
     try:

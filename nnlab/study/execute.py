@@ -1,4 +1,4 @@
-"""A plan carried out: workers train, one writer records each run on disk and then in MLflow."""
+"""Execute a plan: workers train, and one writer records each run on disk and then in MLflow."""
 
 import contextlib
 import dataclasses
@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from nnlab.record.run import Run
-from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import DamagedRunError
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.study.interrupts import catch_interrupts
 from nnlab.study.pages import Pages, write_pages
 from nnlab.study.plan import Plan, repeat_command
 from nnlab.study.provenance import commit, versions
-from nnlab.study.sink import Logged, MlflowSink
+from nnlab.study.tracking_sink import Logged, MlflowSink
 from nnlab.study.workers import Failure, train_stacks
 
 __all__ = ["Outcome", "count_recorded", "execute", "final_costs"]
@@ -22,11 +22,11 @@ Training = Generator[Run | Failure, None, None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a plan.
+    """The result of executing a plan.
 
     Attributes
     ----------
-    recorded : how many of the plan's jobs are on disk
+    recorded : the number of the plan's jobs that are on disk
     failures : the runs that raised
     logged : how logging to MLflow went; None if it is off
     pages : tables and report about the sweep; None for a single run
@@ -39,20 +39,20 @@ class Outcome:
 
 
 def execute(plan: Plan, on_result: Callable[[Run | Failure], None] | None = None) -> Outcome:
-    """Train what is to do, and record each run on disk and then in MLflow.
+    """Train the runs of a plan that are not done, and record each on disk and then in MLflow.
 
     `on_result` is called with each run once it is recorded, and with each failure, in the order in which stacks
     finish. A tracking server that stops answering does not stop the study.
 
     Raises ConfigError before anything is recorded if MLflow's database cannot be opened, OSError if the disk is full,
-    and KeyboardInterrupt after Ctrl-C. A sweep is closed on record in every case.
+    and KeyboardInterrupt after Ctrl-C. The summary of a sweep is closed in every case.
     """
     failures: list[Failure] = []
     sweeps = SweepLog(plan.results)
     logged, pages = None, None
     with contextlib.ExitStack() as workers, catch_interrupts() as interrupts:
         sink, training = _open(plan, sweeps, workers)
-        interrupts.defer()  # until the sweep is on record and sure to be closed there
+        interrupts.defer()  # until the summary is written and certain to be closed below
         summary = sweeps.open(_new_summary(plan)) if plan.kind == "sweep" else None
         status = "KILLED"
         try:
@@ -71,7 +71,7 @@ def execute(plan: Plan, on_result: Callable[[Run | Failure], None] | None = None
             if summary:
                 summary.close(status)
                 sweeps.write(summary)
-                if len(plan.jobs) > 1:  # a sweeper that tries runs one by one would wait for a page each time
+                if len(plan.jobs) > 1:  # a sweeper that tries runs one by one would wait for a report each time
                     pages = write_pages(plan, summary, sweeps, changed=_has_changed(plan))
         except Exception:
             status = "FAILED"
@@ -89,7 +89,7 @@ def _open(plan: Plan, sweeps: SweepLog, workers: contextlib.ExitStack) -> tuple[
     """Open MLflow and start training.
 
     The database of the results folder takes seconds to open and has been checked, so training starts first. Any other
-    one is opened first: if it is refused, nothing has been written.
+    one is opened first, so that nothing has been written if that fails.
     """
 
     def start() -> Training:
@@ -143,7 +143,7 @@ def _has_changed(plan: Plan) -> bool:
 
 
 def count_recorded(plan: Plan) -> int:
-    """Return how many jobs of a plan are on disk."""
+    """Return the number of jobs of a plan that are on disk."""
     recorded = set(plan.folders.fingerprints())
     return sum(job.fingerprint in recorded for job in plan.jobs)
 

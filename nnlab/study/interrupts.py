@@ -9,7 +9,7 @@ __all__ = ["Interrupts", "catch_interrupts"]
 
 
 class Interrupts:
-    """Whether the user has asked to stop; `check` raises KeyboardInterrupt if so."""
+    """The user's requests to stop; `check` raises KeyboardInterrupt if there was one."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -22,7 +22,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def defer(self) -> None:
-        """Only note requests from here on, until `resume`."""
+        """Only remember requests from here on, until `resume`."""
         self._deferred = True
 
     def resume(self) -> None:
@@ -36,23 +36,33 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
+_caught_in_main_thread: list[Interrupts] = []
+"""The requests that the main thread catches; empty unless a context is open."""
+
+
 @contextlib.contextmanager
 def catch_interrupts() -> Iterator[Interrupts]:
-    """Handle SIGINT, and SIGTERM where it is handled like SIGINT, while the context lasts.
+    """Catch SIGINT, and SIGTERM where it is handled like SIGINT, while the context lasts.
 
-    Other handlers and ignored signals are left alone, and so are all signals outside the main thread.
+    An inner context shares the requests of the outer one. Other handlers and ignored signals are left alone, and so
+    are all signals outside the main thread.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield Interrupts()
+        return
+    if _caught_in_main_thread:
+        yield _caught_in_main_thread[0]
+        return
     interrupts = Interrupts()
-    in_main_thread = threading.current_thread() is threading.main_thread()
     caught = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if in_main_thread and signal.getsignal(number) is signal.default_int_handler
+        number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is signal.default_int_handler
     ]
+    _caught_in_main_thread.append(interrupts)
     for number in caught:
         signal.signal(number, interrupts._handle)
     try:
         yield interrupts
     finally:
+        _caught_in_main_thread.clear()
         for number in caught:
             signal.signal(number, signal.default_int_handler)

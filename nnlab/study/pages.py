@@ -1,12 +1,13 @@
-"""What a sweep leaves for people to read: its tables and its page, among its files; the page in `reports` as well.
+"""What a sweep leaves to read: its tables and its report, in its folder; the report in `reports` as well.
 
-Computing and drawing them takes seconds. A sweep that changed nothing copies those of an earlier sweep of its runs.
+Computing and drawing them takes seconds. A sweep that changed nothing copies the files of an earlier sweep of the same
+runs.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab.record.files import write_whole
+from nnlab.record.files import write_atomically
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.results import Results
 from nnlab.study.plan import Plan
@@ -23,8 +24,8 @@ class Pages:
     Attributes
     ----------
     tables : verdicts and final metrics as text, which the terminal shows
-    report : the page; None if `tracking.report` is false
-    failure : why tables or page could not be written; empty if they were
+    report : its file; None if `tracking.report` is false
+    failure : why tables or report could not be written; empty if they were
     """
 
     tables: str
@@ -33,9 +34,9 @@ class Pages:
 
 
 def write_pages(plan: Plan, summary: SweepSummary, sweeps: SweepLog, *, changed: bool) -> Pages:
-    """Write the tables and the page about a sweep; a page that fails does not fail a sweep whose runs are recorded.
+    """Write the tables and the report of a sweep. A failure here does not fail the sweep: its runs are recorded.
 
-    The sweep may have more runs than the plan, which may be one batch of a sweeper that searches.
+    The sweep may have more runs than the plan: a sweeper that searches makes one plan for each batch.
     """
     tables, page, failure = "", None, ""
     if not plan.folders.fingerprints():
@@ -51,9 +52,10 @@ def write_pages(plan: Plan, summary: SweepSummary, sweeps: SweepLog, *, changed:
 
 
 def _earlier_sweep(summary: SweepSummary, sweeps: SweepLog) -> Path | None:
-    """Return the folder of the last finished sweep of the same runs, None if there is none."""
+    """Return the folder of the last finished sweep of the same runs by the same code; None if there is none."""
+    wanted = (summary.experiment, summary.runs.keys(), summary.versions)
     for earlier in reversed(list(sweeps)):
-        same = (earlier.experiment, earlier.runs.keys()) == (summary.experiment, summary.runs.keys())
+        same = (earlier.experiment, earlier.runs.keys(), earlier.versions) == wanted
         if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
             return sweeps.path(earlier.sweep)
     return None
@@ -65,7 +67,7 @@ def _write_tables(summary: SweepSummary, sweeps: SweepLog, results: Results, bef
         from nnlab.findings.tables import overview  # scipy.stats takes half a second
 
         text = overview(summary.experiment, str(results.folder), summary.swept, list(summary.runs))
-    write_whole(sweeps.path(summary.sweep) / TABLES, text)
+    write_atomically(sweeps.path(summary.sweep) / TABLES, text)
     return text
 
 
@@ -77,7 +79,7 @@ def _write_report(summary: SweepSummary, sweeps: SweepLog, results: Results, bef
 
         text = report(summary.experiment, str(results.folder), list(summary.runs))
     for path in (sweeps.path(summary.sweep) / page.name, page):
-        write_whole(path, text)
+        write_atomically(path, text)
     return page
 
 

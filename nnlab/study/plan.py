@@ -1,4 +1,4 @@
-"""What a study will do: every config checked and named, what is done already, and who trains the rest."""
+"""What a study will do: all configs checked and named, finished runs found, and the rest divided among workers."""
 
 import datetime
 import shlex
@@ -25,23 +25,23 @@ from nnlab.validation import validate
 __all__ = ["Plan", "make_plan", "prepare", "repeat_command"]
 
 LOGGING_SECONDS = 0.04
-"""What one run costs the writer with MLflow on SQLite, about (`make bench`)."""
+"""About the seconds that the writer needs to log one run to MLflow on SQLite (`make bench`)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs of one experiment, checked and planned; `nnlab.study.execute.execute` makes them.
+    """Runs of one experiment, checked and planned; `nnlab.study.execute.execute` trains them.
 
     Attributes
     ----------
-    jobs : every run that was asked for, in order; the same run may occur twice
+    jobs : every requested run, in order; the same run may occur twice
     todo : the runs that are not on disk yet (all of them with launcher.force), each once
     results : the results folder
     swept : the config keys that vary
     kind : "sweep"; "run", a single run that belongs to no sweep; or "job", one job of a sweep of another launcher
-    sweep : the name of the launch
-    tracking : whether runs are logged to MLflow
-    n_jobs : how many stacks are trained at once
+    sweep : the name of the sweep, or of the single run's launch
+    tracking : True if runs are logged to MLflow
+    n_jobs : the number of stacks trained at the same time
     command : what was typed; empty if the plan was made in Python
     question : what the experiment asks; empty if its preset does not say
     """
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def force(self) -> bool:
-        """Whether runs that are on disk already are trained again."""
+        """True if runs that are on disk already are trained again."""
         return self.config.launcher.force
 
     @property
@@ -84,11 +84,11 @@ class Plan:
 
     @cached_property
     def stacks(self) -> list[Stack]:
-        """What is trained together, in the order of training."""
+        """The networks that are trained together, in the order of training."""
         return plan_stacks(self.todo, self.n_jobs)
 
     def seconds(self) -> float:
-        """Return about how long the study will take."""
+        """Return an estimate of the time that the study will take."""
         workers = min(self.n_jobs, max(len(self.stacks), 1))
         training = sum(stack.seconds for stack in self.stacks) / workers
         logging = LOGGING_SECONDS * len(self.todo) * self.tracking
@@ -106,11 +106,11 @@ def make_plan(
     command: str = "",
     question: str = "",
 ) -> Plan:
-    """Check every config and every data file, and return what is to be done.
+    """Check every config and every data file, and return the plan.
 
     A run is done if its run folder exists: folders are named by fingerprint, and complete if they exist at all.
-    `sweep` names the launch. `swept` names the keys that the whole sweep varies, if these configs are only one job of
-    it. Raises ConfigError before anything is written.
+    `sweep` is the name of the sweep. `swept` are the keys that the whole sweep varies, if these configs are only one
+    job of it. Raises ConfigError before anything is written.
     """
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs < 1):
         raise ConfigError(f"n_jobs must be an integer of at least 1, or None for one per core, got {n_jobs!r}")
@@ -183,10 +183,10 @@ class _Datasets:
                 self._digests[key] = file_digest(config.data.path) if config.data.path else ""
             except ConfigError as error:
                 self._loaded[key] = error
-        found = self._loaded[key]
-        if isinstance(found, ConfigError):
-            raise found
-        return found
+        result = self._loaded[key]
+        if isinstance(result, ConfigError):
+            raise result
+        return result
 
     def digest(self, config: RunConfig) -> str:
         """Return the digest of the file that a config's data were loaded from, empty if there is none."""
@@ -202,7 +202,7 @@ def _check_agreement(configs: Sequence[RunConfig]) -> None:
 
 
 def repeat_command(job: Job) -> str:
-    """Return what to type to train one run of a study alone."""
+    """Return the command that trains one run of a study alone."""
     return f"nnlab run {shlex.join(overrides(job.config))}"
 
 

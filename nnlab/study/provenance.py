@@ -18,7 +18,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, str]:
-    """Return nnlab's commit and whether its files were changed since.
+    """Return nnlab's `git_commit`, and `git_dirty`: true if its files were changed since.
 
     The result is empty unless nnlab runs from a clone of its own: the commit of the user's repository around an
     installed nnlab says nothing about nnlab.

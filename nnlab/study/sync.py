@@ -1,23 +1,24 @@
-"""Log to MLflow what is on disk: runs made while it was away, or on another machine."""
+"""Log to MLflow the runs on disk that it lacks: runs made while it was unreachable, or on another machine."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from nnlab.config import ConfigError, RunConfig
 from nnlab.record.run import Run
-from nnlab.record.run_folders import DamagedRunError, RunFolders
+from nnlab.record.run_folders import RunFolders
+from nnlab.record.run_json import DamagedRunError
 from nnlab.record.sweeps import SweepLog
 from nnlab.results import Results
 from nnlab.settings import run_name, swept_keys
 from nnlab.tracking.connection import check_uri, plain_errors, tracking_uri
-from nnlab.tracking.runs import RunTracker
-from nnlab.tracking.sweeps import SweepTracker
+from nnlab.tracking.log_runs import RunTracker
+from nnlab.tracking.log_sweeps import SweepTracker
 
 __all__ = ["run_folders_of", "sync"]
 
 
 def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | None = None) -> Iterator[bool]:
-    """Log every run of an experiment that MLflow lacks; yield for each run whether this call logged it.
+    """Log every run of an experiment that MLflow lacks; yield True for each run that this call logged, else False.
 
     `uri` is a tracking URI, None the database in the results folder. Nothing is logged twice, even by two calls at
     once, and an interrupted call can be repeated. Raises ConfigError if there are no runs or MLflow does not answer,
@@ -40,11 +41,11 @@ def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | N
 
 
 def run_folders_of(experiment: str, results_dir: str) -> RunFolders:
-    """Return the run folders of an experiment. Raises ConfigError, naming those that exist, if it has none."""
+    """Return the run folders of an experiment. Raises ConfigError, naming the recorded experiments, if it has none."""
     results = Results.at(results_dir)
-    known = results.experiments()
-    if experiment not in known:
-        there = ", ".join(known) or "there are none yet"
+    recorded = results.experiments()
+    if experiment not in recorded:
+        there = ", ".join(recorded) or "there are none yet"
         raise ConfigError(f"experiment must be one that has run folders ({there}), got {experiment!r}")
     return RunFolders(results, experiment)
 

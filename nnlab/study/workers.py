@@ -26,11 +26,11 @@ from nnlab.study.stacking import Stack
 __all__ = ["Failure", "cores", "train_stacks"]
 
 RETRIES = 5
-"""How often the workers are replaced after one was killed, before the runs that are left count as failed."""
+"""How often the workers are replaced after one was killed, before the remaining runs count as failed."""
 QUEUED = 3
 """Stacks submitted for each worker: one in training, the others so that it never waits for the writer."""
 KEEP_ALIVE = "keep_alive"
-"""A file in the folder of results. Workers exit when it is deleted."""
+"""A file beside the workers' results. Workers exit when it is deleted."""
 KEEP_ALIVE_SECONDS = 0.3
 """How often a worker looks for that file."""
 
@@ -168,7 +168,7 @@ def _initialize_worker(parent: int, folder: str) -> None:
 def _exit_with_parent(parent: int, folder: Path) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parent)
-        # A killed parent stays a zombie, for which `wait` goes on, until its own parent has waited for it.
+        # A killed parent stays a zombie, for which `wait` does not return, until its own parent has waited for it.
         while (folder / KEEP_ALIVE).exists() and process.is_running() and is_running(parent):
             with contextlib.suppress(psutil.TimeoutExpired):
                 process.wait(KEEP_ALIVE_SECONDS)

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from nnlab.config import ConfigError, RunConfig
-from nnlab.record.files import is_stale, name_new, partial_path
+from nnlab.record.files import claim_name, is_stale, partial_path
 from nnlab.results import Results
 
 __all__ = [
@@ -53,7 +53,7 @@ def import_mlflow() -> Any:
     os.environ.pop("MLFLOW_RUN_ID", None)
     import mlflow
 
-    # They report each table that they create and log a traceback for each error, in the middle of the progress bar.
+    # These loggers report each new table and print a traceback for each error, in the middle of the progress bar.
     for name in ("mlflow.store.db.utils", "alembic", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
@@ -74,7 +74,7 @@ def tracking_uri(config: RunConfig) -> str:
 
 
 def check_uri(config: RunConfig) -> None:
-    """Raise ConfigError if the tracking URI of a config cannot work, as far as that shows without connecting.
+    """Raise ConfigError if the tracking URI of a config cannot work, as far as can be checked without connecting.
 
     MLflow retries a database that does not open for minutes, and then shows a traceback.
     """
@@ -88,8 +88,8 @@ def check_uri(config: RunConfig) -> None:
     reserved = [character for character in "%?#" if character in str(path)]
     if reserved:
         raise ConfigError(
-            f"{key} must not contain {' '.join(reserved)} where runs are tracked in SQLite, since its URI gives them "
-            f"another meaning (or tracking=off), got {value!r}"
+            f"{key} must not contain {' '.join(reserved)}, which have a special meaning in SQLite's URIs "
+            f"(tracking=off allows them), got {value!r}"
         )
     try:
         is_possible = not path.is_dir() and (is_default or path.parent.is_dir())
@@ -98,7 +98,7 @@ def check_uri(config: RunConfig) -> None:
     if not is_possible:
         raise ConfigError(f"{key} must name a file in a folder that exists, got {value!r}")
     if path.is_file() and path.stat().st_size and not _is_mlflow_database(path):
-        raise ConfigError(f"{key} must name a database of MLflow's, got {value!r}: {path} is something else")
+        raise ConfigError(f"{key} must name an MLflow database, got {value!r}: {path} is something else")
 
 
 def _is_mlflow_database(path: Path) -> bool:
@@ -152,7 +152,7 @@ def plain_errors(uri: str) -> Iterator[None]:
 
 
 def create_database(path: Path) -> None:
-    """Create an MLflow database if there is none, complete or not at all.
+    """Create an MLflow database if there is none; never leave a partial one.
 
     Processes that migrate one empty file at the same time break each other, so each creates its own and the first to
     finish puts it in place.
@@ -173,9 +173,9 @@ def create_database(path: Path) -> None:
             # A commit takes one write instead of three, and the UI can read while a sweep writes. The mode is kept in
             # the file.
             database.execute("PRAGMA journal_mode=WAL")
-        name_new(partial, path)
+        claim_name(partial, path)
     except FileExistsError:
-        pass  # another process was first; its database is as good
+        pass  # another process was first; its database is equivalent
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

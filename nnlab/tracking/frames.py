@@ -1,4 +1,4 @@
-"""Recorded runs read from MLflow alone, where their run folders are elsewhere."""
+"""Read recorded runs from MLflow alone, without their run folders."""
 
 import json
 import tempfile
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from nnlab.config import KEYS, SWEEPS, ConfigError, RunConfig, TrackingConfig
-from nnlab.keys import Key
+from nnlab.config_field import Key
 from nnlab.record.frames import DTYPES, no_such_experiment, read_file, unreadable_file
-from nnlab.record.run_folders import DamagedRunError
-from nnlab.record.run_json import as_floats
+from nnlab.record.run_json import DamagedRunError, as_floats
 from nnlab.tracking.connection import SQLITE, check_uri, connect, import_mlflow, plain_errors, tracking_uri
 
 __all__ = ["read_artifact", "read_entries"]
@@ -23,14 +22,14 @@ _PAGE_SIZE = 1_000
 
 
 def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
-    """Yield what `record.frames.runs_frame` needs, from MLflow's entries. Raises what `nnlab.load_runs` does."""
-    seen: set[str] = set()
+    """Yield the rows for `record.frames.runs_frame` from MLflow's entries. Raises the errors of `nnlab.load_runs`."""
+    earlier: set[str] = set()
     for entry in _entries(experiment, uri):
         tags = entry.data.tags
         fingerprint = tags.get("fingerprint")
-        if fingerprint is None or fingerprint in seen:  # not nnlab's; or logged by two machines: the newest is first
+        if fingerprint is None or fingerprint in earlier:  # not nnlab's; or logged by two machines: the newest is first
             continue
-        seen.add(fingerprint)
+        earlier.add(fingerprint)
         folder = _artifact_folder(entry.info.artifact_uri, uri)
         metrics = {name: value for name, value in entry.data.metrics.items() if not name.startswith("config/")}
         if "non_finite" in tags:  # MLflow has the names of these metrics, not their values
@@ -43,7 +42,7 @@ def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
             "verdict": tags.get("verdict"),
             "metrics": metrics,
         }
-    if not seen:
+    if not earlier:
         raise no_such_experiment(experiment, [])
 
 
@@ -53,8 +52,8 @@ def read_artifact(folder: str, name: str) -> bytes:
         return read_file(folder, name)
     try:
         with tempfile.TemporaryDirectory() as target:
-            found = import_mlflow().artifacts.download_artifacts(f"{folder}/{name}", dst_path=target)
-            return Path(found).read_bytes()
+            path = import_mlflow().artifacts.download_artifacts(f"{folder}/{name}", dst_path=target)
+            return Path(path).read_bytes()
     except Exception as error:  # every kind of artifact store raises errors of its own
         raise unreadable_file(folder, name, error) from None
 
@@ -68,14 +67,14 @@ def _entries(experiment: str, uri: str) -> Iterator[Any]:
         raise ConfigError(f"uri must name an existing database, got {uri!r}")
     with plain_errors(where):
         client = connect(config)
-        known = {found.name: found.experiment_id for found in client.search_experiments()}
-    if experiment not in known:
-        raise no_such_experiment(experiment, [name for name in known if name not in ("Default", SWEEPS)])
+        ids = {entry.name: entry.experiment_id for entry in client.search_experiments()}
+    if experiment not in ids:
+        raise no_such_experiment(experiment, [name for name in ids if name not in ("Default", SWEEPS)])
     token = None
     while True:
         with plain_errors(where):
             page = client.search_runs(
-                [known[experiment]], "attributes.status = 'FINISHED'", max_results=_PAGE_SIZE, page_token=token
+                [ids[experiment]], "attributes.status = 'FINISHED'", max_results=_PAGE_SIZE, page_token=token
             )
         yield from page
         token = page.token
@@ -84,7 +83,7 @@ def _entries(experiment: str, uri: str) -> Iterator[Any]:
 
 
 def _non_finite_metrics(folder: str, names: Sequence[str]) -> dict[str, float]:
-    """Return the metrics that MLflow does not store from the run's own file, or NaN if its artifacts are gone."""
+    """Return the metrics that MLflow lacks, from the run's own file, or NaN if its artifacts are gone."""
     try:
         metrics = as_floats(json.loads(read_artifact(folder, "run.json"))["metrics"])
     except (DamagedRunError, ValueError, KeyError):
@@ -93,7 +92,7 @@ def _non_finite_metrics(folder: str, names: Sequence[str]) -> dict[str, float]:
 
 
 def _parsed(text: str, key: Key) -> Any:
-    """Return the value of a param; MLflow stores all of them as text."""
+    """Return the value of a param; MLflow keeps all of them as text."""
     if key.optional and text == "null":
         return None
     return text == "True" if key.type is bool else key.type(text) if key.type in DTYPES else text

@@ -1,4 +1,4 @@
-"""The ledger: which runs this results folder has logged to an MLflow server, so that no sweep has to ask the server.
+"""The ledger: which runs this results folder has logged to an MLflow server, so that sweeps need not query it.
 
     tracking/<experiment>-<digest of the URI>/
         experiment          MLflow's id and creation time of the experiment: if they change, the ledger is reset
@@ -14,21 +14,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nnlab.record.files import locked, name_new, partial_path
+from nnlab.record.files import claim_name, locked, partial_path
 from nnlab.record.processes import is_gone, this_process
 from nnlab.results import Results
 
-__all__ = ["Ledger", "known_experiments"]
+__all__ = ["Ledger", "logged_experiments"]
 
 CLAIM, NO_PROCESS = "claimed by ", "nobody"
-"""The content of a claim is CLAIM and the identity of the process that logs the run, or NO_PROCESS if it gave up."""
+"""The content of a claim: CLAIM, then the identity of the process that logs the run, or NO_PROCESS if it gave up."""
 
 _in_progress: set[Path] = set()
 """The claims that this process is working on. If the disk is full, a claim that it gave up still names this process."""
 
 
 class Ledger:
-    """The runs of one experiment that this results folder knows to be on one MLflow server."""
+    """The runs of one experiment that an MLflow server has, as recorded in this results folder."""
 
     def __init__(self, results: Results, experiment: str, uri: str) -> None:
         self.folder = results.ledgers / f"{experiment}{_suffix(uri)}"
@@ -36,7 +36,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Exclude other threads and other processes of this machine that put the ledger in order."""
+        """Exclude other threads and other processes of this machine that reconcile the ledger with MLflow."""
         with locked(self.folder / ".lock"):
             yield
 
@@ -65,7 +65,7 @@ class Ledger:
         partial = partial_path(self.folder / fingerprint)
         try:
             partial.write_text(CLAIM + this_process(), encoding="utf-8")
-            name_new(partial, self.folder / fingerprint)
+            claim_name(partial, self.folder / fingerprint)
             _in_progress.add(self._key(fingerprint))
         except FileExistsError:
             return False
@@ -109,7 +109,7 @@ class Ledger:
         return {path.name for path in self._entries() if not _read(path).startswith(CLAIM)}
 
     def abandoned(self) -> list[str]:
-        """Return fingerprints whose claim was abandoned, or whose claiming process has died."""
+        """Return the fingerprints whose claim was abandoned or whose claiming process has died."""
         return [path.name for path in self._entries() if _is_abandoned(path)]
 
     def _entries(self) -> list[Path]:
@@ -127,7 +127,7 @@ class Ledger:
             partial.unlink(missing_ok=True)
 
 
-def known_experiments(results: Results, uri: str) -> dict[str, str]:
+def logged_experiments(results: Results, uri: str) -> dict[str, str]:
     """Return the experiments logged from this results folder to an MLflow server: their names and ids, sorted."""
     paths = results.ledgers.glob(f"*{_suffix(uri)}/experiment")
     identities = {path.parent.name.removesuffix(_suffix(uri)): path.read_bytes().split() for path in paths}

@@ -13,9 +13,9 @@ _FINAL = (
     *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
     *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
 )
-"""How metrics begin that belong to a run, not to a checkpoint."""
+"""The beginnings of metrics that belong to a run, not to a checkpoint."""
 _THINNED_TO = 8
-"""Checkpoints that are logged of a curve other than performance."""
+"""The number of checkpoints logged for a curve other than a cost or score."""
 
 
 def metric_points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]]:

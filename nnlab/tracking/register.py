@@ -12,7 +12,7 @@ import numpy as np
 from nnlab.config import ConfigError
 from nnlab.record.run import Run
 from nnlab.tracking.connection import import_mlflow
-from nnlab.tracking.runs import RunTracker, run_note
+from nnlab.tracking.log_runs import RunTracker, run_note
 
 __all__ = ["Registration", "register", "save_model"]
 
@@ -43,7 +43,7 @@ class Registration(NamedTuple):
 def register(run: Run, folder: Path, tracker: RunTracker, name: str | None = None) -> Registration:
     """Save the network of a logged run as a model and register it, unless it is registered under this name already.
 
-    `folder` is the run folder; `name` is that of the model, None for the experiment's. Raises ConfigError if the name
+    `folder` is the run folder; `name` is the model's name, None for the experiment's. Raises ConfigError if the name
     is not legal, or if MLflow does not have the run.
     """
     name = tracker.experiment if name is None else name
@@ -52,9 +52,9 @@ def register(run: Run, folder: Path, tracker: RunTracker, name: str | None = Non
     with tracker.ledger.locked():  # another process may be registering the same run
         entry = _entry(run, tracker)
         versions = tracker.client.search_model_versions(f"run_id = '{entry.info.run_id}'")
-        existing = [found for found in versions if found.name == name]
+        existing = [one for one in versions if one.name == name]
         if existing:
-            registered = max(existing, key=lambda found: int(found.version))
+            registered = max(existing, key=lambda one: int(one.version))
         else:
             if not versions:  # else the model is there, under another name
                 _log_model(run, folder, tracker, entry)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.record.run_folders import read_run
+from nnlab.record.read_run import read_run
 from nnlab.tracking.connection import import_mlflow
 
 __all__: list[str] = []

@@ -43,28 +43,28 @@ class Tracker(ABC):
         with plain_errors(self.uri):
             self.client = connect(config)
             self.experiment_id = self._open_experiment(results)
-            found = self.client.get_experiment(self.experiment_id)
-        self.identity = f"{self.experiment_id} {found.creation_time}"
+            entity = self.client.get_experiment(self.experiment_id)
+        self.identity = f"{self.experiment_id} {entity.creation_time}"
         self.shared = config.tracking.uri is not None
-        self.described = DESCRIPTION in found.tags
+        self.described = DESCRIPTION in entity.tags
         self.ledger = Ledger(results, self.experiment, self.uri)
 
     def _open_experiment(self, results: Results) -> str:
         """Return the id of the experiment, which is created if it does not exist."""
         mlflow = import_mlflow()
-        found = self.client.get_experiment_by_name(self.experiment)
-        if found is None:
+        entity = self.client.get_experiment_by_name(self.experiment)
+        if entity is None:
             location = (results.artifacts / self.experiment).as_uri() if self.uri.startswith(SQLITE) else None
             try:
                 return self.client.create_experiment(self.experiment, location, _EXPERIMENT_TAGS)
             except mlflow.exceptions.MlflowException:
-                found = self.client.get_experiment_by_name(self.experiment)  # another process was first
-        if found is None or found.lifecycle_stage != "active":
+                entity = self.client.get_experiment_by_name(self.experiment)  # another process was first
+        if entity is None or entity.lifecycle_stage != "active":
             raise ConfigError(
                 f"tracking.experiment must not be a deleted experiment: restore {self.experiment!r} in MLflow "
                 "or choose another name"
             )
-        return str(found.experiment_id)
+        return str(entity.experiment_id)
 
     # ---- which entries MLflow has
 
@@ -145,7 +145,7 @@ class Tracker(ABC):
 
     @contextlib.contextmanager
     def _abandon_on_error(self, key: str) -> Iterator[None]:
-        """Abandon a claim if logging fails. This process lives on, so the claim would look as if work went on."""
+        """Abandon a claim if logging fails. This process keeps running, so its claim would look active."""
         try:
             yield
         except BaseException:
@@ -170,7 +170,7 @@ class Tracker(ABC):
 def retry_once(action: Callable[..., None], *arguments: object) -> None:
     """Call a function of MLflow's client, and once more if it fails.
 
-    For what other processes write as well, such as tags and data sets of an experiment: MLflow looks whether a row
+    Needed for what other processes write as well, such as tags and data sets of an experiment: MLflow checks if a row
     exists and then inserts it. If another process inserts it in between, the second call finds it.
     """
     try:

@@ -38,7 +38,7 @@ def swept_views(swept: Iterable[str]) -> dict[str, str]:
 
 
 def merged_views(tags: Mapping[str, str], swept: Iterable[str] | None) -> dict[str, str]:
-    """Return the views for an experiment that has these tags: of what was `swept`, or with None the existing ones.
+    """Return the views for an experiment that has these tags: of what was `swept`, or existing ones if that is None.
 
     A single run sweeps nothing, and must not take the columns away from a sweep in the same experiment.
     """
@@ -66,7 +66,7 @@ def link(experiment_id: str, *, charts: bool = False, seeds: bool = False) -> st
 
 
 def links(experiment_id: str, views: Iterable[str]) -> dict[str, str]:
-    """Return what to look at after a sweep, with the paths, given the tags of the experiment's views."""
+    """Return the labels and paths of the views to open after a sweep, given the tags of the experiment's views."""
     averaged = _TAG + _SEEDS in views
     curves = "curves, averaged over seeds" if averaged else "curves"
     return {"runs": link(experiment_id), curves: link(experiment_id, charts=True, seeds=averaged)}

@@ -74,7 +74,7 @@ def test_impossible_number_of_rounds_is_rejected(capsys: pytest.CaptureFixture[s
 
 
 def test_sweeps_page_compares_naive_and_nnlab() -> None:
-    parts = {"training": 60.0, "storing": 3.0, "logging": 25.0}
+    parts = {"training": 60.0, "writing": 3.0, "logging": 25.0}
     growth = [Sweep(size, 1.0 + 0.05 * size, 300.0, {}) for size in (50, 500)]
     measured = Sweep(28, 140.0, 200.0, {}), Sweep(420, 42.0, 300.0, parts), growth, 1.5, 2
     text = page(*measured, 10_000)
@@ -98,7 +98,7 @@ def test_naive_and_nnlab_sweeps_can_be_timed() -> None:
     assert naive.runs == 4
     ours = time_sweep(["seed=range(2)", "training.iterations=50"], 2)
     assert ours.runs == 2
-    assert all(ours.parts[part] > 0 for part in ("training", "storing", "logging"))
+    assert all(ours.parts[part] > 0 for part in ("training", "writing", "logging"))
 
 
 def test_loading_page_counts_every_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_the_ui_exits_if_there_are_no_runs(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="make sweep"):
+    with pytest.raises(SystemExit, match="nnlab sweep initialization"):
         ui.main(["--results-dir", str(tmp_path)])
 
 
@@ -109,6 +109,17 @@ def test_ctrl_c_exits_without_a_traceback(
     assert capsys.readouterr().err.startswith("\nStopped.")
 
 
+def test_options_may_stand_between_other_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["training.iterations=3", "--to", str(tmp_path / "mine.gif"), f"results_dir={tmp_path}"]
+    film.main(words)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "mine.gif")
+
+
+def test_a_film_of_an_experiment_is_refused() -> None:
+    with pytest.raises(SystemExit, match="a film is of one network, got experiment=symmetry"):
+        film.main(["experiment=symmetry"])
+
+
 def test_an_experiment_may_be_named_like_an_option(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tracking = nnlab.TrackingConfig(experiment="-x")
     config = nnlab.RunConfig(training=nnlab.TrainingConfig(iterations=10), results_dir=str(results), tracking=tracking)
@@ -116,7 +127,7 @@ def test_an_experiment_may_be_named_like_an_option(results: Path, capsys: pytest
     for script in (verify, sync, report):
         script.main(["--results-dir", str(results), "--", "-x"])
     assert capsys.readouterr().out.splitlines() == [
-        "-x: 1 runs are whole",
+        "-x: 1 runs are intact",
         "-x: 1 of 1 runs were new to MLflow",
         str(results / "reports" / "-x.html"),
     ]

@@ -8,9 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nnlab.cli import configuration
-from nnlab.cli.schema import register
+from nnlab.cli.hydra_schema import register
 from nnlab.config import KEYS, RunConfig, flatten, from_dict
-from nnlab.keys import sections
+from nnlab.config_field import sections
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted(path for path in (ROOT / "conf").glob("*/*.yaml"))

@@ -1,6 +1,8 @@
 """The command `nnlab` itself: its sub-commands, presets as words, completion, and what it imports."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +55,10 @@ def test_help_imports_nothing_heavy(name: str) -> None:
         (["~tracking", "symmetry"], ["--multirun", "~tracking", "experiment=symmetry"]),
         (["symmetry", "--cfg", "job"], ["--cfg", "job", "experiment=symmetry"]),
         (["--info", "searchpath"], ["--info", "searchpath"]),
-        (["--info", "symmetry"], ["--info", "experiment=symmetry"]),
+        (["--info", "symmetry"], ["--info=all", "experiment=symmetry"]),
+        (["symmetry", "--info"], ["--info=all", "experiment=symmetry"]),
+        (["--config-di", "presets", "mine"], ["--config-dir", "presets", "--multirun", "experiment=mine"]),
+        (["--multirun", "symmetry", "--cfg", "job"], ["--cfg", "job", "experiment=symmetry"]),
         (["--help"], ["--help"]),
         (["-m", "symmetry"], ["-m", "experiment=symmetry"]),
     ],
@@ -65,6 +70,60 @@ def test_the_first_bare_word_is_the_preset(typed: list[str], expected: list[str]
 def test_two_presets_are_refused() -> None:
     with pytest.raises(SystemExit, match="takes one preset"):
         hydra_words(["symmetry", "experiment=real_data"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("sweep", "symmetry", "real_data"),
+            "got real_data; to train the preset real_data, type nnlab sweep real_data",
+        ),
+        (("run", "symmetry"), "type nnlab sweep symmetry"),
+        (("run", "seed"), "every word but one preset must be KEY=VALUE or GROUP=PRESET, got seed"),
+        (("run", ""), "every word must be KEY=VALUE or GROUP=PRESET, got ''"),
+        (("sweep", "symmetry", "--config-dir", "/nonexistent"), "--config-dir must name a folder, got '/nonexistent'"),
+        (("sweep", "my-own"), "experiment must be one of course_flower, "),
+        (("run", "--cfg", "job", "--info"), "Only one of --run, --multirun, --cfg, --info"),
+        (("run", "--resolve"), "The --resolve flag can only be used in conjunction with --cfg or --help"),
+    ],
+)
+def test_wrong_words_are_refused_in_one_line(words: tuple[str, ...], message: str, nnlab_command: Command) -> None:
+    result = nnlab_command(*words)
+    assert result.status == 1
+    assert message in result.error
+    assert len(result.error.splitlines()) == 1
+    assert not result.results.exists()
+
+
+def test_a_preset_of_the_user_that_nnlabs_would_hide_is_refused(nnlab_command: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "experiment" / "symmetry.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("# @package _global_\nseed: 5\n")
+    result = nnlab_command("sweep", "symmetry", "--config-dir", str(tmp_path / "mine"))
+    assert result.status == 1
+    assert result.error.startswith(f"{mine} has the name of a preset of nnlab's")
+
+
+@pytest.mark.parametrize("lost", [AttributeError("'NoneType' object has no attribute '_flags_cache'"), None])
+def test_ctrl_c_that_omegaconf_swallows_still_stops_a_launch(
+    lost: Exception | None, nnlab_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnlab.cli import hydra_app
+
+    real = hydra_app.question
+
+    def interrupted(*words: object) -> str:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        if lost:
+            raise lost
+        return real(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hydra_app, "question", interrupted)
+    result = nnlab_command("sweep", "seed=1,2", "training.iterations=5")
+    assert result.status == 130
+    assert not list(result.results.glob("runs/*/*/run.json"))
 
 
 def test_an_experiment_is_no_single_run(nnlab_command: Command) -> None:
@@ -82,20 +141,13 @@ def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(nnlab_comman
     assert result.error.rstrip().endswith("got symetry")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("symmetry", "--cfg", "job"),
-        ("symmetry", "--cfg", "all"),
-        ("symmetry", "--info", "searchpath"),
-        ("--hydra-help",),
-    ],
-)
-def test_what_hydra_offers_works(words: tuple[str, ...], nnlab_command: Command) -> None:
-    result = nnlab_command("sweep", *words)
-    assert result.status == 0, result.error
-    assert result.output
-    assert not result.results.exists()
+@pytest.mark.parametrize("words", [("--cfg", "job"), ("--cfg", "all"), ("--info", "searchpath")])
+def test_what_hydra_offers_works(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nnlab", "sweep", "symmetry", *words, f"results_dir={tmp_path / 'results'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # it changes the logging of its process
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_folder_on_hydras_search_path_has_presets(nnlab_command: Command, tmp_path: Path) -> None:

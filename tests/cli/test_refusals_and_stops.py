@@ -70,7 +70,7 @@ def test_a_deleted_working_folder_is_reported_in_one_line(
     (tmp_path / "gone").rmdir()
     result = train("seed=1", *FAST)
     assert result.status == 1
-    assert result.error.startswith("the working folder does not exist any more")
+    assert result.error.startswith("the working folder no longer exists")
     assert len(result.error.splitlines()) == 1
 
 

@@ -117,12 +117,12 @@ def test_importing_nnlab_imports_no_tracker_no_plots_no_hydra() -> None:
 
 def test_a_run_that_fails_is_shown_and_the_exit_status_says_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from nnlab.study import workers
+    from nnlab.study import attempt
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(workers, "run_stack", broken)
+    monkeypatch.setattr(attempt, "run_stack", broken)
     result = train("-m", "seed=range(2)", *FAST, "launcher.n_jobs=1")
     assert result.status == 1
     assert "FAILED seed 0\n  to repeat: nnlab run seed=0 results_dir=" in result.output

@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 import nnlab
-from nnlab.cli.schema import register
+from nnlab.cli.hydra_schema import register
 from nnlab.record.sweeps import SweepLog
 from nnlab.results import Results
 

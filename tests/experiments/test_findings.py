@@ -33,7 +33,7 @@ from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import forward
-from nnlab.record.run_folders import read_run
+from nnlab.record.read_run import read_run
 from nnlab.results import conf_folder
 from nnlab.seeding import stream
 

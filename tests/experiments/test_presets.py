@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import nnlab
-from nnlab.cli.schema import register
+from nnlab.cli.hydra_schema import register
 from nnlab.config import from_dict, overrides, resolve
 from nnlab.study.plan import Plan
 

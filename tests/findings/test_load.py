@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 import nnlab
-from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import DamagedRunError
 from nnlab.settings import varied
 
 

@@ -375,7 +375,7 @@ def test_unknown_metrics_and_keys_are_rejected_by_name() -> None:
     for name, settings in {"first": ({"depth": 1}, relu), "second": (tanh, {"depth": 1})}.items():
         with pytest.raises(ValueError, match=rf"{name} must have keys that the runs have \(.*\), got 'depth'"):
             compare(runs, "cost/test", *settings)
-    with pytest.raises(ValueError, match="crossed strata must have one number of runs, got 2, 3"):
+    with pytest.raises(ValueError, match="crossed strata must have the same number of runs, got 2, 3"):
         interval([[1.0, 2.0], [1.0, 2.0, 3.0]], crossed=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nnlab.record.files import is_stale, locked, name_new, partial_path, sync_folder, write_whole
+from nnlab.record.files import claim_name, is_stale, locked, partial_path, sync_folder, write_atomically
 
 HOLD = """
 import sys, time
@@ -48,10 +48,10 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "new" / "page.html"
-    write_whole(path, "first")
+    write_atomically(path, "first")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, "second")
+        write_atomically(path, "second")
     assert [one.name for one in path.parent.iterdir()] == ["page.html"]
     assert path.read_text() == "first"
 
@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
 def test_simultaneous_writers_leave_the_text_of_one_of_them(tmp_path: Path) -> None:
     path, texts = tmp_path / "page.html", [str(number) * 10_000 * number for number in range(1, 9)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda text: write_whole(path, text), texts * 5))
+        list(pool.map(lambda text: write_atomically(path, text), texts * 5))
     assert path.read_text() in texts
     assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
 
@@ -88,7 +88,7 @@ def test_one_of_several_writers_names_a_new_file(
         partial = partial_path(tmp_path / "new")
         partial.write_text(str(number))
         try:
-            name_new(partial, tmp_path / "new")
+            claim_name(partial, tmp_path / "new")
         except FileExistsError:
             return False
         finally:

@@ -49,7 +49,7 @@ def test_a_process_that_exited_is_gone_at_once() -> None:
     assert is_gone(identity, 0.0)
 
 
-def test_an_old_identity_is_judged_by_the_same_birth(child: subprocess.Popen[bytes]) -> None:
+def test_an_old_identity_is_judged_by_the_same_start_time(child: subprocess.Popen[bytes]) -> None:
     identity = old_identity(child.pid)
     assert not is_gone(identity, DAY)
     child.kill()
@@ -76,7 +76,7 @@ def test_a_reused_process_id_is_another_process(child: subprocess.Popen[bytes]) 
     assert is_gone(f"{HOST} {os.getpid()} 5", 0.0)
 
 
-def test_a_birth_may_be_read_with_an_error_of_a_second(child: subprocess.Popen[bytes]) -> None:
+def test_a_start_time_may_be_read_with_an_error_of_a_second(child: subprocess.Popen[bytes]) -> None:
     host, pid, birth = old_identity(child.pid).split()
     assert not is_gone(f"{host} {pid} {int(birth) + 100}", DAY)
     assert not is_gone(f"{host} {pid} {int(birth) - 100}", DAY)
@@ -85,7 +85,7 @@ def test_a_birth_may_be_read_with_an_error_of_a_second(child: subprocess.Popen[b
 def test_a_clock_that_is_set_changes_no_identity(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel counts births from boot; both absolute times move with the clock."""
+    """The kernel counts start times from boot; both absolute times move with the clock."""
     identity, own = old_identity(child.pid), this_process()
     create_time, boot_time = psutil.Process.create_time, psutil.boot_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: create_time(self) + DAY)
@@ -95,7 +95,7 @@ def test_a_clock_that_is_set_changes_no_identity(
 
 
 @pytest.mark.parametrize("birth", ["-", "1700000000.12", "yesterday"])
-def test_a_running_process_of_unknown_birth_counts_as_gone_after_an_hour(
+def test_a_running_process_of_unknown_start_time_counts_as_gone_after_an_hour(
     birth: str, child: subprocess.Popen[bytes]
 ) -> None:
     identity = f"{HOST} {child.pid} {birth}"
@@ -131,7 +131,7 @@ def test_a_process_that_exits_between_two_readings_is_gone(
         raise psutil.NoSuchProcess(pid)
 
     identity = old_identity(child.pid)
-    monkeypatch.setattr(processes, "_birth", exited)
+    monkeypatch.setattr(processes, "_start_time", exited)
     assert is_gone(identity, 0.0)
 
 

@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 
 import nnlab
 from nnlab.cli.verify import main as verify
-from nnlab.record import run_folders
+from nnlab.record import read_run
 from nnlab.record.run import Run
-from nnlab.record.run_folders import FILES, DamagedRunError, RunFolders, read_facts
+from nnlab.record.run_folders import RunFolders
+from nnlab.record.run_json import FILES, DamagedRunError, read_facts
 from nnlab.results import Results
 
 
@@ -176,7 +177,7 @@ def test_verify_counts_complete_runs(run: Run, folders: RunFolders, capsys: pyte
     results = folders.folder.parents[1]
     folder = folders.write(run)
     verify(["--results-dir", str(results)])
-    assert capsys.readouterr().out == "experiment: 1 runs are whole\n"
+    assert capsys.readouterr().out == "experiment: 1 runs are intact\n"
     (folder / "parameters.npz").write_bytes(b"")
     with pytest.raises(SystemExit, match="1 run folders are damaged"):
         verify(["--results-dir", str(results)])
@@ -325,7 +326,7 @@ def test_a_run_replaced_while_it_is_read_is_not_damaged(
     """The run is replaced after its run.json was read: the other files are already those of the successor."""
     folders.write(run)
     forced = replace(run, config=replace(run.config, launcher=nnlab.LauncherConfig(force=True)))
-    real, others = run_folders.read_facts, [forced]
+    real, others = read_run.read_facts, [forced]
 
     def meanwhile(folder: Path) -> dict[str, Any]:
         facts = real(folder)
@@ -333,7 +334,7 @@ def test_a_run_replaced_while_it_is_read_is_not_damaged(
             folders.write(others.pop(), replace=True)
         return facts
 
-    monkeypatch.setattr(run_folders, "read_facts", meanwhile)
+    monkeypatch.setattr(read_run, "read_facts", meanwhile)
     assert folders.read(run.fingerprint).config.launcher.force
     others.append(run)
     assert [problem for folder, problem in folders.verify() if not folder.name.startswith(".")] == []

@@ -15,11 +15,12 @@ import pytest
 import nnlab
 from nnlab.cli.verify import main as verify
 from nnlab.config import RunConfig
-from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import DamagedRunError
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.results import Results
 from nnlab.study import attempt
-from nnlab.study.execute import Study
+from nnlab.study.execute import execute
+from nnlab.study.plan import make_plan
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
 from nnlab.tracking.ledger import Ledger
@@ -117,10 +118,12 @@ def test_a_killed_sweep_is_closed_by_the_next(configs: list[RunConfig], results:
     assert sorted(entry.info.status for entry in entries(results, "sweeps")) == ["FINISHED", "KILLED"]
 
 
-def test_a_closed_study_is_recorded_as_killed(configs: list[RunConfig], results: Path) -> None:
-    outcomes = Study.plan(configs, n_jobs=1).execute()
-    next(outcomes)
-    outcomes.close()  # as KeyboardInterrupt does
+def test_an_interrupted_study_is_recorded_as_killed(configs: list[RunConfig], results: Path) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(make_plan(configs, n_jobs=1), interrupt)
     (summary,) = SweepLog(Results(results))
     assert (summary.status, summary.made) == ("KILLED", 1)
     (entry,) = entries(results, "sweeps")
@@ -138,10 +141,9 @@ def test_a_sweep_interrupted_while_it_begins_is_recorded_as_killed(
         return done
 
     monkeypatch.setattr(SweepLog, "_create", begin)
-    study = Study.plan(configs, n_jobs=1, tracking=False)
     try:
-        with study.heeding_stops(), pytest.raises(KeyboardInterrupt):
-            list(study.execute())
+        with pytest.raises(KeyboardInterrupt):
+            execute(make_plan(configs, n_jobs=1, tracking=False))
     finally:
         signal.signal(signal.SIGINT, handler)
     (summary,) = SweepLog(Results(results))
@@ -158,7 +160,7 @@ def test_sync_logs_a_sweep_that_ran_without_tracking(configs: list[RunConfig], r
 
 def test_batches_of_one_search_share_one_summary(configs: list[RunConfig], results: Path) -> None:
     for batch in (configs[:2], [configs[2], dataclasses.replace(configs[2], seed=7)]):
-        list(Study.plan(batch, n_jobs=1, sweep="search").execute())
+        execute(make_plan(batch, n_jobs=1, sweep="search"))
     (summary,) = SweepLog(Results(results))
     assert (len(summary.runs), summary.made, summary.status) == (4, 4, "FINISHED")
     (entry,) = entries(results, "sweeps")
@@ -219,7 +221,7 @@ def test_a_damaged_summary_affects_no_other_sweep(
         verify(["--results-dir", str(results)])
     said = capsys.readouterr().out
     assert f"{broken} is damaged" in said
-    assert "3 runs are whole" in said
+    assert "3 runs are intact" in said
 
 
 ODD = {
@@ -261,7 +263,7 @@ def test_a_failure_of_another_version_is_logged_without_params(configs: list[Run
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/", ".hidden", "experiment", "a\0b"])
 def test_a_sweep_needs_the_name_of_a_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(nnlab.ConfigError, match="a sweep must have the name of a folder"):
+    with pytest.raises(nnlab.ConfigError, match="a sweep's name must be the name of a folder"):
         SweepLog(Results(tmp_path)).open(SweepSummary(name, "small"))
     assert list(tmp_path.iterdir()) == []
 
@@ -407,19 +409,19 @@ def test_runs_deleted_in_mlflow_do_not_prevent_logging_others(configs: list[RunC
     for entry in entries(results, "small"):
         client.delete_run(entry.info.run_id)
     new = dataclasses.replace(configs[0], seed=7)
-    study = Study.plan([*configs, new], n_jobs=1)
-    list(study.execute())
-    assert (study.offline, len(study.views)) == ("", 2)
+    logged = execute(make_plan([*configs, new], n_jobs=1)).logged
+    assert logged
+    assert (logged.failure, len(logged.views)) == ("", 2)
     assert [entry.data.params["seed"] for entry in entries(results, "small")] == ["7"]
 
 
 def test_a_damaged_run_does_not_prevent_logging_others(configs: list[RunConfig], results: Path) -> None:
     first = nnlab.sweep(configs[:2], n_jobs=1)
     (results / "runs" / "small" / first[0].fingerprint / "history.parquet").write_bytes(b"")
-    study = Study.plan(configs, n_jobs=1)
-    list(study.execute())
-    assert study.offline == ""
-    assert [first[0].fingerprint in text for text in study.damaged] == [True]
+    logged = execute(make_plan(configs, n_jobs=1)).logged
+    assert logged
+    assert logged.failure == ""
+    assert [first[0].fingerprint in text for text in logged.unreadable] == [True]
     assert len(entries(results, "small")) == 2
     with pytest.raises(DamagedRunError, match=first[0].fingerprint):
         list(sync("small", str(results)))

@@ -88,7 +88,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatc
     monkeypatch.setattr("nnlab.study.cluster.CONNECT_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense"):
         configs = configs_in(tmp_path, 5, launcher=nnlab.LauncherConfig(backend="dask", address=address))
-        with pytest.raises(nnlab.ConfigError, match=r"launcher\.address must be"):
+        with pytest.raises(nnlab.ConfigError, match=r"launcher\.address must name a Dask scheduler that answers"):
             nnlab.sweep(configs)
     assert list(tmp_path.iterdir()) == []
 

@@ -20,8 +20,8 @@ from nnlab.results import Results
 from nnlab.study import attempt, workers
 from nnlab.study.execute import execute
 from nnlab.study.plan import make_plan, prepare
-from nnlab.study.sink import Logged
 from nnlab.study.stacking import plan_stacks
+from nnlab.study.tracking_sink import Logged
 
 SMALL = nnlab.TrainingConfig(iterations=50)
 
@@ -231,7 +231,7 @@ def test_the_message_of_a_database_is_shown_without_its_circumstances(
         error = OperationalError("(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) ...")
         raise RuntimeError(str(error)) from error
 
-    monkeypatch.setattr("nnlab.tracking.runs.RunTracker.log", fail)
+    monkeypatch.setattr("nnlab.tracking.log_runs.RunTracker.log", fail)
     logged = execute(make_plan(configs_in(results, 1), n_jobs=1)).logged
     assert logged
     assert logged.failure == "database is locked"
@@ -244,7 +244,7 @@ def test_a_sink_that_failed_is_left_alone(results: Path, monkeypatch: pytest.Mon
         calls.append(words)
         raise OSError("no answer")
 
-    monkeypatch.setattr("nnlab.tracking.runs.RunTracker.log", fail)
+    monkeypatch.setattr("nnlab.tracking.log_runs.RunTracker.log", fail)
     logged = execute(make_plan(configs_in(results, 2), n_jobs=1)).logged
     assert logged == Logged({}, "no answer", ())
     assert len(calls) == 1

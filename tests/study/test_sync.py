@@ -17,7 +17,7 @@ from nnlab.results import Results
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
 from nnlab.tracking.ledger import Ledger
-from nnlab.tracking.runs import RunTracker
+from nnlab.tracking.log_runs import RunTracker
 
 
 def configs_in(results: Path, uri: str | None = None) -> list[nnlab.RunConfig]:

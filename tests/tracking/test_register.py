@@ -148,7 +148,7 @@ def test_the_first_digits_are_enough_if_only_one_run_has_them(
     assert register(capsys, results, first[:6]).startswith(f"Registered small/{first}")
     assert rejection(results, first[:3]) == f"the fingerprint must have at least 4 digits, got {first[:3]!r}"
     unknown = rejection(results, "zzzz")
-    assert unknown.startswith("the fingerprint must be that of a recorded run (")
+    assert unknown.startswith("the fingerprint must match a recorded run (")
     assert f"small/{first}" in unknown
     assert f"small/{second}" in unknown
     assert "(there are none yet)" in rejection(results / "elsewhere", "zzzz")
@@ -161,7 +161,7 @@ def test_a_run_of_two_experiments_is_named_with_one_of_them(
         tracking = dataclasses.replace(configs[0].tracking, experiment=experiment)
         name = nnlab.run(dataclasses.replace(configs[0], tracking=tracking)).fingerprint
     assert rejection(results, name) == (
-        f"the fingerprint must be that of one run only (other/{name}, small/{name}), got {name!r}"
+        f"the fingerprint must match one run only (other/{name}, small/{name}), got {name!r}"
     )
     assert register(capsys, results, f"other/{name[:4]}").startswith(f"Registered other/{name} as models:/other/1")
     path = f"{results / 'runs' / 'small' / name}/"

@@ -1,4 +1,4 @@
-"""What Hydra knows of nnlab: the schema of a config, and where relative results lie."""
+"""What nnlab registers with Hydra: the schema of a config, and resolvers for the results folder and the help."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ LONGEST_NAME = 255
 
 
 def register() -> None:
-    """Register the schema, by which Hydra rejects unknown keys and wrong types, and the resolver of results_dir."""
+    """Register the schema, by which Hydra rejects unknown keys and wrong types, and the resolvers."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver("results_path", _usable_results_path, replace=True)
     OmegaConf.register_new_resolver("nnlab_keys", key_list, replace=True)

@@ -22,7 +22,7 @@ __all__ = ["RunTracker", "run_note"]
 
 
 class RunTracker(Tracker):
-    """Logs the runs of one experiment. One process writes: sixteen on one SQLite file log 4 runs a second."""
+    """Logs the runs of one experiment. Only one process writes: sixteen on one SQLite file log 4 runs a second."""
 
     key_tag = "fingerprint"
 
@@ -73,7 +73,7 @@ class RunTracker(Tracker):
         return True
 
     def save_views(self, swept: Iterable[str] | None) -> dict[str, str]:
-        """Save views of what was swept and how it went; return what each shows, with its path in MLflow's UI.
+        """Save views of what was swept and how it went; return the label of each, with its path in MLflow's UI.
 
         With None, views that exist are kept.
         """
@@ -103,7 +103,7 @@ class RunTracker(Tracker):
                 continue
             first, *others = sorted(entries, key=lambda entry: (entry.info.start_time, run_id_of(entry)))
             for entry in others:
-                with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # already deleted from there
+                with contextlib.suppress(import_mlflow().exceptions.MlflowException):  # already deleted
                     self.client.delete_run(run_id_of(entry))
             self.ledger.settle(fingerprint, run_id_of(first))
 

@@ -7,7 +7,7 @@ from typing import Any
 from nnlab.config import SWEEPS, ConfigError, RunConfig, from_dict
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.tracking.connection import import_mlflow
-from nnlab.tracking.runs import RunTracker
+from nnlab.tracking.log_runs import RunTracker
 from nnlab.tracking.tracker import DESCRIPTION, Tracker, metric_entities, param_entities, run_id_of
 from nnlab.tracking.ui_views import sweeps_view
 

@@ -2,7 +2,7 @@
 
     hidden_size: int = key(4, "Units in each hidden layer", low=1, high=100_000, example=20)
 
-`nnlab.validation`, `--help` and docs/configuration.md are made from these fields.
+`nnlab.validation`, `--help` and docs/configuration.md are derived from these fields.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Key:
     - `choices`: the legal texts
     - `pattern`: the regular expression that a text must match
     - `folder`: True if the text is a folder
-    - `described`: the legal values in words, where the rest cannot say them
+    - `described`: the legal values in words, where the other fields cannot express them
     """
 
     name: str
@@ -98,5 +98,5 @@ def declared(config: type, prefix: str = "") -> Iterator[Key]:
 def _type(annotation: Any) -> tuple[type, bool]:
     """Return the type of an annotation such as `list[int] | None`, and True if it allows None."""
     types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    (kept,) = (one for one in types if one is not NoneType)
-    return get_origin(kept) or kept, NoneType in types
+    (kind,) = (one for one in types if one is not NoneType)
+    return get_origin(kind) or kind, NoneType in types

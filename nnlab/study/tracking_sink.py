@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nnlab.record.run import Run
-from nnlab.record.run_folders import DamagedRunError
+from nnlab.record.run_json import DamagedRunError
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.study.plan import Plan
 from nnlab.study.stacking import Job
 from nnlab.tracking.connection import UnreachableError
-from nnlab.tracking.runs import RunTracker
-from nnlab.tracking.sweeps import SweepTracker
+from nnlab.tracking.log_runs import RunTracker
+from nnlab.tracking.log_sweeps import SweepTracker
 
 __all__ = ["Logged", "MlflowSink"]
 
@@ -21,7 +21,7 @@ class Logged:
 
     Attributes
     ----------
-    views : what MLflow's UI shows of the runs, with the paths; empty if MLflow failed
+    views : the labels and paths of the views in MLflow's UI; empty if MLflow failed
     failure : why MLflow lacks some of the runs; empty if it has all
     unreadable : why runs that were on disk already could not be logged
     """
@@ -55,7 +55,7 @@ class MlflowSink:
         self._sweeps.catch_up()
 
     def begin(self, sweep: str) -> None:
-        """Log the runs of the plan that were on disk already and that MLflow lacks. `sweep` names the launch."""
+        """Log the runs of the plan that were on disk already and that MLflow lacks. `sweep` is the sweep's name."""
         self._tags["sweep"] = sweep
         self._try(self._catch_up)
 
@@ -117,7 +117,7 @@ def _figures(run: Run, job: Job) -> dict[str, object]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line.
+    """Return the message of an error, in one line.
 
     SQLAlchemy puts the circumstances before the database's own message, and MLflow repeats them; the database's own
     message is preferred.

@@ -19,8 +19,8 @@ from nnlab.study.execute import execute
 from nnlab.study.plan import make_plan
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
-from nnlab.tracking.ledger import Ledger, known_experiments
-from nnlab.tracking.runs import RunTracker
+from nnlab.tracking.ledger import Ledger, logged_experiments
+from nnlab.tracking.log_runs import RunTracker
 
 
 @pytest.fixture
@@ -162,14 +162,14 @@ def test_an_experiment_is_described_by_its_question_unless_it_has_a_description(
 
 
 def test_the_experiments_in_mlflow_are_listed_without_opening_it(configs: list[nnlab.RunConfig], results: Path) -> None:
-    assert known_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}") == {}
+    assert logged_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}") == {}
     nnlab.sweep(configs, n_jobs=1, tracking=True)
-    listed = known_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}")
+    listed = logged_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}")
     assert listed == {
         found.name: found.experiment_id for found in client(results).search_experiments() if found.name in listed
     }
     assert listed.keys() == {"small", "sweeps"}
-    assert known_experiments(Results(results), "http://127.0.0.1:1") == {}
+    assert logged_experiments(Results(results), "http://127.0.0.1:1") == {}
 
 
 def test_a_single_run_keeps_the_views_of_a_sweep(configs: list[nnlab.RunConfig], results: Path) -> None:
@@ -353,7 +353,7 @@ def test_a_damaged_ledger_is_reset(configs: list[nnlab.RunConfig], results: Path
     nnlab.sweep(configs[:2], n_jobs=1, tracking=True)
     for path in (results / "tracking").glob("small-*/[!.]*"):
         path.write_bytes(b"\xff\xfe")
-    assert "small" not in known_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}")
+    assert "small" not in logged_experiments(Results(results), f"sqlite:///{results / 'mlflow.db'}")
     nnlab.sweep(configs[:3], n_jobs=1, tracking=True)
     assert len(entries(results)) == 3
 
