@@ -31,5 +31,5 @@ def random_stack(sizes: tuple[int, ...] = (2, 6, 5, 1), R: int = 3) -> Parameter
 
 
 def values(state: Snapshot, preset: str = "standard") -> dict[tuple[str, int], Array]:
-    """Return what the probes of a preset measure, by quantity and layer."""
+    """Return the measurements of a preset, by quantity and layer."""
     return {(quantity, layer): value for quantity, layer, value in measure(state, preset)}

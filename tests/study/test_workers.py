@@ -18,7 +18,7 @@ WORKER = "import sys, time; from nnlab.study import workers; workers._initialize
 
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands in for the parent of workers."""
+    """A process that plays the parent of workers."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         yield process
 
