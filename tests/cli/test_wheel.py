@@ -99,7 +99,8 @@ def test_a_sweep_ends_with_its_tables_and_names_no_commit_of_the_user(program: P
     printed = nnlab(program, folder, "sweep", "initialization", "seed=1", "model.hidden_size=2", *FAST)
     assert "12 of 12 runs" in printed
     assert "verdicts (with counts where seeds differ)" in printed
-    (summary,) = (json.loads(path.read_text()) for path in (folder / "results" / "sweeps").glob("*/summary.json"))
+    summaries = [json.loads(path.read_text()) for path in (folder / "results" / "sweeps").glob("*/summary.json")]
+    (summary,) = (one for one in summaries if one["experiment"] == "initialization")
     assert summary["command"].startswith("nnlab sweep initialization seed=1")
     assert summary["question"]
     assert not {"git_commit", "git_dirty"} & set(summary["versions"])
