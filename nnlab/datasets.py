@@ -21,6 +21,8 @@ from nnlab.validation import validate_data
 __all__ = ["DRAWN", "READ", "Dataset", "file_digest", "load_dataset"]
 
 Array = NDArray[np.float64]
+Draw = Callable[[int, float, int], tuple[Array, NDArray[np.integer]]]
+"""Returns points (2, m) and class indices (m,), given m, the noise and the seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,8 @@ class Dataset:
 def load_dataset(data: DataConfig) -> Dataset:
     """Return the data set of a config; None selects the data set's own default.
 
-    The test part of a drawn data set is drawn with seed + 1. Other data sets are split class by class, by data.seed and
-    data.test_fraction; both parts keep the order of the file and contain every class.
+    The parts of a drawn data set come from independent streams of data.seed. Other data sets are split class by class,
+    by data.seed and data.test_fraction; both parts keep the order of the file and contain every class.
 
     data.standardize shifts and scales every feature to mean 0 and standard deviation 1, measured on the training part
     alone; a constant feature is only shifted. For regression the target is standardized too, so that the learning rate
@@ -122,15 +124,19 @@ def _split(table: Table, data: DataConfig) -> tuple[Table, Table]:
 
 def _draw(data: DataConfig) -> tuple[Table, Table]:
     """Return the training and the test part of a drawn data set."""
-    return _draw_part(data, "m", data.m, data.seed), _draw_part(data, "test_m", data.test_m, data.seed + 1)
+    drawing = DRAWN[data.name]
+    return (
+        _drawn_table(data, "m", data.m, drawing.training_part),
+        _drawn_table(data, "test_m", data.test_m, drawing.test_part),
+    )
 
 
-def _draw_part(data: DataConfig, key: str, m: int | None, seed: int) -> Table:
-    draw, n_classes = DRAWN[data.name]
+def _drawn_table(data: DataConfig, key: str, m: int | None, draw: Draw) -> Table:
+    n_classes = DRAWN[data.name].n_classes
     if m is None or m < n_classes:
         raise ConfigError(f"data.{key} must be at least {n_classes} for {data.name}, got {m}")
     with np.errstate(all="ignore"):
-        points, labels = draw(m, data.noise or 0.0, seed)
+        points, labels = draw(m, data.noise or 0.0, data.seed)
     if not (np.abs(points) <= LARGEST).all():
         raise ConfigError(f"data.noise must keep all coordinates below {LARGEST:g}, got {data.noise}")
     return Table(points, labels.astype(np.float64), tuple(str(index) for index in range(n_classes)), ("x1", "x2"))

@@ -115,6 +115,28 @@ def test_another_run_has_another_fingerprint(other: RunConfig) -> None:
     assert fingerprint(other) != fingerprint(RunConfig())
 
 
+@pytest.mark.parametrize(
+    ("config", "published"),
+    [
+        (changed(), "55e113dfc6c37ac2"),
+        (changed(data=nnlab.DataConfig(name="digits")), "a755044921a72d23"),
+        (
+            changed(
+                data=nnlab.DataConfig(name="moons", seed=9, m=77), model=nnlab.ModelConfig(activation="relu", depth=3)
+            ),
+            "6ad0177e7e609e3a",
+        ),
+    ],
+)
+def test_runs_whose_bits_did_not_change_keep_their_fingerprints(config: RunConfig, published: str) -> None:
+    assert fingerprint(config) == published
+
+
+def test_runs_whose_bits_changed_have_new_fingerprints() -> None:
+    # Until numerical version 4, quantiles divided its classes by each sample's own median.
+    assert fingerprint(changed(data=nnlab.DataConfig(name="quantiles"))) != "c96717b9719d3e56"
+
+
 def test_the_fingerprint_of_a_file_is_of_its_content_not_its_path() -> None:
     def of(path: str) -> RunConfig:
         return changed(data=nnlab.DataConfig(name="file", path=path, target="y"))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 import nnlab
 from nnlab.config import DATA, ConfigError, DataConfig
@@ -144,13 +145,36 @@ def test_the_flower_is_the_default_data_set():
 def test_circles_are_those_of_the_initialization_assignment():
     from sklearn.datasets import make_circles
 
-    data = load_dataset(DataConfig(name="circles", m=300, test_m=100))
-    X, Y = make_circles(300, noise=0.05, random_state=1)
-    X_test, Y_test = make_circles(100, noise=0.05, random_state=2)
-    np.testing.assert_array_equal(data.X, X.T)
-    np.testing.assert_array_equal(data.Y[0], Y)
-    np.testing.assert_array_equal(data.X_test, X_test.T)
-    np.testing.assert_array_equal(data.Y_test[0], Y_test)
+    # The assignment trains on 300 examples of seed 1 and tests on 100 of seed 2.
+    for m, seed in ((300, 1), (100, 2)):
+        data = load_dataset(DataConfig(name="circles", m=m, seed=seed))
+        X, Y = make_circles(m, noise=0.05, random_state=seed)
+        np.testing.assert_array_equal(data.X, X.T)
+        np.testing.assert_array_equal(data.Y[0], Y)
+
+
+@pytest.mark.parametrize("m", [2, 3, 13, 400])
+def test_moons_and_blobs_are_those_of_scikit_learn(m):
+    from sklearn.datasets import make_blobs, make_moons
+
+    centres = np.random.RandomState(5).uniform(-10.0, 10.0, size=(6, 2))
+    for name, (X, Y) in {
+        "moons": make_moons(m, noise=0.2, random_state=3),
+        "blobs": make_blobs(m, centers=centres, cluster_std=1.0, random_state=3),
+    }.items():
+        data = load_dataset(DataConfig(name=name, m=m, seed=3))
+        np.testing.assert_array_equal(data.X, X.T)
+        np.testing.assert_array_equal(data.Y[0], Y % 2)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4, 5])
+def test_the_classes_of_quantiles_meet_at_the_circle_that_halves_the_gaussian(seed):
+    """The radius of a plane Gaussian of variance 1/2 is Rayleigh distributed, with median sqrt(ln 2)."""
+    data = load_dataset(DataConfig(name="quantiles", m=2_000, test_m=2_001, seed=seed))
+    for X, Y in ((data.X, data.Y), (data.X_test, data.Y_test)):
+        np.testing.assert_array_equal(Y[0], np.hypot(*X) > stats.rayleigh.median(scale=np.sqrt(0.5)))
+        for coordinate in X:
+            assert stats.kstest(coordinate, stats.norm(scale=np.sqrt(0.5)).cdf).pvalue > 1e-3
 
 
 def test_the_spiral_matches_cs231n():
@@ -178,10 +202,44 @@ def test_blobs_have_the_same_centres_in_both_parts():
     assert np.unique(data.X, axis=1).shape == (2, 6)
 
 
-def test_the_test_part_is_drawn_with_the_next_seed():
-    first = load_dataset(DataConfig(name="flower", m=31, test_m=50, seed=7))
-    second = load_dataset(DataConfig(name="flower", m=50, seed=8))
-    np.testing.assert_array_equal(first.X_test, second.X)
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_test_example_is_a_training_example_of_any_seed(name):
+    test = {tuple(point) for point in load_dataset(DataConfig(name=name, m=50, test_m=50, seed=7)).X_test.T}
+    assert len(test) == 50
+    for seed in range(12):
+        assert test.isdisjoint(map(tuple, load_dataset(DataConfig(name=name, m=50, seed=seed)).X.T))
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "blobs"])  # without noise a blob is one point
+def test_without_noise_the_test_part_is_still_of_other_examples(name):
+    data = load_dataset(DataConfig(name=name, noise=None if name == "quantiles" else 0.0, m=60, test_m=60))
+    assert set(map(tuple, data.X.T)).isdisjoint(map(tuple, data.X_test.T))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_both_parts_come_from_one_distribution(name):
+    data = load_dataset(DataConfig(name=name, m=3_000, test_m=3_000, seed=2))
+    labels = [Y.argmax(axis=0) if len(Y) > 1 else Y[0] for Y in (data.Y, data.Y_test)]
+    for index in range(len(data.classes)):
+        train, test = data.X[:, labels[0] == index], data.X_test[:, labels[1] == index]
+        for one, other in ((train[0], test[0]), (train[1], test[1]), (np.hypot(*train), np.hypot(*test))):
+            assert stats.ks_2samp(one, other).pvalue > 1e-3
+
+
+def test_without_noise_the_test_part_lies_on_the_curves():
+    flower, circles, moons, spiral = (
+        load_dataset(DataConfig(name=name, noise=0.0, test_m=300)) for name in ("flower", "circles", "moons", "spiral")
+    )
+    x, y = flower.X_test
+    angle = np.arctan2(x, y)  # the course measures it from the second axis
+    np.testing.assert_allclose(np.hypot(x, y), np.abs(4 * np.sin(4 * angle)), atol=1e-12)
+    np.testing.assert_allclose(np.hypot(*circles.X_test), np.where(circles.Y_test[0] == 1, 0.8, 1.0))
+    x, y = moons.X_test - np.where(moons.Y_test == 1, [[1.0], [0.5]], 0.0)
+    np.testing.assert_allclose(np.hypot(x, y), 1.0)
+    np.testing.assert_array_equal(y > 0, moons.Y_test[0] == 0)
+    x, y = spiral.X_test
+    turned = 4 * (np.hypot(x, y) + spiral.Y_test.argmax(axis=0))
+    np.testing.assert_allclose(np.exp(1j * np.arctan2(x, y)), np.exp(1j * turned), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -25,7 +25,7 @@ CHECKPOINTS_SHOWN = 12
 
 def conduct(plan: Plan) -> int:
     """Execute a plan with its preflight line, progress bar and summary; return the exit status."""
-    _say(_preflight(plan))
+    _say("\n".join([_preflight(plan), *(f"Caution: {caution}" for caution in plan.cautions)]))
     started = time.perf_counter()
     try:
         with _bar(len(plan.todo)) as bar:

@@ -1,10 +1,11 @@
 """Load recorded runs and their curves, from run folders or from MLflow."""
 
+import warnings
 from collections.abc import Sequence
 
 import pandas as pd
 
-from nnlab.config import RunConfig
+from nnlab.config import MEASURES, RunConfig
 from nnlab.record.frames import read_curves, read_file, read_rows, runs_frame
 from nnlab.results import Results
 
@@ -18,19 +19,32 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri:
     `results_dir` does). Both sources give the same frame except for `folder`, which with `uri` is where MLflow keeps
     the run's artifacts. `load_curves` accepts both.
 
-    Columns: `fingerprint`, by which rows are sorted; `folder`; `task`; the config keys (`model.hidden_size`, ...);
-    `verdict`; the final metrics (`cost/train`, ...), sorted, NaN where a run has no such quantity. Config columns have
-    the type of their key: int64, float64, bool or str. Keys that may be None have Int64 or boolean, with NA for None.
-    A list is kept as text, so that runs can be grouped by it.
+    Columns: `fingerprint`, by which rows are sorted; `folder`; `task`; `measures`, the version of the measurements; the
+    config keys (`model.hidden_size`, ...); `verdict`; the final metrics (`cost/train`, ...), sorted, NaN where a run
+    has no such quantity. Config columns have the type of their key: int64, float64, bool or str. Keys that may be None
+    have Int64 or boolean, with NA for None. A list is kept as text, so that runs can be grouped by it.
+
+    Warns if runs have different versions of the measurements, because their metrics do not compare.
 
     Raises ConfigError if the experiment has no recorded runs, DamagedRunError if a run folder cannot be read, and
     UnreachableError if a server does not answer.
     """
     if uri is None:
-        return runs_frame(read_rows(experiment, Results.at(results_dir)))
-    from nnlab.tracking.frames import read_entries
+        runs = runs_frame(read_rows(experiment, Results.at(results_dir)))
+    else:
+        from nnlab.tracking.frames import read_entries
 
-    return runs_frame(read_entries(experiment, uri))
+        runs = runs_frame(read_entries(experiment, uri))
+    if runs["measures"].nunique() > 1:
+        counts = runs["measures"].value_counts().sort_index()
+        listed = ", ".join(f"{count} with version {version}" for version, count in counts.items())
+        warnings.warn(
+            f"the runs of {experiment} were measured differently ({listed} of the measurements; the newest is "
+            f"{MEASURES}), so some of their metrics do not compare: sweep the older ones again with "
+            "launcher.force=true, or select runs by the column measures",
+            stacklevel=2,
+        )
+    return runs
 
 
 def load_curves(runs: pd.DataFrame, quantities: Sequence[str] | None = None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nnlab.config import KEYS, ConfigError
 from nnlab.record.run_folders import RunFolders
-from nnlab.record.run_json import DamagedRunError, as_floats
+from nnlab.record.run_json import DamagedRunError, as_floats, measures_of
 from nnlab.results import Results
 
 __all__ = [
@@ -35,10 +35,11 @@ __all__ = [
 def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per run, sorted by fingerprint; `nnlab.load_runs` describes the columns.
 
-    Each of `rows` has `fingerprint`, `folder`, `task`, `verdict`, and the mappings `config` and `metrics`.
+    Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, and the mappings `config` and `metrics`.
     """
     rows = sorted(rows, key=lambda row: row["fingerprint"])
     columns = {name: _column([row[name] for row in rows], str) for name in ("fingerprint", "folder", "task")}
+    columns["measures"] = _column([row["measures"] for row in rows], int)
     columns |= {
         name: _column([row["config"].get(name) for row in rows], key.type, key.optional) for name, key in KEYS.items()
     }
@@ -61,6 +62,7 @@ def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
         yield {
             **{name: facts[name] for name in ("fingerprint", "task", "config")},
             "folder": str(folders.path(fingerprint)),
+            "measures": measures_of(facts),
             "verdict": facts["verdict"][0]["name"],
             "metrics": as_floats(facts["metrics"]),
         }

@@ -3,7 +3,7 @@
     format, fingerprint, task, sizes, config
     metrics, verdict, events, warning, references
     files       the checksums of the other files of the run folder
-    facts       versions and times
+    facts       versions and times; `measures` is the version of the measurements, 1 if it is missing
     digest      the checksum of all text above it
 
 Earlier versions wrote a checksum of the values instead of the text, or none. Their files are read as well.
@@ -27,6 +27,7 @@ __all__ = [
     "DamagedRunError",
     "as_floats",
     "damaged",
+    "measures_of",
     "read_facts",
     "references_of",
     "to_json",
@@ -135,6 +136,11 @@ def verdict_of(facts: dict[str, Any]) -> Verdict:
 def references_of(facts: dict[str, Any]) -> References:
     """Return the reference scores in the content of run.json."""
     return References(**as_floats(facts["references"]))
+
+
+def measures_of(facts: dict[str, Any]) -> int:
+    """Return the version of the measurements in the content of run.json."""
+    return int(facts["facts"].get("measures", 1))
 
 
 def as_floats(values: dict[str, Any]) -> dict[str, float]:

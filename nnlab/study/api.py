@@ -24,7 +24,8 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     runs are logged to MLflow as well.
 
     Raises ConfigError before anything runs if a config or its data is wrong, and StudyError at the end if runs
-    failed; the others are on disk. Warns if MLflow failed; everything is on disk then.
+    failed; the others are on disk. Warns if MLflow failed (everything is on disk then), and of weights that are not
+    independent of the data.
     """
     if isinstance(configs, RunConfig):
         raise ConfigError("configs must be a list of RunConfig, got one: [config], or nnlab.run(config)")
@@ -32,6 +33,8 @@ def sweep(configs: Sequence[RunConfig], *, n_jobs: int | None = None, tracking: 
     if not configs:
         return []
     plan = make_plan(configs, n_jobs=n_jobs, tracking=tracking)
+    for caution in plan.cautions:
+        warnings.warn(caution, stacklevel=2)
     new: dict[str, Run] = {}
 
     def collect(result: Run | Failure) -> None:

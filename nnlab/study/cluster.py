@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from nnlab.config import NUMERICAL_VERSION, ConfigError, LauncherConfig
+from nnlab.config import MEASURES, NUMERICAL_VERSION, ConfigError, LauncherConfig
 from nnlab.record.run import Run
 from nnlab.study.attempt import Failure, attempt
 from nnlab.study.stacking import Stack
@@ -86,16 +86,16 @@ def _check_workers(client: Any, launcher: LauncherConfig) -> int:
             f"{CONNECT_SECONDS} s: start some with `dask worker {launcher.address} --nthreads 1`"
         ) from None
     try:
-        versions = set(client.run(_numerical_version).values())
+        versions = set(client.run(_versions).values())
     except Exception as error:  # anything that the workers' installation raises
         raise ConfigError(f"launcher.address must lead to workers that can import nnlab: {error!r}") from None
-    if versions != {NUMERICAL_VERSION}:
+    if versions != {_versions()}:
         raise ConfigError(
-            f"launcher.address must lead to workers with the same nnlab (numerical version {NUMERICAL_VERSION}), "
-            f"got {', '.join(str(version) for version in sorted(versions))}"
+            f"launcher.address must lead to workers with the same nnlab ({_versions()}), got "
+            f"{' and '.join(sorted(versions))}: install the same version there"
         )
     return sum(client.nthreads().values())
 
 
-def _numerical_version() -> int:
-    return NUMERICAL_VERSION
+def _versions() -> str:
+    return f"numerical version {NUMERICAL_VERSION}, measures {MEASURES}"

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 
 from nnlab.config import ConfigError, RunConfig, fingerprint, flatten, overrides, resolve
-from nnlab.datasets import Dataset, file_digest, load_dataset
+from nnlab.datasets import DRAWN, Dataset, file_digest, load_dataset
 from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
+from nnlab.seeding import legacy_stream
 from nnlab.settings import run_name, swept_keys
 from nnlab.study.stacking import Job, Stack, machine_memory, memory_needed, plan_stacks
 from nnlab.study.workers import cores
@@ -82,6 +83,16 @@ class Plan:
         """The tracking URI."""
         return tracking_uri(self.config)
 
+    @property
+    def cautions(self) -> list[str]:
+        """What the user should know about these runs, although they are legal: one sentence each."""
+        shared = sum(_shares_its_draws(job.config) for job in self.jobs)
+        text = (
+            "init.generator=legacy with seed = data.seed draws the weights from the same numbers as the noise of the "
+            f"data (in {shared} of {len(self.jobs)} runs): take another seed if they should be independent"
+        )
+        return [text] * (shared > 0)
+
     @cached_property
     def stacks(self) -> list[Stack]:
         """The networks that are trained together, in the order of training."""
@@ -133,6 +144,18 @@ def make_plan(
         n_jobs=int(n_jobs or 0) or shared.launcher.n_jobs or cores(shared.launcher),
         command=command,
         question=question,
+    )
+
+
+def _shares_its_draws(config: RunConfig) -> bool:
+    """Return True if the initial weights are drawn from the stream that the training data were drawn from."""
+    return (
+        config.init.generator == "legacy"
+        and config.init.scheme not in ("zeros", "constant")
+        and config.seed == config.data.seed
+        and config.data.name in DRAWN
+        and DRAWN[config.data.name].rng is legacy_stream
+        and bool(config.data.noise)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from nnlab.config import RunConfig, hidden_sizes
+from nnlab.config import MEASURES, RunConfig, hidden_sizes
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import Measurement, function, measure
 from nnlab.diagnostics.references import fit_references
@@ -111,6 +111,7 @@ def _facts(R: int, seconds: float) -> dict[str, Any]:
     return {
         "seconds": seconds / R,
         "stack": R,
+        "measures": MEASURES,
         "process": os.getpid(),
         "python": platform.python_version(),
         "numpy": np.__version__,

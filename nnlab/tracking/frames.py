@@ -38,6 +38,7 @@ def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
             "fingerprint": fingerprint,
             "folder": folder,
             "task": tags.get("task"),
+            "measures": int(tags.get("measures", 1)),
             "config": {name: _parsed(text, KEYS[name]) for name, text in entry.data.params.items() if name in KEYS},
             "verdict": tags.get("verdict"),
             "metrics": metrics,

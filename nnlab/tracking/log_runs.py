@@ -120,7 +120,9 @@ def _tags(run: Run) -> dict[str, str]:
     broken = {event.cause for event in run.verdict.events if event.name == "symmetry/broken_at"}
     if broken:
         tags["symmetry_broken"] = "rounding" if "rounding" in broken else "init"
-    tags |= {key: str(run.facts[key]) for key in ("git_commit", "git_dirty", "blas", "numpy") if key in run.facts}
+    tags |= {
+        key: str(run.facts[key]) for key in ("git_commit", "git_dirty", "blas", "numpy", "measures") if key in run.facts
+    }
     if non_finite:
         tags["non_finite"] = json.dumps(non_finite)
     return tags

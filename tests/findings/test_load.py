@@ -1,6 +1,7 @@
 """Tests of loading runs and curves, from run folders and from MLflow."""
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 import nnlab
+from nnlab.config import MEASURES
+from nnlab.record.run_folders import RunFolders
 from nnlab.record.run_json import DamagedRunError
+from nnlab.results import Results
 from nnlab.settings import varied
 
 
@@ -63,6 +67,17 @@ def test_a_copy_of_a_run_folder_is_rejected(recorded: Path, tmp_path: Path) -> N
     shutil.copytree(one, one.with_name(f"{one.name} (copy)"))
     with pytest.raises(DamagedRunError, match=rf"\(copy\) holds the run {one.name}: move it away"):
         nnlab.load_runs("playground", str(tmp_path))
+
+
+def test_runs_that_were_measured_differently_are_pointed_out(recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded / "runs", tmp_path / "runs")
+    folders = RunFolders(Results.at(str(tmp_path)), "playground")
+    for run in itertools.islice(folders, 5):  # older versions of nnlab did not write the number
+        facts = {name: value for name, value in run.facts.items() if name != "measures"}
+        folders.write(dataclasses.replace(run, facts=facts), replace=True)
+    with pytest.warns(UserWarning, match=rf"\(5 with version 1, 7 with version {MEASURES} of.*launcher.force=true"):
+        runs = nnlab.load_runs("playground", str(tmp_path))
+    assert sorted(runs["measures"]) == [1] * 5 + [MEASURES] * 7
 
 
 def test_an_unknown_single_quantity_is_rejected_with_the_known_ones(recorded: Path) -> None:

@@ -1,7 +1,9 @@
 import dataclasses
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 import nnlab
 from nnlab.config import RunConfig
 from nnlab.settings import run_name, swept_keys
-from nnlab.study.plan import prepare
+from nnlab.study import run_stack
+from nnlab.study.plan import make_plan, prepare
 from nnlab.study.stacking import Job, plan_stacks
 
 
@@ -35,6 +38,33 @@ def test_keys_that_follow_from_another_are_not_swept() -> None:
         for seed in range(2)
     ]
     assert swept_keys(job.config for job in prepare(configs)) == ["seed", "data.name", "init.scheme"]
+
+
+def test_weights_from_the_stream_that_made_the_data_are_pointed_out(tmp_path: Path) -> None:
+    def planned(**changes: Any) -> list[str]:
+        config = nnlab.RunConfig(seed=1, init=nnlab.InitConfig(generator="legacy"), results_dir=str(tmp_path))
+        return make_plan([dataclasses.replace(config, **changes)], tracking=False).cautions
+
+    assert "legacy" in planned()[0]
+    weights = run_stack.snapshots(
+        [nnlab.RunConfig(seed=1, init=nnlab.InitConfig(generator="legacy"))],
+        nnlab.load_dataset(nnlab.DataConfig()),
+        [0],
+    )
+    drawn = next(iter(weights)).parameters.W[0].ravel() / 0.01
+    first_noise = np.random.RandomState(1).randn(8)  # added to the angles of the flower's first points
+    np.testing.assert_allclose(drawn, first_noise)
+    for name in ("circles", "moons", "blobs", "spiral"):
+        assert planned(data=nnlab.DataConfig(name=name))
+    for harmless in (
+        {"seed": 2},
+        {"init": nnlab.InitConfig()},
+        {"init": nnlab.InitConfig("constant", generator="legacy")},
+        {"data": nnlab.DataConfig(name="xor")},
+        {"data": nnlab.DataConfig(name="digits")},
+        {"data": nnlab.DataConfig(noise=0.0)},
+    ):
+        assert planned(**harmless) == []
 
 
 @given(
