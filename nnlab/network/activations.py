@@ -3,7 +3,8 @@
 Every activation has two forms:
 
 - `value` and `derivative` are functions of the logits Z, to full relative precision wherever floats allow it:
-  1 - tanh(z)^2 is exactly 0 from z = 19 on, `derivative` is not. Snapshots, probes and tests use them.
+  1 - tanh(z)^2 is exactly 0 from z = 19 on, `derivative` is not. Snapshots, probes and tests use them. The exception
+  is gelu' beside its zero at z = -0.7518.
 - `activate` and `slope` do the same in place, for the training loop, which cannot afford a second exponential. Here
   g' may be off by one rounding error of 1. That moves no weight that is large enough to saturate the unit.
 """
@@ -130,6 +131,11 @@ def _gelu(Z: Array) -> Array:
 
 
 def _gelu_derivative(Z: Array) -> Array:
+    """Return the normal distribution function plus z times its density.
+
+    The two terms cancel at z = -0.7518. Beside it only the absolute error is small (below eps): in float64 the relative
+    error exceeds 1e-13 within 0.01 of the zero.
+    """
     from scipy.special import ndtr
 
     return ndtr(Z) + Z * _normal_density(Z)

@@ -41,22 +41,23 @@ def weight_variance(scheme: str, scale: float, n_in: int, n_out: int) -> float:
     for name, n in (("n_in", n_in), ("n_out", n_out)):
         if n < 1:
             raise ValueError(f"{name} must be at least 1, got {n}")
-    variances_of = {
-        "normal": scale**2,
-        "uniform": scale**2 / 3,
-        "xavier": scale**2 * 2 / (n_in + n_out),
-        "he": scale**2 * 2 / n_in,
-        "orthogonal": scale**2 / max(n_in, n_out),
+    factors = {  # widths that cancel do so before anything is rounded: square layers keep the variance exactly
+        "normal": n_in,
+        "uniform": n_in / 3,
+        "xavier": 2 * n_in / (n_in + n_out),
+        "he": 2,
+        "orthogonal": n_in / max(n_in, n_out),
     }
-    if scheme not in variances_of:
-        raise ValueError(f"scheme must be one of {', '.join(variances_of)}, got {scheme!r}")
-    return n_in * variances_of[scheme]
+    if scheme not in factors:
+        raise ValueError(f"scheme must be one of {', '.join(factors)}, got {scheme!r}")
+    return scale**2 * factors[scheme]
 
 
 def mean_singular_value(weight_variance: float) -> float:
     """Return the mean singular value of a wide, square, linear layer: 8 / (3 pi) sigma_w.
 
-    0.4901 for uniform weights in +-1 / sqrt(n), 0.8488 for normalised initialization (Glorot & Bengio 2010, Fig. 7).
+    0.4901 for uniform weights in +-1 / sqrt(n), 0.8488 for normalised initialization. Glorot & Bengio 2010, section
+    4.2.2, measure about 0.5 and 0.8 with tanh.
     """
     return 8 / (3 * np.pi) * float(np.sqrt(_check_at_least_0("weight_variance", weight_variance)))
 
@@ -64,7 +65,7 @@ def mean_singular_value(weight_variance: float) -> float:
 def rectifier_gain(weight_variance: float, slope: float = 0.0) -> float:
     """Return the factor by which a relu layer multiplies the variance of a signal, forwards and backwards.
 
-    1/2 (1 + slope^2) sigma_w^2, where `slope` is the slope of leaky relu below 0 (He et al. 2015, eq. 14). A factor of
+    1/2 (1 + slope^2) sigma_w^2, where `slope` is the slope of leaky relu below 0 (He et al. 2015, eq. 15). A factor of
     1 preserves signals.
     """
     return 0.5 * (1 + slope**2) * _check_at_least_0("weight_variance", weight_variance)
@@ -76,8 +77,8 @@ def rectifier_gain(weight_variance: float, slope: float = 0.0) -> float:
 def next_variance(activation: str, weight_variance: float, bias_variance: float, q: float) -> float:
     """Return the variance of a layer's logits, given the variance q of the logits in the layer below.
 
-    sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (Poole et al. 2016, eq. 3). Raises ValueError for an
-    unknown activation or a negative variance.
+    sigma_w^2 E[g(sqrt(q) z)^2] + sigma_b^2 with z standard normal (the length map of Poole et al. 2016). Raises
+    ValueError for an unknown activation or a negative variance.
     """
     _check_activation(activation)
     _check_at_least_0("weight_variance", weight_variance)
@@ -104,39 +105,41 @@ def fixed_point(activation: str, weight_variance: float, bias_variance: float = 
     """Return q*, the limit of the variance of the logits deep in a wide network, starting from variance 1.
 
     0 if signals die out, inf if they grow without bound. NaN if every variance is preserved, as for relu with
-    sigma_w^2 = 2 and no biases. Raises ValueError for an unknown activation or a negative variance.
+    sigma_w^2 = 2 and no biases. A factor on the variance within rounding errors of 1 counts as 1. Raises ValueError for
+    an unknown activation or a negative variance.
     """
     _check_activation(activation)
     _check_at_least_0("weight_variance", weight_variance)
     _check_at_least_0("bias_variance", bias_variance)
     gain = _homogeneous_gain(activation, weight_variance)
     if gain is not None:
-        if gain < 1:
+        if gain < 1 and not _is_1(gain):
             return bias_variance / (1 - gain)
-        return float("nan") if gain == 1 and bias_variance == 0 else float("inf")
+        return float("nan") if _is_1(gain) and bias_variance == 0 else float("inf")
 
     def excess(q: float) -> float:
         return next_variance(activation, weight_variance, bias_variance, q) - q
 
-    from scipy.optimize import brentq
-
-    low, high = 1e-12, 1.0
-    if excess(high) < 0:
-        return float(brentq(excess, low, high, xtol=1e-15)) if excess(low) > 0 else 0.0
-    while excess(high) >= 0:
-        low, high = high, 2 * high
-        if high > 1e12:
-            return float("inf")
-    return float(brentq(excess, low, high, xtol=1e-13))
+    # The next variance grows with q, so the variances rise or fall steadily, to the first root on their way.
+    if excess(1.0) <= 0:
+        return _first_root(excess, excess(0.0) / 2 or 1e-14) or 0.0
+    far, very_far = 1e12, 1e100  # beyond far, an activation is a step or consists of two straight lines
+    root = _first_root(excess, far)
+    if root is not None:
+        return root
+    gain = next_variance(activation, weight_variance, 0.0, very_far) / very_far
+    if gain > 1 or _is_1(gain):
+        return float("inf")
+    return _root(excess, far, 2 * (excess(far) + far) / (1 - gain))
 
 
 def chi(activation: str, weight_variance: float, q: float) -> float:
     """Return the factor by which a layer multiplies the variance of the back-propagated signal.
 
     sigma_w^2 E[g'(sqrt(q) z)^2], with z standard normal and q the variance of the layer's logits. At q = q* it is
-    chi_1: below 1 signals vanish, above 1 they explode (Schoenholz et al. 2017, eq. 5). For relu, leaky relu and
-    identity it does not depend on q, so it is defined even if q* is NaN. Raises ValueError for an unknown activation or
-    a negative variance.
+    chi_1: below 1 signals vanish, above 1 they explode (Schoenholz et al. 2017). For relu, leaky relu and identity it
+    does not depend on q, so it is defined even if q* is NaN. Raises ValueError for an unknown activation or a negative
+    variance.
     """
     _check_activation(activation)
     _check_at_least_0("weight_variance", weight_variance)
@@ -158,11 +161,14 @@ def signal_gain(activation: str, weight_variance: float, bias_variance: float = 
 def depth_scale(activation: str, weight_variance: float, bias_variance: float = 0.0) -> float:
     """Return 1 / |ln chi_1|: the number of layers over which the back-propagated variance changes by a factor e.
 
-    Networks much deeper than a few times this cannot be trained. inf at the edge, where chi_1 = 1.
-    Source: Schoenholz et al. 2017.
+    Networks much deeper than a few times this cannot be trained. inf at the edge, where chi_1 is 1 within rounding
+    errors. Source: Schoenholz et al. 2017.
     """
+    chi_1 = chi(activation, weight_variance, fixed_point(activation, weight_variance, bias_variance))
+    if _is_1(chi_1):
+        return float("inf")
     with np.errstate(divide="ignore"):
-        return float(1 / np.abs(np.log(np.float64(signal_gain(activation, weight_variance, bias_variance) ** 2))))
+        return float(1 / np.abs(np.log(np.float64(chi_1))))
 
 
 # ---- finite width
@@ -173,7 +179,7 @@ def second_moment(activation: str, widths: Sequence[int]) -> float:
 
     prod (1 + 5 / n_l) for relu with He weights, prod (1 + 2 / n_l) for identity with sigma_w^2 = 1, over layers of the
     widths n_1, ..., n_L. It measures how much random networks differ from each other: less with width, more with depth
-    (Hanin & Rolnick 2018, Theorem 5). Raises ValueError for other activations and for widths below 1.
+    (Hanin & Rolnick 2018). Raises ValueError for other activations and for widths below 1.
     """
     excess = {"relu": 5.0, "identity": 2.0}
     if activation not in excess:
@@ -185,10 +191,10 @@ def born_dead(widths: Sequence[int]) -> float:
     """Return the probability that a relu network with zero biases maps one input to 0: 1 - prod (1 - 2^-n_l).
 
     This happens if some layer is dead, that is if none of its n_l units is positive. Over a data set it is an upper
-    bound, because a dead layer must be dead for every example (Lu et al. 2019; Rister & Rubin 2017). Raises ValueError
+    bound, because a dead layer must be dead for every example (Lu et al. 2019; Rister & Rubin 2020). Raises ValueError
     for widths below 1.
     """
-    return float(-np.expm1(np.sum(np.log1p([-(2.0**-n) for n in _check_widths(widths)]))))
+    return abs(float(np.expm1(np.sum(np.log1p([-(2.0**-n) for n in _check_widths(widths)])))))  # abs: 0, never -0
 
 
 # ---- training
@@ -198,14 +204,23 @@ def saxe_mode(t: Array, s: float, u0: float, tau: float) -> Array:
     """Return the strength u(t) of one mode of a linear network of depth 1 that learns from whitened inputs.
 
     u = s e^{2st/tau} / (e^{2st/tau} - 1 + s / u0) rises from u0 to s, the mode's strength in the data, in a time of
-    about tau / (2s) ln(s / u0) (Saxe et al. 2013, eq. 8). Their cost is half the sum of the squared errors; tau in
+    about tau / (2s) ln(s / u0) (Saxe et al. 2013, eq. 12). Their cost is half the sum of the squared errors; tau in
     iterations is then 1 / learning rate. The regression cost here is the mean over n_y outputs; tau is then
-    n_y / (2 * learning rate). Raises ValueError unless s, u0 and tau are positive.
+    n_y / (2 * learning rate).
+
+    Times before 0 are those at which u was on its way to u0. A mode with u0 > s has come down from infinity in a finite
+    time: NaN for earlier times. Raises ValueError unless s, u0 and tau are positive.
     """
     for name, value in (("s", s), ("u0", u0), ("tau", tau)):
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
-    return np.asarray(s / (1 + (s / u0 - 1) * np.exp(-2 * s * np.asarray(t, dtype=float) / tau)))
+    exponent = 2 * s * np.asarray(t, dtype=float) / tau
+    past, future = np.minimum(exponent, 0), np.maximum(exponent, 0)
+    # The fraction times u0, divided by the exponential if that is above 1: nothing overflows and little cancels.
+    numerator = u0 * np.exp(past)
+    denominator = np.where(exponent < 0, numerator + (s - u0), s * np.exp(-future) - u0 * np.expm1(-future))
+    share = np.full_like(denominator, 1.0 if u0 == s else np.nan)
+    return np.asarray(s * np.divide(numerator, denominator, out=share, where=denominator > 0))
 
 
 def equivalent_unit(parameters: Parameters) -> tuple[Parameters, Parameters]:
@@ -262,6 +277,43 @@ def _expectation(function: Callable[[Array], Array], q: float) -> float:
     z = breaks[:-1, None] + half * (nodes + 1)
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     return float((half * weights * density * (function(width * z) + function(-width * z))).sum())
+
+
+def _first_root(excess: Callable[[float], float], far: float) -> float | None:
+    """Return the first root on the way from 1 to `far`, None if there is none.
+
+    Averages over a normal distribution vary slowly with the logarithm of the variance: the steps are short compared to
+    that, and between them two roots can hide only beside a minimum, which is searched.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def height(log_q: float) -> float:  # positive until the first root
+        return sign * excess(np.exp(log_q)) * np.exp(-log_q)
+
+    sign = np.sign(np.log(far))
+    path = np.linspace(0.0, np.log(far), 2 + int(5 * abs(np.log(far))))
+    heights = [height(log_q) for log_q in path]
+    for i in range(1, len(path)):
+        end, lowest = path[i], heights[i]
+        if i + 1 < len(path) and 0 < lowest < heights[i - 1] and lowest <= heights[i + 1]:
+            bounds = sorted((path[i - 1], path[i + 1]))
+            minimum = minimize_scalar(height, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+            end, lowest = minimum.x, minimum.fun
+        if lowest <= 0:
+            return _root(excess, np.exp(path[i - 1]), np.exp(end))
+    return None
+
+
+def _root(function: Callable[[float], float], a: float, b: float) -> float:
+    """Return the root between a and b to full relative precision."""
+    from scipy.optimize import brentq
+
+    return float(brentq(function, a, b, xtol=np.finfo(float).tiny))
+
+
+def _is_1(gain: float) -> bool:
+    """Return True if rounding errors alone can explain the distance to 1: a scale such as sqrt(2 / n) is rounded."""
+    return bool(abs(gain - 1) <= 8 * np.finfo(float).eps)
 
 
 @cache

@@ -187,7 +187,7 @@ def test_interval_over_splits_of_one_sample_is_corrected(small: Callable[[str], 
     deep, flat = (digits[digits["model.depth"] == depth]["accuracy/test"].to_numpy() for depth in (1, 0))
     usual = ttest_rel(deep, flat).confidence_interval(0.95)
     fraction = digits["data.test_fraction"].iloc[0]
-    wider = math.sqrt((1 / 4 + fraction / (1 - fraction)) / (1 / 4))  # Nadeau & Bengio 2003, equation 9
+    wider = math.sqrt((1 / 4 + fraction / (1 - fraction)) / (1 / 4))  # Nadeau & Bengio 2003: corrected resampled t
     one = findings_of_real_data(runs)[0]
     assert one.value == pytest.approx(np.mean(deep - flat))
     assert one.high - one.low == pytest.approx(wider * (usual.high - usual.low))

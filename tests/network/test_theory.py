@@ -1,10 +1,16 @@
 """Closed forms against published numbers, Monte Carlo with its standard error, and networks of nnlab."""
 
+import math
+from collections.abc import Callable
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import erfc
 from scipy.stats import norm
 from strategies import flower
 
@@ -42,6 +48,12 @@ def test_weight_variance_matches_the_draws(scheme: str, n_in: int, n_out: int) -
 
 def test_standard_uniform_weights_leave_a_third_of_the_variance() -> None:
     assert theory.weight_variance("uniform", 1 / np.sqrt(250), 250, 250) == pytest.approx(1 / 3, rel=1e-12)
+
+
+def test_square_layers_have_exactly_the_variance_of_their_scheme_at_every_width() -> None:
+    for n in range(1, 2001):
+        assert theory.weight_variance("he", 1.0, n, 3) == 2
+        assert theory.weight_variance("xavier", 1.0, n, n) == theory.weight_variance("orthogonal", 1.0, n, n) == 1
 
 
 def test_mean_singular_values_match_published_numbers_and_wide_layers() -> None:
@@ -97,7 +109,7 @@ def test_fixed_points_are_stable(activation: str, weights: float, biases: float)
 def test_the_edge_between_vanishing_and_exploding_matches_published_numbers() -> None:
     assert theory.fixed_point("tanh", 1.0) == 0
     assert theory.signal_gain("tanh", 1.0) == pytest.approx(1, rel=1e-12)
-    assert theory.depth_scale("tanh", 1.0) > 1e12
+    assert theory.depth_scale("tanh", 1.0) == theory.depth_scale("relu", 2.0) == np.inf
     assert theory.signal_gain("relu", 2.0) == pytest.approx(1, rel=1e-12)
     assert np.isnan(theory.fixed_point("relu", 2.0))
     assert theory.fixed_point("relu", 2.5) == np.inf
@@ -126,6 +138,121 @@ def test_chi_holds_where_signals_die_out_or_grow_without_bound(
     chi_1 = theory.chi(activation, weights, theory.fixed_point(activation, weights))
     assert chi_1 == pytest.approx(expected, rel=1e-12)
     assert theory.signal_gain(activation, weights) == pytest.approx(np.sqrt(expected), rel=1e-12)
+
+
+CRITICAL = [
+    ("relu", "he", lambda n: 1.0),
+    ("relu", "normal", lambda n: np.sqrt(2 / n)),
+    ("relu", "uniform", lambda n: np.sqrt(6 / n)),
+    ("leaky_relu", "he", lambda n: 1 / np.sqrt(1 + LEAK**2)),
+    ("leaky_relu", "normal", lambda n: np.sqrt(2 / (1 + LEAK**2)) / np.sqrt(n)),
+    ("identity", "xavier", lambda n: 1.0),
+    ("identity", "orthogonal", lambda n: 1.0),
+    ("identity", "uniform", lambda n: np.sqrt(3) / np.sqrt(n)),
+]
+
+
+@pytest.mark.parametrize(("activation", "scheme", "scale"), CRITICAL)
+def test_rounded_scales_are_critical_at_every_width(
+    activation: str, scheme: str, scale: Callable[[int], float]
+) -> None:
+    """The scale is right up to rounding: every variance is preserved, so no depth is too deep."""
+    for n in range(1, 501):
+        weights = theory.weight_variance(scheme, float(scale(n)), n, n)
+        assert np.isnan(theory.fixed_point(activation, weights)), n
+        assert theory.fixed_point(activation, weights, 0.1) == np.inf, n
+        assert theory.depth_scale(activation, weights) == np.inf, n
+
+
+@pytest.mark.parametrize("n", [7, 49, 100, 161])  # widths at which n (1 / sqrt(n))^2 is not 1
+def test_tanh_is_critical_at_rounded_scales(n: int) -> None:
+    weights = theory.weight_variance("normal", 1 / math.sqrt(n), n, n)
+    assert weights != 1
+    assert theory.fixed_point("tanh", weights) == 0
+    assert theory.depth_scale("tanh", weights) == np.inf
+
+
+@pytest.mark.parametrize(("activation", "critical"), [("relu", 2.0), ("identity", 1.0)])
+def test_what_rounding_cannot_explain_is_not_critical(activation: str, critical: float) -> None:
+    below, above = critical * (1 - 1e-13), critical * (1 + 1e-13)
+    assert theory.fixed_point(activation, below) == 0
+    assert theory.fixed_point(activation, above) == np.inf
+    assert theory.fixed_point(activation, below, 0.5) == pytest.approx(0.5e13, rel=1e-2)
+    for weights in (below, above):
+        assert theory.depth_scale(activation, weights) == pytest.approx(1e13, rel=1e-2)
+
+
+def mean_square(activation: str, q: float) -> float:
+    """Return E[g(sqrt(q) z)^2] by the trapezoidal rule, which is exact to rounding for smooth functions like these."""
+    z = np.linspace(-12, 12, 601)
+    logits = np.sqrt(q) * z
+    g = {
+        "tanh": np.tanh,
+        "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2,
+        "gelu": lambda x: x * erfc(-x / np.sqrt(2)) / 2,
+    }[activation](logits)
+    return float(np.sum(g**2 * np.exp(-z * z / 2)) * (z[1] - z[0]) / np.sqrt(2 * np.pi))
+
+
+NEAR_TWO_ROOTS = [(2.01, 0.148), (2.0, 0.155), (2.001, 0.155), (2.005, 0.149), (2.05, 0.125), (1.999, 0.155)]
+
+
+@pytest.mark.parametrize(
+    ("activation", "weights", "biases"),
+    [("gelu", *pair) for pair in NEAR_TWO_ROOTS]
+    + [(activation, w, b) for activation in ("tanh", "sigmoid", "gelu") for w in (0.5, 1.6, 9.0) for b in (0.02, 0.7)],
+)
+def test_fixed_points_are_where_the_iteration_ends(activation: str, weights: float, biases: float) -> None:
+    """Plain iteration with other integrals, from 1 and from points between 1 and q*.
+
+    Biased gelu networks with sigma_w^2 just above 2 have two fixed points: the iteration stops at the first.
+    """
+    q_star = theory.fixed_point(activation, weights, biases)
+    finite = min(q_star, 1e3)
+    for q in (1.0, math.sqrt(finite), 0.1 + 0.9 * finite):
+        for _ in range(3000):
+            q, before = weights * mean_square(activation, q) + biases, q
+            if q > 1e6 or abs(q - before) < 1e-14 * q:
+                break
+        assert (q > 1e6) if q_star == np.inf else q == pytest.approx(q_star, rel=1e-9)
+
+
+def test_a_nearly_tangent_fixed_point_is_found() -> None:
+    """gelu with sigma_w^2 = 2.001 and sigma_b^2 = .155831: the two roots are 2 % apart, iteration takes 1e5 layers.
+
+    scipy's adaptive integrals confirm that the variance stays there and grows everywhere between 1 and there.
+    """
+    weights, biases = 2.001, 0.155831
+
+    def following(q: float) -> float:
+        def integrand(z: float) -> float:
+            x = math.sqrt(q) * z
+            return (x * math.erfc(-x / math.sqrt(2)) / 2) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+        return weights * quad(integrand, -12, 12, epsabs=0, epsrel=1e-13, limit=200)[0] + biases
+
+    q_star = theory.fixed_point("gelu", weights, biases)
+    assert q_star == pytest.approx(1.612008, abs=1e-6)
+    assert following(q_star) == pytest.approx(q_star, rel=1e-12)
+    assert all(following(q) > q for q in np.linspace(1.0, q_star - 1e-4, 40))
+    assert theory.fixed_point("gelu", weights, 0.1559) == np.inf  # no root left: the variances pass
+
+
+@pytest.mark.parametrize(
+    ("activation", "weights", "biases", "expected", "tolerance"),
+    [
+        ("tanh", 1e13, 0.0, 1e13 - np.sqrt(2e13 / np.pi), 1e-12),  # E[tanh^2] = 1 - sqrt(2 / (pi q)) for large q
+        ("gelu", 2 - 1e-11, 100.0, 2e13, 1e-3),  # like relu: sigma_b^2 / (1 - sigma_w^2 / 2)
+        ("tanh", 0.5, 1e-13, 2e-13, 1e-9),  # like identity: sigma_b^2 / (1 - sigma_w^2)
+        ("tanh", 1 + 1e-9, 0.0, 5e-10, 1e-5),  # E[tanh^2] = q - 2 q^2 for small q
+        ("sigmoid", 1e-13, 0.0, 2.5e-14, 1e-9),  # sigma_w^2 g(0)^2
+        ("tanh", 0.5, 1e-30, 2e-30, 1e-9),
+    ],
+)
+def test_fixed_points_far_from_1_match_their_asymptotes(
+    activation: str, weights: float, biases: float, expected: float, tolerance: float
+) -> None:
+    assert theory.fixed_point(activation, weights, biases) == pytest.approx(expected, rel=tolerance, abs=0)
 
 
 @given(
@@ -206,6 +333,16 @@ def test_networks_are_born_dead_as_often_as_predicted(width: int) -> None:
     assert abs(frequency - expected) <= 3 * np.sqrt(expected * (1 - expected) / draws)
 
 
+@pytest.mark.parametrize(
+    "widths", [[], [1], [2, 3], [60], [60, 61, 70], [3] * 20 + [200], [1000, 1001], [2000], [2000, 5]]
+)
+def test_born_dead_is_exact_for_wide_layers(widths: list[int]) -> None:
+    alive = math.prod(1 - Fraction(1, 2**n) for n in widths)
+    probability = theory.born_dead(widths)
+    assert probability == pytest.approx(float(1 - alive), rel=1e-14, abs=0)
+    assert math.copysign(1, probability) == 1
+
+
 @pytest.mark.parametrize("width", [2, 3])
 def test_born_dead_is_an_upper_bound_over_a_data_set(width: int) -> None:
     X, _ = flower(50)
@@ -233,6 +370,20 @@ def test_linear_networks_learn_modes_as_in_saxe_et_al(outputs: int) -> None:
         predicted = theory.saxe_mode(np.array(schedule), s[mode], u0, outputs / (2 * rate))
         np.testing.assert_allclose(measured[:, mode], predicted, rtol=0.01)
     assert theory.saxe_mode(np.array([1e9]), 2.0, 1e-3, 1.0) == 2.0
+
+
+@pytest.mark.parametrize("u0", [1e-300, 1e-3, 1.0, 2.0 - 1e-15, 2.0, 2.0 + 1e-15, 5.0, 100.0])
+def test_modes_match_the_closed_form_at_all_times(u0: float) -> None:
+    """100 digits; s = 2 and tau = 1. A mode above s has come down from infinity: it has no value before."""
+    times = [-1e6, -400.0, -30.0, -0.1, -1e-13, 0.0, 1e-13, 0.1, 30.0, 400.0, 1e6]
+    expected = []
+    with localcontext() as context:
+        context.prec, context.Emin, context.Emax = 100, -(10**8), 10**8
+        for t in times:
+            e = (4 * Decimal(t)).exp()
+            denominator = e + (2 / Decimal(u0) - 1)
+            expected.append(float(2 * e / denominator) if denominator > 0 else float("nan"))
+    np.testing.assert_allclose(theory.saxe_mode(np.array(times), 2.0, u0, 1.0), expected, rtol=2e-12, atol=0)
 
 
 @given(st.floats(0.1, 5), st.floats(1e-4, 10), st.floats(0, 50), st.floats(0, 50))
