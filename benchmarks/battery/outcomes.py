@@ -92,10 +92,12 @@ class Outcome(NamedTuple):
 
     @property
     def nonlinearity(self) -> float:
-        """1 - R^2 of the final logits on the inputs; 0 for constant logits."""
+        """1 - R^2 of the final logits on the inputs; 0 for constant logits. Softmax ignores the mean over classes."""
         from sklearn.linear_model import LinearRegression
 
         logits = self.layers(self.end)[-1].T
+        if self.data.task == "multiclass":
+            logits = logits - logits.mean(axis=1, keepdims=True)
         if np.ptp(logits, axis=0).max() < 1e-12:
             return 0.0
         fitted = LinearRegression().fit(self.data.X.T, logits).predict(self.data.X.T)

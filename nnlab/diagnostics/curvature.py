@@ -1,8 +1,9 @@
 """Curvature: how the cost bends around the network's parameters, and whether gradient descent is stable there.
 
 Both probes differentiate the gradient by central differences, in float64 whatever the dtype of the network. The
-perturbed copies of the network form one large stack. If logits cross the kink of a relu within a difference, the result
-is wrong: do not trust growth rates of relu networks.
+perturbed copies of the network form one large stack. A step is so long that no logit of any layer moves by more than
+6e-6, or by that share of a logit above 1; the units of the inputs do not matter. If logits cross the kink of a relu
+within a difference, the result is wrong: do not trust growth rates of relu networks.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from nnlab.diagnostics.equality import NEAR, UnitClasses, classify_units, unit_p
 from nnlab.diagnostics.probe import Measurement
 from nnlab.network.activations import Activation, Array
 from nnlab.network.parameters import Parameters
-from nnlab.network.propagation import backward, forward
+from nnlab.network.propagation import backward, forward, with_ones
 from nnlab.network.training import Snapshot
 
 __all__ = ["LARGEST_HESSIAN", "hessian", "transverse"]
@@ -23,6 +24,7 @@ LARGEST_HESSIAN = 500
 """Networks with more parameters get no Hessian, because its cost grows with their square."""
 
 _STEP = float(np.cbrt(np.finfo(np.float64).eps))
+"""The largest change of a logit that a difference step causes: cancellation and curvature cost about as much."""
 _CHUNK_BYTES = 1 << 25
 
 
@@ -138,13 +140,36 @@ def _differences(snapshot: Snapshot, runs: NDArray[np.intp], directions: Array) 
     for start in range(0, len(derivative), chunk):
         index, number = np.divmod(np.arange(start, min(start + chunk, len(derivative))), count)
         flat, along = snapshot.parameters.flat[runs[index]].astype(np.float64), directions[index, number]
-        # The step follows the parameters that move, so that one huge weight does not coarsen the other differences.
-        step = _STEP * np.maximum(1.0, np.abs(flat * along).max(axis=1, initial=0.0))[:, None]
         with np.errstate(all="ignore"):
+            step = _steps(_logit_slope(snapshot, runs[index], along))[:, None]
             forwards = _gradients(snapshot, flat + step * along, X, T)
             backwards = _gradients(snapshot, flat - step * along, X, T)
             derivative[start : start + len(flat)] = (forwards - backwards) / (2 * step)
     return derivative.reshape(len(runs), count, P)
+
+
+def _logit_slope(snapshot: Snapshot, runs: NDArray[np.intp], along: Array) -> Array:
+    """Return the largest |dz| / max(1, |z|) (K,) that a unit step of network runs[k] along `along[k]` causes.
+
+    The maximum is over the logits z of all layers and examples. A weight on an input of 1e6 moves its logit a million
+    times further than a bias does, and its difference step must be as much smaller.
+    """
+    change, largest = Parameters(snapshot.parameters.sizes, along), np.zeros(len(runs))
+    dA: Array | None = None
+    for layer, (W, all_Z) in enumerate(zip(snapshot.parameters.W, snapshot.Z, strict=True)):
+        A_in, Z = snapshot.A[layer - 1][runs] if layer else snapshot.X, all_Z[runs]
+        dZ = change.theta[layer] @ with_ones(A_in)
+        if dA is not None:
+            dZ += W[runs] @ dA
+        largest = np.maximum(largest, (np.abs(dZ) / np.maximum(1.0, np.abs(Z))).max(axis=(1, 2)))
+        dA = snapshot.activation.derivative(Z) * dZ
+    return largest
+
+
+def _steps(slope: Array) -> Array:
+    """Return the difference steps (K,): powers of two, which most weights can be moved by exactly."""
+    steps = _STEP / np.where(slope > 0, slope, 1.0)  # any step will do where no logit moves
+    return np.asarray(np.ldexp(0.5, np.frexp(steps)[1]))
 
 
 def _gradients(snapshot: Snapshot, flat: Array, X: Array, T: Array) -> Array:

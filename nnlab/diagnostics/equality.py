@@ -30,7 +30,8 @@ class UnitClasses(NamedTuple):
     """The classes of equal units in one hidden layer. A unit's label is the smallest index in its class.
 
     - `functions` (R, n): units with equal labels compute the same function of the inputs
-    - `units` (R, n): units with equal labels are exchangeable, because their outgoing weights agree as well
+    - `units` (R, n): units with equal labels are exchangeable, because their outgoing weights agree as well. These
+      classes refine those of `functions`: outgoing weights of 0 hide no difference between two functions.
     - `finite` (R,): False if the layer holds inf or NaN; its labels then have no meaning
     """
 
@@ -59,8 +60,16 @@ def classify_units(parameters: Parameters, activation: Activation) -> Iterator[U
             finite = _is_finite(theta) & _is_finite(outgoing)
             functions = classes(incoming, finite)
             units = classes(_canonical_units(incoming, factor * outgoing, activation), finite)
-            yield UnitClasses(functions, units, finite)
+            yield UnitClasses(functions, _intersection(units, functions), finite)
             theta = _merge(parameters.theta[layer].astype(np.float64), functions, factor[:, :, 0], activation)
+
+
+def _intersection(a: Labels, b: Labels) -> Labels:
+    """Return labels (R, n) of the classes that are equal in both a and b."""
+    R, n = a.shape
+    both = (n * np.arange(R)[:, None] + a) * n + b
+    _, first, members = np.unique(both, return_index=True, return_inverse=True)
+    return np.asarray(first[members].reshape(R, n) % n)
 
 
 def _is_finite(values: Array) -> NDArray[np.bool_]:

@@ -36,6 +36,8 @@ def on_test_data(
 def affine_residual(snapshot: Snapshot) -> Iterator[Measurement]:
     """Yield `function/affine_residual`: 1 - R^2 of the logits regressed on the inputs and a constant.
 
+    Softmax sees only differences between an example's logits, so their mean over the classes is subtracted first.
+
     How to read it: the share of the output's variance that no affine function of the inputs explains. Below 1e-2 the
     network is a linear model, whatever its activation; tanh with small weights is one for the first thousand
     iterations. Identity gives about 1e-30. A residual no larger than rounding is divided by the output's mean square
@@ -47,7 +49,8 @@ def affine_residual(snapshot: Snapshot) -> Iterator[Measurement]:
     basis = U[:, strength > strength[0] * max(design.shape) * np.finfo(np.float64).eps]
     with np.errstate(all="ignore"):
         logits = snapshot.Z[-1].astype(np.float64)
-        centred = logits - logits.mean(axis=-1, keepdims=True)
+        seen = logits - logits.mean(axis=-2, keepdims=True) if snapshot.cost_function.relative else logits
+        centred = seen - seen.mean(axis=-1, keepdims=True)
         residual = np.square(centred - (centred @ basis) @ basis.T).mean(axis=(-2, -1))
         variance = np.square(centred).mean(axis=(-2, -1))
         # The variation of an almost constant output is its rounding, which no affine function explains.

@@ -1,5 +1,7 @@
 """Reference models: costs and scores of models without a hidden layer."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +13,17 @@ from nnlab.network.propagation import with_ones
 
 __all__ = ["References", "fit_references"]
 
+FOLDS = 5
+PENALTIES = (*10.0 ** np.arange(4, -5, -1), 0.0)
+"""Penalties of the regularized affine model, from the strongest to none at all (1 / C in scikit-learn)."""
+WORSE = 1.05
+"""Weaker penalties are not tried if one costs this many times more than the best."""
+DEFAULT_PENALTY = 1.0
+LARGEST_SELECTION = 2000
+"""The penalty is chosen on at most this many training examples."""
+SEPARATED = 0.5
+"""Classes are separable if no example's loss exceeds this: every one gets more than 60 % of the probability."""
+
 
 class References(NamedTuple):
     """Costs on the training data, and scores, of models without a hidden layer.
@@ -18,7 +31,12 @@ class References(NamedTuple):
     - `nothing`: the cost of a model that uses neither inputs nor class frequencies: ln C for C classes
     - `prior`: the cost of a model that uses only the class frequencies: their entropy; for real labels the variance
     - `affine`: the cost of the best affine model
-    - `score_train`, `score_test`: the affine model's accuracy or r2
+    - `score_train`: the best affine model's accuracy or r2 on the training data
+    - `score_test`, `regularized_train`: the accuracy or r2 of a regularized affine model on both parts of the data
+    - `separable`: 1 if an affine model separates the classes, else 0. The affine cost then has no minimum: it tends to
+      0 as the weights grow, and `affine` is where the fit stopped.
+
+    The last two are NaN in runs of earlier versions, whose `score_test` is the best affine model's.
     """
 
     nothing: float
@@ -26,29 +44,62 @@ class References(NamedTuple):
     affine: float
     score_train: float
     score_test: float
+    separable: float = float("nan")
+    regularized_train: float = float("nan")
+
+
+_fitted: dict[bytes, References] = {}
+"""The references of every data set of this process, by a digest of the data: many stacks share one data set."""
 
 
 def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
     """Return the costs and scores of the reference models, given training data X (n_x, m), Y (n_y, m) and test data.
 
-    The affine model is the network of depth 0 at its optimum: by least squares for real labels, otherwise by L-BFGS.
-    Inputs are standardized first, because the best affine model does not depend on their units. Separable classes have
-    no optimum; the cost is then near 0, wherever 500 iterations end.
+    The best affine model is the network of depth 0 at its optimum. On test data it is a poor reference: where it
+    separates the classes, it is logistic regression on its way to infinity. The scores on test data are therefore those
+    of an affine model with an L2 penalty on the weights of the standardized inputs. Cross-validation on the training
+    data chooses the penalty (see `_penalty`).
+
+    Inputs are standardized first, because the best affine model does not depend on their units.
     """
+    digest = hashlib.blake2b(cost.name.encode())
+    for array in (X, Y, X_test, Y_test):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    if digest.digest() not in _fitted:
+        _fitted[digest.digest()] = _fit(X, Y, X_test, Y_test, cost)
+    return _fitted[digest.digest()]
+
+
+def _fit(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
     T = cost.encode(Y)
     X, X_test = _standardized(X, X_test)
-    best, affine = _affine_model(X, T, cost)
-    parts = ((X, Y), (X_test, Y_test))
+    directions = _directions(X)
+    F = directions @ X
+    best, regularized = (_affine_model(F, T, cost, penalty) for penalty in (0.0, _penalty(F, Y, T, cost)))
+
+    def logits(theta: Array, inputs: Array) -> Array:
+        weights = np.concatenate([theta[..., :-1] @ directions, theta[..., -1:]], axis=-1)
+        return np.asarray(weights @ with_ones(inputs))
+
     with np.errstate(all="ignore"):
-        scores = [float(cost.score(best @ with_ones(inputs), labels)[0]) for inputs, labels in parts]
-    constant = np.zeros((1, *Y.shape))
+        final = logits(best, X)
+        scores = {
+            "affine": float(cost.mean(final, T)[0]),
+            "score_train": float(cost.score(final, Y)[0]),
+            "score_test": float(cost.score(logits(regularized, X_test), Y_test)[0]),
+            "regularized_train": float(cost.score(logits(regularized, X), Y)[0]),
+        }
     frequencies = Y.mean(axis=1)
     if cost.score_name == "r2":
         prior = float(np.square(Y - frequencies[:, None]).mean())
-        return References(prior, prior, affine, *scores)
+        return References(prior, prior, separable=0.0, **scores)
     shares = np.array([1 - frequencies[0], frequencies[0]]) if len(Y) == 1 else frequencies
     prior = float(-np.sum(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))))
-    return References(float(cost.mean(constant, T)[0]), prior, affine, *scores)
+    nothing = float(cost.mean(np.zeros((1, *Y.shape)), T)[0])
+    # If some example is on the wrong side or on the boundary, its loss is at least ln 2.
+    separable = float((cost.loss(final, T) < SEPARATED).all())
+    return References(nothing, prior, separable=separable, **scores)
 
 
 def _standardized(X: Array, X_test: Array) -> tuple[Array, Array]:
@@ -62,23 +113,69 @@ def _standardized(X: Array, X_test: Array) -> tuple[Array, Array]:
         return np.where(varies, (X - mean) / scale, 0.0), np.where(varies, (X_test - mean) / scale, 0.0)
 
 
-def _affine_model(X: Array, T: Array, cost: Cost) -> tuple[Array, float]:
-    """Return [W, b] (1, n_y, n_x + 1) of the best affine model, and its cost."""
+def _directions(X: Array) -> Array:
+    """Return the principal directions (r, n_x) of X (n_x, m), without those in which X does not vary."""
+    directions, strength, _ = np.linalg.svd(X, full_matrices=False)
+    varies = strength > strength[:1] * max(X.shape) * np.finfo(X.dtype).eps
+    return np.asarray(directions[:, varies].T)
+
+
+def _penalty(F: Array, Y: Array, T: Array, cost: Cost) -> float:
+    """Return the penalty with the smallest cross-validated cost on inputs F (r, m), with encoded labels T.
+
+    Five folds of shuffled examples, stratified by class; fewer where a class has fewer examples. Where a class has only
+    one example there are no folds, and the penalty is 1, scikit-learn's default.
+    """
+    m = F.shape[1]
+    shuffled = np.random.default_rng(0).permutation(m)
+    labels = np.zeros(m) if cost.score_name == "r2" else Y.argmax(axis=0) if len(Y) > 1 else Y[0]
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    chosen = by_class[:: -(-m // LARGEST_SELECTION)]
+    folds = min(FOLDS, int(np.unique(labels[chosen], return_counts=True)[1].min()))
+    if folds < 2 or len(np.unique(labels[chosen])) < len(np.unique(labels)):
+        return DEFAULT_PENALTY
+    parts = [(np.delete(chosen, slice(fold, None, folds)), chosen[fold::folds]) for fold in range(folds)]
+    models: list[Array] = []
+    costs: list[float] = []
+    for penalty in PENALTIES:
+        starts: Sequence[Array | None] = models or [None] * folds
+        models = [
+            _affine_model(F[:, kept], T[:, kept], cost, penalty, start)
+            for start, (kept, _) in zip(starts, parts, strict=True)
+        ]
+        losses = [
+            cost.loss(theta @ with_ones(F[:, held_out]), T[:, held_out]).sum()
+            for theta, (_, held_out) in zip(models, parts, strict=True)
+        ]
+        costs.append(sum(losses))
+        if costs[-1] > WORSE * min(costs):
+            break
+    return float(PENALTIES[np.argmin(costs)])
+
+
+def _affine_model(F: Array, T: Array, cost: Cost, penalty: float, start: Array | None = None) -> Array:
+    """Return [W, b] (1, n_y, r + 1) that minimizes the sum of the losses + penalty / 2 ||W||^2, by L-BFGS.
+
+    The variables are scaled by the curvature of the objective, which is therefore well conditioned however collinear
+    the inputs are: the rows of F (r, m) are the inputs along their principal directions.
+    """
     from scipy.optimize import minimize
 
-    sizes = (len(X), len(T))
-    X1 = with_ones(X)
-    if cost.score_name == "r2":
-        theta = np.linalg.lstsq(X1.T, T.T, rcond=None)[0].T[None]
-        return theta, float(cost.mean(theta @ X1, T)[0])
+    m, sizes = F.shape[1], (len(F), len(T))
+    scale = np.sqrt(np.square(F).mean(axis=1) + penalty / m)
+    scale[scale == 0] = 1.0  # a direction in which these examples do not vary
+    G1 = with_ones(F / scale[:, None])
+    decay = penalty / m / np.append(np.square(scale), np.inf)  # the bias is not penalized
 
     def value_and_gradient(flat: Array) -> tuple[float, Array]:
-        logits = Parameters(sizes, flat[None]).theta[0] @ X1
-        value = float(cost.mean(logits, T)[0])
+        theta = Parameters(sizes, flat[None]).theta[0]
+        logits = theta @ G1
+        value = float(cost.mean(logits, T)[0]) + float((decay * np.square(theta)).sum()) / 2
         cost.differentiate(logits, T)
-        return value, (logits @ X1.T).ravel() / X.shape[1]
+        return value, (logits @ G1.T / m + decay * theta).ravel()
 
-    start = np.zeros(parameter_count(sizes))
+    first = np.zeros(parameter_count(sizes)) if start is None else (start * np.append(scale, 1.0)).ravel()
+    options = {"maxiter": 500, "ftol": 0.0, "gtol": 1e-9} if penalty == 0 else {"maxiter": 100, "gtol": 1e-4}
     with np.errstate(all="ignore"):
-        best = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "gtol": 1e-9})
-    return Parameters(sizes, best.x[None]).theta[0], float(best.fun)
+        best = minimize(value_and_gradient, first, jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(Parameters(sizes, best.x[None]).theta[0] / np.append(scale, 1.0))

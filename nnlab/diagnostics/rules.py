@@ -58,8 +58,8 @@ class Case(NamedTuple):
     def goal(self) -> float:
         """The cost below which a run has learned more than any affine model.
 
-        On separable classes the affine cost tends to 0 as the weights grow, and no run can be below it. There the goal
-        is a share of the prior's cost.
+        On separable classes the affine cost tends to 0 as the weights grow, and no run can be below it. There, and
+        where an affine model fits nearly as well, the goal is a share of the prior's cost.
         """
         return max(self.references.affine, THRESHOLDS["healthy: share of the prior's cost"] * self.references.prior)
 
@@ -90,7 +90,8 @@ def frozen(case: Case) -> Finding | None:
     norms = [curve for _, curve in case.layers("signal/norm_dW")]
     if not norms or any((curve != 0).any() for curve in norms):
         return None
-    weights_are_nonzero = np.isfinite(case.curves.get(("update", 1), np.array([np.nan]))).all()
+    # `update` is NaN where the weights before the step were 0, and at iteration 0.
+    weights_are_nonzero = np.isfinite(case.curves.get(("update", 1), np.array([np.nan, np.nan]))[1:]).all()
     if weights_are_nonzero and any(share[0] == 1 for _, share in case.layers("activity/dead")):
         return None  # the gradient is 0 because the network was born dead
     return Finding(

@@ -50,20 +50,29 @@ def gradients(snapshot: Snapshot) -> Iterator[Measurement]:
     """
     with np.errstate(all="ignore"):
         for layer, (dW, db) in enumerate(zip(snapshot.gradient.W, snapshot.gradient.b, strict=True), start=1):
-            yield "signal/norm_dW", layer, np.sqrt(np.square(dW, dtype=np.float64).sum(axis=(-2, -1)))
-            yield "signal/norm_db", layer, np.sqrt(np.square(db, dtype=np.float64).sum(axis=(-2, -1)))
+            yield "signal/norm_dW", layer, _norm(dW)
+            yield "signal/norm_db", layer, _norm(db)
 
 
 def updates(snapshot: Snapshot) -> Iterator[Measurement]:
-    """Yield `update` by layer: ||learning rate * dW|| / ||W||, the relative change of the weights in one iteration.
+    """Yield `update` by layer: ||W after - W before|| / ||W before|| of the last iteration before the checkpoint.
 
-    How to read it: small full-batch networks that learn have 1e-2 to 1e-1 early and 3e-4 to 7e-2 late. Below 1e-4 from
-    the start, the layer does not learn. Near 1, every iteration replaces the weights. NaN if W is 0.
+    It compares weights, so it is the step that was taken, whatever the optimizer and the mini-batch.
+
+    How to read it: small full-batch networks that learn have 1e-2 to 1e-1 early and 3e-4 to 7e-2 late; the steps of
+    mini-batches are larger than the full batch's. Below 1e-4 from the start, the layer does not learn. Exactly 0: no
+    weight moved by as much as its rounding. Near 1, every iteration replaces the weights. NaN at iteration 0, and if W
+    was 0.
     """
-    rate = snapshot.learning_rate.astype(np.float64)
-    layers = zip(snapshot.gradient.W, snapshot.parameters.W, strict=True)
+    if snapshot.previous is None:
+        for layer, W in enumerate(snapshot.parameters.W, start=1):
+            yield "update", layer, np.full(len(W), np.nan)
+        return
+    layers = zip(snapshot.parameters.W, snapshot.previous.W, strict=True)
     with np.errstate(all="ignore"):
-        for layer, (dW, W) in enumerate(layers, start=1):
-            change = rate * np.sqrt(np.square(dW, dtype=np.float64).sum(axis=(-2, -1)))
-            size = np.sqrt(np.square(W, dtype=np.float64).sum(axis=(-2, -1)))
-            yield "update", layer, _ratio(change, size)
+        for layer, (after, before) in enumerate(layers, start=1):
+            yield "update", layer, _ratio(_norm(after.astype(np.float64) - before), _norm(before))
+
+
+def _norm(values: Array) -> Array:
+    return np.asarray(np.sqrt(np.square(values, dtype=np.float64).sum(axis=(-2, -1))))

@@ -35,8 +35,8 @@ def near_units(snapshot: Snapshot) -> Iterator[Measurement]:
     Both count classes by single linkage within 1e-6 of the layer's largest number, after removing differences that do
     not change the network's function (signs for tanh and sigmoid, rescaling for relu and leaky relu). `functions`
     compares what units compute from the inputs. `near_units` also compares their outgoing weights, so its classes are
-    exchangeable units. For identity, whose units can be mixed freely, the probe yields `symmetry/rank` instead, the
-    rank of W[l+1] W[l].
+    exchangeable units, and there are never fewer than `functions`. For identity, whose units can be mixed freely, the
+    probe yields `symmetry/rank` instead, the rank of W[l+1] W[l].
 
     How to read it: n (the width) is healthy. Gradient descent never separates units whose numbers are equal (for tanh:
     equal or opposite); only rounding does. Units that differ in sign or size compute the same function but receive

@@ -21,6 +21,8 @@ THRESHOLDS = {
 quantity is from Glorot & Bengio 2010). The shares of units are half of a layer."""
 
 OVERFITTED_GAIN = 0.05
-"""The verdict warns of overfitting if the training score beats the affine model's by more than this, ..."""
+"""The verdict warns of overfitting if the training score beats the regularized affine model's, the test score beats it
+by less than a share of that gain, and the gain in training or the loss on test data is more than this. Where classes
+are separable, the affine model leaves no room for such a gain in training, but it does for the loss."""
 OVERFITTED_SHARE = 0.25
-"""... and the test score beats the affine model's by less than this share of that gain."""
+"""The share of the gain in training that must carry over to test data."""

@@ -73,11 +73,12 @@ def _overfitting_warning(case: Case) -> str:
         train, test = (case.curves.get((f"{score}/{part}", 0)) for part in ("train", "test"))
         if train is not None and test is not None:
             affine = case.references
-            gain = train[-1] - affine.score_train
-            if gain > OVERFITTED_GAIN and test[-1] - affine.score_test < OVERFITTED_SHARE * gain:
+            gain, carried_over = train[-1] - affine.regularized_train, test[-1] - affine.score_test
+            large = max(gain, -carried_over) > OVERFITTED_GAIN
+            if gain > 0 and large and carried_over < OVERFITTED_SHARE * gain:
                 return (
-                    f"{score} is {train[-1]:.3g} on the training data and {test[-1]:.3g} on test data, where the best "
-                    f"affine model has {affine.score_test:.3g}: what was learned beyond that model holds only for the "
-                    "training data (overfitting; more examples, fewer units or fewer iterations help)"
+                    f"{score} is {train[-1]:.3g} on the training data and {test[-1]:.3g} on test data, where a "
+                    f"regularized affine model has {affine.score_test:.3g}: what was learned beyond that model holds "
+                    "only for the training data (overfitting; more examples, fewer units or fewer iterations help)"
                 )
     return ""

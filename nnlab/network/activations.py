@@ -97,9 +97,10 @@ def _relu_derivative(Z: Array) -> Array:
 
 
 def _relu_activate(Z: Array, D: Array) -> None:
-    # A comparison written into floats and a product cost half as much as np.maximum followed by np.sign.
+    # A comparison written into floats costs half as much as np.sign.
     np.greater(Z, 0.0, out=D, casting="unsafe")
-    np.multiply(Z, D, out=Z)
+    # The product Z * D, except that it would turn -inf into NaN. It is -0.0 where Z < 0, and so is this maximum.
+    np.maximum(-0.0, Z, out=Z)
 
 
 def _leaky_relu(Z: Array) -> Array:
@@ -124,10 +125,13 @@ def _normal_density(Z: Array) -> Array:
     return np.exp(-0.5 * Z * Z) / np.sqrt(2.0 * np.pi).astype(Z.dtype)
 
 
+_FAR = 1e30  # the normal density and the lower tail of its integral are 0 far below this; 0 times inf would be NaN
+
+
 def _gelu(Z: Array) -> Array:
     from scipy.special import ndtr
 
-    return Z * ndtr(Z)
+    return np.maximum(Z, -_FAR) * ndtr(Z)
 
 
 def _gelu_derivative(Z: Array) -> Array:
@@ -138,7 +142,7 @@ def _gelu_derivative(Z: Array) -> Array:
     """
     from scipy.special import ndtr
 
-    return ndtr(Z) + Z * _normal_density(Z)
+    return ndtr(Z) + np.minimum(np.maximum(Z, -_FAR), _FAR) * _normal_density(Z)
 
 
 def in_place(

@@ -29,6 +29,8 @@ class Cost(NamedTuple):
         Return the predictions (R, 1 or n_y, m): class numbers, or the predicted values.
     score(Z, Y)
         Return the score (R,) named by `score_name`: accuracy (0 to 1), or r2 (at most 1; predicting the mean gives 0).
+    relative
+        True if only differences between an example's logits matter (softmax).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Cost(NamedTuple):
     decide: Callable[[Array], Array]
     score: Callable[[Array, Array], Array]
     score_name: str
+    relative: bool = False
 
     def mean(self, Z: Array, T: Array) -> Array:
         """Return the cost (R,): the mean loss.
@@ -74,7 +77,8 @@ def _binary_differentiate(Z: Array, T: Array) -> None:
 
 
 def _softmax_loss(Z: Array, T: Array) -> Array:
-    true = (Z * T).sum(axis=-2, keepdims=True)
+    # A product Z * T would turn -inf, a class with probability 0, into NaN.
+    true = np.where(T != 0, Z, 0.0).sum(axis=-2, keepdims=True)
     return np.logaddexp.reduce(Z - true, axis=-2)
 
 
@@ -145,6 +149,7 @@ COSTS: dict[str, Cost] = {
         decide=_most_probable,
         score=_multiclass_accuracy,
         score_name="accuracy",
+        relative=True,
     ),
     "regression": Cost(
         name="mean squared error",

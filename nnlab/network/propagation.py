@@ -34,7 +34,7 @@ ARITHMETICS: dict[str, Product] = {"blas": np.matmul, "exact": product_in_order}
 
 def with_ones(X: Array) -> Array:
     """Return X (..., n, m) with a row of ones below it, which multiplies the bias column of theta."""
-    return np.concatenate([X, np.ones_like(X[..., :1, :])], axis=-2)
+    return np.concatenate([X, np.ones((*X.shape[:-2], 1, X.shape[-1]), X.dtype)], axis=-2)
 
 
 def forward(

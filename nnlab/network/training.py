@@ -20,8 +20,8 @@ __all__ = ["Snapshot", "checkpoints", "train"]
 class Snapshot:
     """A stack of networks after `iteration` updates, evaluated on all its training data.
 
-    A snapshot holds a copy of the parameters, so it does not change while training continues. The other values are
-    computed on first access:
+    A snapshot holds a copy of the parameters, so it does not change while training continues. `previous` is a copy of
+    the parameters before the last update, None before the first. The other values are computed on first access:
 
     - `Z`, `A`: lists by layer of (R, n_l, m), index l - 1; the last `Z` holds the logits, the output has no `A`
     - `dZ`: like `Z`, the back-propagated signal, without 1/m
@@ -37,6 +37,7 @@ class Snapshot:
     cost_function: Cost
     learning_rate: Array
     product: Product = np.matmul
+    previous: Parameters | None = None
 
     @cached_property
     def T(self) -> Array:
@@ -169,8 +170,10 @@ def train(
     batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)
     by_batch_size: dict[int, tuple[Array, Workspace]] = {}
 
+    previous: Parameters | None = None
+
     def snapshot(iteration: int) -> Snapshot:
-        return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product)
+        return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product, previous)
 
     def advance() -> None:
         X1, T = next(batches)
@@ -181,6 +184,9 @@ def train(
 
     for start, stop in pairwise([0, *schedule]):
         with np.errstate(all="ignore"):
-            for _ in range(stop - start):
+            for _ in range(stop - start - 1):
+                advance()
+            if stop > start:
+                previous = parameters.copy()
                 advance()
         yield snapshot(stop)

@@ -1,5 +1,7 @@
 """Curvature against closed forms and against scipy's differences; histograms and rasters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -15,7 +17,7 @@ def curvatures(state: Snapshot) -> dict[tuple[str, int], Array]:
     return {key: value for key, value in values(state, "full").items() if key[0].startswith("curvature/")}
 
 
-def full_hessian(state: Snapshot, run: int) -> Array:
+def full_hessian(state: Snapshot, run: int, step: float = 1e-7) -> Array:
     """Return the Hessian of one network by scipy's forward differences of the gradient."""
 
     def gradient(flat: Array) -> Array:
@@ -23,7 +25,7 @@ def full_hessian(state: Snapshot, run: int) -> Array:
         Z, A = forward(network, state.X, state.activation)
         return backward(network, state.X, state.T, Z, A, state.activation, state.cost_function)[1].flat[0]
 
-    H = approx_fprime(state.parameters.flat[run], gradient, 1e-7)
+    H = approx_fprime(state.parameters.flat[run], gradient, step)
     return (H + H.T) / 2
 
 
@@ -111,6 +113,58 @@ def test_one_huge_weight_does_not_coarsen_the_other_differences() -> None:
     for run in range(3):
         expected = np.linalg.eigvalsh(full_hessian(state, run))
         assert curvatures(state)["curvature/largest", 0][run] == pytest.approx(expected[-1], rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "identity"])
+@pytest.mark.parametrize("units", [(1e6, 1e6), (1e6, 1.0), (1e-6, 1e-3)], ids=str)
+def test_curvature_follows_the_units_of_the_inputs(units: tuple[float, float], activation: str) -> None:
+    """Inputs c times as large, with weights c times as small, are the same network: its Hessian is D H D."""
+    parameters = random_stack((2, 4, 3, 1))
+    parameters.theta[0][:, 3] = parameters.theta[0][:, 1]
+    parameters.W[1][:, :, 3] = parameters.W[1][:, :, 1]
+    plain = snapshot(parameters, activation)
+    scaled = Parameters(parameters.sizes, parameters.flat.copy())
+    scaled.W[0][...] /= units
+    measured = curvatures(replace(plain, parameters=scaled, X=plain.X * np.array(units)[:, None]))
+    factors = Parameters(parameters.sizes, np.ones((1, parameters.flat.shape[1])))
+    factors.W[0][...] *= units
+    D = factors.flat[0]
+    positions = Parameters(parameters.sizes, np.arange(parameters.flat.shape[1], dtype=float)[None])
+    owned = np.concatenate([positions.theta[0][0], positions.W[1][0].T], axis=1).astype(int)
+    for run in range(3):
+        H = full_hessian(plain, run) * np.outer(D, D)
+        expected = np.linalg.eigvalsh(H)[-1]
+        assert measured["curvature/largest", 0][run] == pytest.approx(expected, rel=1e-4)
+        if activation != "identity":  # its units have no classes
+            across = H[np.ix_(owned[1], owned[1])] - H[np.ix_(owned[1], owned[3])]
+            expected = np.linalg.eigvalsh(across)
+            assert measured["curvature/transverse", 1][run] == pytest.approx(
+                expected[0], rel=1e-4, abs=1e-6 * np.abs(expected).max()
+            )
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e-6])
+def test_the_hessian_of_logistic_regression_is_exact_in_any_unit(unit: float) -> None:
+    state = snapshot(random_stack((3, 1)))
+    state.parameters.W[0][...] /= unit
+    state = replace(state, X=state.X * unit)
+    design = np.vstack([state.X, np.ones(state.X.shape[1])])
+    for run in range(3):
+        p = 1 / (1 + np.exp(-state.Z[0][run, 0]))
+        expected = np.linalg.eigvalsh((design * p * (1 - p)) @ design.T / state.X.shape[1])
+        assert curvatures(state)["curvature/largest", 0][run] == pytest.approx(expected[-1], rel=1e-8)
+
+
+def test_large_outgoing_weights_do_not_coarsen_the_differences_of_small_inputs() -> None:
+    """Inputs of 1e-6 and outgoing weights of 1e6: the step of an incoming weight must follow both."""
+    parameters = random_stack((2, 4, 1))
+    parameters.b[0][...] *= 1e-6
+    parameters.W[1][...] *= 1e6
+    state = snapshot(parameters)
+    state = replace(state, X=state.X * 1e-6)
+    for run in range(3):
+        expected = np.linalg.eigvalsh(full_hessian(state, run, step=1e-12))
+        assert curvatures(state)["curvature/largest", 0][run] == pytest.approx(expected[-1], rel=1e-3)
 
 
 def test_large_networks_have_no_hessian() -> None:

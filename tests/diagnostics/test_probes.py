@@ -1,15 +1,18 @@
 """Probes must find planted defects and report nothing for healthy networks."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from snapshots import random_stack, snapshot, values
+from strategies import flower, generator, random_networks
 
 from nnlab.diagnostics import PRESETS, Measurement, function
 from nnlab.network.activations import ACTIVATIONS
+from nnlab.network.costs import COSTS
 from nnlab.network.parameters import Parameters
-from nnlab.network.training import Snapshot
+from nnlab.network.training import Snapshot, train
 
 
 def test_distinct_units_counts_classes_of_equal_units() -> None:
@@ -191,11 +194,75 @@ def test_moments_match_those_of_the_activations() -> None:
         np.testing.assert_allclose(measured["activity/std", layer][2], state.A[layer - 1][2].std(), rtol=1e-12)
 
 
-def test_updates_are_learning_rate_times_gradient_over_weights() -> None:
-    state = snapshot(random_stack())
-    expected = 1.2 * np.linalg.norm(state.gradient.W[1][2]) / np.linalg.norm(state.parameters.W[1][2])
-    np.testing.assert_allclose(values(state)["update", 2][2], expected, rtol=1e-12)
-    assert np.isnan(values(snapshot(Parameters.zeros((2, 4, 1), 1)))["update", 1][0])
+def updates(schedule: list[int], dtype: str = "float64", **choices: Any) -> list[np.ndarray]:
+    """Return `update` (2, R) of both layers at each checkpoint of a small network."""
+    X, Y = flower()
+    start = random_networks((2, 5, 1), 3, generator(0), dtype)
+    options: dict[str, Any] = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": 0.3}
+    states = train(start, X, Y, schedule=schedule, **(options | choices))
+    return [np.array([values(state)["update", layer] for layer in (1, 2)]) for state in states]
+
+
+def test_updates_of_the_full_batch_are_learning_rate_times_gradient_over_weights() -> None:
+    X, Y = flower()
+    start = random_networks((2, 5, 1), 3, generator(0))
+    rate = np.array([0.1, 0.3, 1.2])
+    choices: dict[str, Any] = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": rate}
+    before, _ = train(start, X, Y, schedule=[6, 7], **choices)
+    _, measured = updates([5, 7], learning_rate=rate)
+    for layer, (dW, W) in enumerate(zip(before.gradient.W, before.parameters.W, strict=True)):
+        expected = rate * np.linalg.norm(dW, axis=(1, 2)) / np.linalg.norm(W, axis=(1, 2))
+        np.testing.assert_allclose(measured[layer], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_updates_are_the_step_of_the_last_mini_batch(batch_size: int, dtype: str) -> None:
+    """Plain stochastic gradient descent on one network, one example after the other, with scalar formulas."""
+    X, Y = flower()
+    start = random_networks((2, 5, 1), 3, generator(0), dtype)
+    *_, measured = updates([0, 40, 90], dtype, batch_size=batch_size, rngs=[generator(run) for run in range(3)])
+    for run in range(3):
+        (W1, b1), (W2, b2) = (
+            (W[run].astype(float), b[run].astype(float)) for W, b in zip(start.W, start.b, strict=True)
+        )
+        rng, order = generator(run), np.empty(0, int)
+        for _ in range(90):
+            if not len(order):
+                order = rng.permutation(X.shape[1])
+            batch, order = order[:batch_size], order[batch_size:]
+            A1 = np.tanh(W1 @ X[:, batch] + b1)
+            dZ2 = (1 / (1 + np.exp(-(W2 @ A1 + b2))) - Y[:, batch]) / len(batch)
+            dZ1 = W2.T @ dZ2 * (1 - A1**2)
+            steps = [0.3 * dZ1 @ X[:, batch].T, 0.3 * dZ2 @ A1.T]
+            expected = [np.linalg.norm(step) / np.linalg.norm(W) for step, W in zip(steps, (W1, W2), strict=True)]
+            W1, W2 = W1 - steps[0], W2 - steps[1]
+            b1, b2 = b1 - 0.3 * dZ1.sum(axis=1, keepdims=True), b2 - 0.3 * dZ2.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(measured[:, run], expected, rtol=1e-9 if dtype == "float64" else 1e-2)
+
+
+def test_there_is_no_update_at_iteration_0_or_of_weights_that_were_0() -> None:
+    assert np.isnan(updates([0])[0]).all()
+    zero = Parameters.zeros((2, 1), 1)
+    options: dict[str, Any] = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": 0.3}
+    first, second = train(zero, *flower(), schedule=[1, 2], **options)
+    assert np.isnan(values(first)["update", 1][0])
+    assert values(second)["update", 1][0] > 0
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_the_affine_residual_of_softmax_ignores_what_all_logits_share(task: str) -> None:
+    """|x1| + |x2| is added to all three logits, which are affine otherwise."""
+    parameters = Parameters.zeros((2, 4, 3), 1)
+    parameters.W[0][0] = [[1, 0], [-1, 0], [0, 1], [0, -1]]
+    slopes = np.array([[1.0, 0.5], [-0.3, 1.0], [0.2, -2.0]])  # of the classes
+    parameters.W[1][0] = 1.0 + np.column_stack([slopes[:, 0], -slopes[:, 0], slopes[:, 1], -slopes[:, 1]]) / 2
+    parameters.b[1][0] = [[5.0], [7.0], [9.0]]
+    residual = values(snapshot(parameters, "relu", task))["function/affine_residual", 0][0]
+    if task == "multiclass":
+        assert residual < 1e-25
+    else:
+        assert residual > 0.05
 
 
 def test_affine_residual_matches_scikit_learn() -> None:

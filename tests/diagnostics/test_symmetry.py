@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from snapshots import random_stack, snapshot, values
 from strategies import flower
 
 from nnlab.diagnostics.curvature import transverse
-from nnlab.diagnostics.equality import NEAR, classes
+from nnlab.diagnostics.equality import NEAR, classes, classify_units
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
@@ -72,6 +72,46 @@ def test_layers_of_zeros_are_one_unit_and_layers_of_nan_are_not_counted() -> Non
     parameters = random_stack((2, 3, 1))
     parameters.flat[1], parameters.flat[2] = 0.0, np.nan
     assert values(snapshot(parameters))["symmetry/near_units", 1].tolist() == pytest.approx([3, 1, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("outgoing", [[0.0, 0.0, 0.0], [1.0, 1e-13, -2e-13]], ids=["zero", "tiny"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_small_outgoing_weights_do_not_make_units_equal(activation: str, outgoing: list[float]) -> None:
+    parameters = Parameters.zeros((2, 3, 1), 1)
+    parameters.W[0][0] = [[1, 0], [0, 1], [1, 1]]
+    parameters.W[1][0, 0] = outgoing
+    measured = values(snapshot(parameters, activation))
+    assert measured["symmetry/functions", 1] == 3
+    assert measured["symmetry/near_units", 1] == 3
+
+
+@st.composite
+def degenerate_networks(draw: st.DrawFn) -> tuple[Parameters, str]:
+    """Networks of few distinct numbers, many of them 0 or tiny, with copied units."""
+    activation = draw(st.sampled_from(list(FACTORS)))
+    depth = draw(st.integers(1, 3))
+    sizes = (2, *(draw(st.integers(1, 6)) for _ in range(depth)), draw(st.integers(1, 3)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    parameters = Parameters.zeros(sizes, 3)
+    palette = np.array([0.0, 0.0, 1.0, -1.0, 1e-7, 1e-13, -2e-13, 1e150, rng.standard_normal()])
+    parameters.flat[...] = rng.choice(palette[: draw(st.integers(2, len(palette)))], parameters.flat.shape)
+    for layer, n in enumerate(sizes[1:-1], start=1):
+        add_equivalent_unit(parameters, activation, layer, *rng.integers(0, n, 2).tolist())
+    return parameters, activation
+
+
+@settings(max_examples=300)
+@given(degenerate_networks())
+def test_exchangeable_units_compute_the_same(network: tuple[Parameters, str]) -> None:
+    parameters, activation = network
+    for unit_classes in classify_units(parameters, ACTIVATIONS[activation]):
+        for functions, units in zip(unit_classes.functions, unit_classes.units, strict=True):
+            assert (functions[units] == functions).all()  # a unit and the first of its class
+            assert (units[units] == units).all()
+            assert (units <= np.arange(len(units))).all()
+    measured = values(snapshot(parameters, activation, "multiclass" if parameters.sizes[-1] > 1 else "binary"))
+    for layer in range(1, len(parameters.W)):
+        assert (measured["symmetry/near_units", layer] >= measured["symmetry/functions", layer]).all()
 
 
 def test_identity_layers_have_a_rank_instead_of_classes() -> None:

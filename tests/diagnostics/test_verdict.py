@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab.diagnostics.references import References, fit_references
+from nnlab.diagnostics.references import References
 from nnlab.diagnostics.verdict import RULES, judge
-from nnlab.network.costs import COSTS
 from nnlab.record.run import Run
 
 Training, Data = nnlab.TrainingConfig, nnlab.DataConfig
@@ -244,7 +243,8 @@ def curves(cost: list[float], ratio: list[float] | None = None) -> dict[tuple[st
     return costs if ratio is None else costs | {("signal/ratio", 0): np.array(ratio)}
 
 
-REFERENCES = References(nothing=np.log(2), prior=np.log(2), affine=0.6, score_train=0.7, score_test=0.7)
+REFERENCES = References(np.log(2), np.log(2), 0.6, score_train=0.72, score_test=0.7, regularized_train=0.7)
+SEPARABLE = References(np.log(2), np.log(2), 1e-9, score_train=1, score_test=0.98, separable=1, regularized_train=0.99)
 
 
 def test_a_spike_that_recovers_is_no_divergence() -> None:
@@ -265,54 +265,6 @@ def test_exploding_requires_a_network_that_learns_no_more_than_an_affine_model()
     assert judge([0, 1], curves([0.7, 0.10], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "healthy"
 
 
-def test_reference_costs_match_closed_forms_and_scikit_learn() -> None:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
-
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((2, 300))
-    Y = (X[:1] + rng.standard_normal((1, 300)) > 0.7).astype(float)
-    models = fit_references(X, Y, X, Y, COSTS["binary"])
-    share = Y.mean()
-    assert models.nothing == pytest.approx(np.log(2), rel=1e-12)
-    assert models.prior == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share), rel=1e-12)
-    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(X.T, Y[0])
-    assert models.affine == pytest.approx(log_loss(Y[0], model.predict_proba(X.T)), rel=1e-8)
-
-
-@pytest.mark.parametrize("unit", [1e-6, 1e3, 1e6, 1e200])
-def test_the_affine_reference_does_not_depend_on_the_units_of_the_inputs(unit: float) -> None:
-    rng = np.random.default_rng(0)
-    X, X_test = rng.standard_normal((2, 3, 200))
-    Y, Y_test = ((inputs.sum(axis=0) + rng.standard_normal(200) > 0)[None].astype(float) for inputs in (X, X_test))
-    scale, shift = np.array([[unit], [1.0], [1.0]]), np.array([[0.0], [0.0], [100.0]])
-    plain = fit_references(X, Y, X_test, Y_test, COSTS["binary"])
-    other = fit_references(X * scale + shift, Y, X_test * scale + shift, Y_test, COSTS["binary"])
-    np.testing.assert_allclose(other, plain, rtol=1e-9)
-
-
-def test_test_data_may_be_larger_than_training_data_by_any_factor() -> None:
-    """In units of a training feature of 1e-320, a test value of 1e70 overflows."""
-    X, Y = np.array([[1e-320, 0.0, 1e-320, 0.0], [0.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 1.0, 0.0]])
-    models = fit_references(X, Y, np.array([[1e70, -1e70], [1e70, 1.0]]), np.array([[1.0, 0.0]]), COSTS["binary"])
-    assert models.affine < 1e-3
-    assert (models.score_train, models.score_test) == (1.0, 1.0)
-
-
-def test_the_affine_reference_reaches_the_optimum() -> None:
-    """The features are collinear up to a thousandth, so descent is slow."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
-
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((4, 300))
-    X[1:] = X[0] + 1e-3 * X[1:]
-    Y = (1000 * (X[1] - X[0]) + rng.standard_normal(300) > 0)[None].astype(float)
-    fitted = LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(X.T, Y[0])
-    models = fit_references(X, Y, X, Y, COSTS["binary"])
-    assert models.affine == pytest.approx(log_loss(Y[0], fitted.predict_proba(X.T)), rel=1e-6)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_signal_that_underflows_is_vanishing(dtype: str, tmp_path: Path) -> None:
     run = trained(
@@ -327,25 +279,6 @@ def test_a_signal_that_underflows_is_vanishing(dtype: str, tmp_path: Path) -> No
     assert ("layer by layer until it underflowed" in run.verdict.text) == (dtype == "float32")
 
 
-def test_reference_costs_of_regression_are_variance_and_least_squares() -> None:
-    rng = np.random.default_rng(1)
-    X, Y = rng.standard_normal((3, 50)), rng.standard_normal((1, 50)) + 2
-    models = fit_references(X, Y, X, Y, COSTS["regression"])
-    design = np.vstack([X, np.ones(50)]).T
-    residual = Y[0] - design @ np.linalg.lstsq(design, Y[0])[0]
-    assert models.prior == pytest.approx(Y.var(), rel=1e-12)
-    assert models.affine == pytest.approx(np.mean(residual**2), rel=1e-8)
-
-
-def test_the_prior_of_three_balanced_classes_costs_ln_3() -> None:
-    Y = np.eye(3)[np.arange(30) % 3].T
-    X = np.random.default_rng(2).standard_normal((2, 30))
-    models = fit_references(X, Y, X, Y, COSTS["multiclass"])
-    assert models.nothing == pytest.approx(np.log(3), rel=1e-12)
-    assert models.prior == pytest.approx(np.log(3), rel=1e-12)
-    assert models.affine < models.prior
-
-
 @pytest.mark.parametrize(
     ("train", "test", "warns"),
     [(0.76, 0.71, True), (0.74, 0.69, False), (0.76, 0.72, False)],
@@ -357,3 +290,45 @@ def test_a_gain_over_the_affine_model_that_does_not_carry_over_warns_of_overfitt
     scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
     verdict = judge([0, 1], curves([0.7, 0.1]) | scores, [4], "tanh", REFERENCES)
     assert ("overfitting" in verdict.text) == warns
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "warns"),
+    [(1.0, 0.92, True), (1.0, 0.94, False), (0.98, 0.92, False)],
+    ids=["a loss on test data", "hardly any loss", "no gain in training"],
+)
+def test_a_loss_on_test_data_warns_of_overfitting_where_classes_are_separable(
+    train: float, test: float, warns: bool
+) -> None:
+    """The affine model has 0.99 of 1 in training: a network cannot gain 0.05 on it."""
+    scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
+    verdict = judge([0, 1], curves([0.7, 0.01]) | scores, [4], "tanh", SEPARABLE)
+    assert ("overfitting" in verdict.text) == warns
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "digits"])
+def test_no_network_without_a_hidden_layer_beats_the_affine_reference_on_test_data(name: str, tmp_path: Path) -> None:
+    """Gradient descent that stops early is regularized, too; the reference must be as good."""
+    gains = []
+    for seed in range(4):
+        run = trained(tmp_path, data=Data(name, seed=seed), init=XAVIER, **model(depth=0), training=Training(500, 0.3))
+        assert run.references.separable == 1
+        gains.append(run.metrics["accuracy/over_affine/test"])
+    assert abs(np.mean(gains)) < 0.005
+
+
+def test_born_dead_networks_are_dead_and_zero_networks_are_frozen() -> None:
+    """In both every gradient is 0. The steps tell them apart: of weights that are 0 a step has no relative size."""
+    none = np.zeros(3)
+    state = {("signal/norm_dW", 1): none, ("signal/norm_dW", 2): none, ("activity/dead", 1): np.ones(3)}
+    born_dead, zero = ({("update", 1): np.array([np.nan, step, step])} for step in (0.0, np.nan))
+    for updates, name in ((born_dead, "dead"), (zero, "frozen")):
+        verdict = judge([0, 1, 2], curves([0.7, 0.69, 0.69]) | state | updates, [4], "relu", REFERENCES)
+        assert verdict.name == name
+
+
+def test_vanishing_is_judged_by_the_last_step() -> None:
+    for step, name in ((1e-5, "vanishing"), (1e-2, "unfinished")):
+        update = {("update", 1): np.array([np.nan, 1.0, step])}
+        verdict = judge([0, 1, 2], curves([0.7, 0.65, 0.65], [1e-5] * 3) | update, [4] * 9, "tanh", REFERENCES)
+        assert verdict.name == name

@@ -167,3 +167,39 @@ def test_huge_logits_give_finite_numbers_and_no_warning(activation: Activation, 
     expected = np.array(limits.get(activation.name, [-10, 1000]), dtype)
     np.testing.assert_allclose(activation.value(logits), expected, rtol=1e-6, atol=0)
     assert np.isfinite(activation.derivative(logits)).all()
+
+
+LIMITS = {  # of g and g' at -inf and inf
+    "tanh": ([-1, 1], [0, 0]),
+    "sigmoid": ([0, 1], [0, 0]),
+    "relu": ([0, np.inf], [0, 1]),
+    "leaky_relu": ([-np.inf, np.inf], [0.01, 1]),
+    "gelu": ([0, np.inf], [0, 1]),
+    "identity": ([-np.inf, np.inf], [1, 1]),
+}
+
+
+@each_dtype
+@each
+def test_infinite_logits_give_the_limits_in_either_form(activation: Activation, dtype: str) -> None:
+    logits = np.array([-np.inf, np.inf], dtype)
+    value, slope = LIMITS[activation.name]
+    np.testing.assert_allclose(activation.value(logits), value, rtol=1e-7)
+    np.testing.assert_allclose(activation.derivative(logits), slope, rtol=1e-7)
+    A, D = logits.copy(), np.empty_like(logits)
+    with np.errstate(over="ignore"):  # as in training
+        activation.activate(A, D)
+        activation.slope(A, D)
+    np.testing.assert_allclose(A, value, rtol=1e-7)
+    np.testing.assert_allclose(D, slope, rtol=1e-7)
+
+
+@each_dtype
+def test_relu_in_place_is_a_product_with_0_or_1_to_the_last_bit(dtype: str) -> None:
+    """Also for both zeros: the sign of a zero must not depend on the form."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    logits = np.tile(np.array([0.0, -0.0, tiny, -tiny, 3.5, -3.5, 1e30, -1e30], dtype), 9)[:67]
+    A, D = logits.copy(), np.empty_like(logits)
+    ACTIVATIONS["relu"].activate(A, D)
+    assert A.tobytes() == (logits * (logits > 0)).astype(dtype).tobytes()
+    assert D.tobytes() == (logits > 0).astype(dtype).tobytes()

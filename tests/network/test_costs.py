@@ -199,3 +199,14 @@ def test_scores_of_edge_cases() -> None:
     assert COSTS["binary"].score(Z, Y).item() == 0.5
     assert COSTS["multiclass"].score(np.full((1, 3, 4), np.nan), np.eye(3)[:, [0, 0, 1, 2]]).item() == 0.0
     assert np.isnan(COSTS["regression"].score(np.ones((1, 1, 4)), np.ones((1, 4)))).all()
+
+
+def test_a_class_with_logit_minus_inf_has_probability_0() -> None:
+    from scipy.special import log_softmax
+
+    Z = np.array([[[0.5, -np.inf, 1.0], [2.0, 1.0, -np.inf], [-np.inf, 0.0, -3.0]]])
+    T = np.eye(3)[:, [0, 1, 2]]
+    cost = COSTS["multiclass"]
+    expected = [-log_softmax(Z[0], axis=0)[example, example] for example in range(3)]
+    np.testing.assert_allclose(cost.loss(Z, T)[0], expected, rtol=1e-14)
+    assert np.isfinite(cost.mean(Z, T)).all()

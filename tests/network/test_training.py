@@ -199,3 +199,27 @@ def test_costs_match_those_of_the_course() -> None:
     costs = [s.cost for s in train(stack, X, Y, schedule=range(0, 4000, 1000), **choices)]
     published = [[0.693162, 0.693048], [0.258625, 0.288083], [0.239334, 0.254385], [0.230802, 0.233864]]
     np.testing.assert_allclose(costs, published, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_unit_that_overflows_on_its_quiet_side_does_not_affect_the_network(activation: str) -> None:
+    """The first unit's logit is -1e40, which is -inf in float32: the unit is 0."""
+    network = Parameters.zeros((1, 2, 1), 1, np.float32)
+    network.W[0][0] = [[-1e30], [1e-10]]
+    network.W[1][0] = [[1.0, 1.0]]
+    X, Y = np.array([[1e10]]), np.array([[1.0]])
+    choices: dict[str, Any] = {"activation": activation, "cost": "binary", "learning_rate": 0.0}
+    last = trained(network, X, Y, 1, **choices)
+    np.testing.assert_array_equal(last.parameters.flat, network.flat)
+    second = {"relu": 1.0, "gelu": 0.5 * math.erfc(-1 / math.sqrt(2))}[activation]
+    assert last.cost.item() == pytest.approx(math.log1p(math.exp(-second)), rel=1e-6)
+
+
+def test_a_snapshot_knows_the_parameters_before_its_last_update() -> None:
+    often = {s.iteration: s.parameters.flat for s in notes_network(schedule=range(20))}
+    for snapshot in notes_network(schedule=[0, 1, 4, 5, 19]):
+        if snapshot.iteration == 0:
+            assert snapshot.previous is None
+        else:
+            assert snapshot.previous is not None
+            np.testing.assert_array_equal(snapshot.previous.flat, often[snapshot.iteration - 1])
