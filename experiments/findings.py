@@ -1,20 +1,19 @@
 """Findings: the numbers that answer the question of an experiment, and how its plot.py computes them from runs."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from nnlab.findings.intervals import interval_name, share_interval
+from nnlab.findings.intervals import SHARE_INTERVAL, share_interval
 from nnlab.findings.statistics import aggregate, compare
 
 __all__ = ["Finding", "agree", "count_of", "difference", "over_seeds", "share", "table"]
 
 
 class Finding(NamedTuple):
-    """One number with its 95 % interval, the number of runs behind it, and what was expected.
+    """One number with its interval, the number of runs behind it, and what was expected.
 
     Attributes
     ----------
@@ -26,6 +25,8 @@ class Finding(NamedTuple):
     digits : decimals shown in tables
     bound : True if `expected` is an upper bound
     total : for a count, out of how many; otherwise 0
+    statistic : what the value is, such as "interquartile mean"
+    interval : what its interval is, such as "95 % bootstrap interval" or "range"; empty if there is none
     """
 
     what: str
@@ -37,6 +38,13 @@ class Finding(NamedTuple):
     digits: int = 3
     bound: bool = False
     total: int = 0
+    statistic: str = ""
+    interval: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The statistic and its interval, as shown in tables."""
+        return f"{self.statistic} [{self.interval}]" if self.interval else self.statistic
 
     @property
     def cell(self) -> str:
@@ -65,8 +73,10 @@ def over_seeds(
     digits: int = 3,
 ) -> Finding:
     """Return a metric over the seeds of one setting, with its bootstrap interval."""
-    value, low, high = aggregate(runs, metric, [], statistic)[["estimate", "low", "high"]].to_numpy()[0].tolist()
-    return Finding(what, value, low, high, _sample(runs), expected, digits)
+    found = aggregate(runs, metric, [], statistic).iloc[0]
+    value, low, high = (float(found[name]) for name in ("estimate", "low", "high"))
+    names = {"statistic": found["statistic"], "interval": found["interval"]}
+    return Finding(what, value, low, high, _sample(runs), expected, digits, **names)
 
 
 def _sample(runs: pd.DataFrame) -> str:
@@ -89,7 +99,7 @@ def difference(
     seeds = runs["seed"].nunique()
     count = comparison.pairs
     pairs = f"{seeds} seeds, paired" if count == seeds else f"{count} pairs of runs, {seeds} seeds"
-    return Finding(what, value, low, high, pairs)
+    return Finding(*(what, value, low, high, pairs), statistic=comparison.statistic, interval=comparison.interval)
 
 
 def share(what: str, hits: Iterable[object], of: str = "seeds", expected: float = math.nan) -> Finding:
@@ -100,22 +110,24 @@ def share(what: str, hits: Iterable[object], of: str = "seeds", expected: float 
     """
     flags = [bool(hit) for hit in hits]
     value, low, high = (float(part) for part in share_interval(sum(flags) / len(flags), len(flags)))
-    return Finding(what, value, low, high, f"{len(flags)} {of}", expected, 2)
+    return Finding(
+        *(what, value, low, high, f"{len(flags)} {of}", expected, 2), statistic="share", interval=SHARE_INTERVAL
+    )
 
 
 def count_of(what: str, hits: Iterable[object], of: str, expected: float = math.nan) -> Finding:
     """Return the count of items that have a property, and their total, without an interval. `of` names the items."""
     flags = [bool(hit) for hit in hits]
-    return Finding(what, sum(flags), math.nan, math.nan, of, expected, 0, total=len(flags))
+    return Finding(what, sum(flags), math.nan, math.nan, of, expected, 0, total=len(flags), statistic="count")
 
 
 def table(findings: Sequence[Finding]) -> str:
     """Return findings as a table in Markdown."""
     expected = any(not math.isnan(one.expected) for one in findings)
-    columns = ["finding", "value [95 % interval]", *(["expected"] if expected else []), "of"]
-    lines = [f"| {' | '.join(columns)} |", f"| --- | ---: |{' ---: |' * expected} --- |"]
+    columns = ["finding", "value", *(["expected"] if expected else []), "statistic [interval]", "of"]
+    lines = [f"| {' | '.join(columns)} |", f"| --- | ---: |{' ---: |' * expected} --- | --- |"]
     for one in findings:
-        cells = [one.what, one.cell, *([one.target] if expected else []), one.n]
+        cells = [one.what, one.cell, *([one.target] if expected else []), one.kind, one.n]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -126,14 +138,16 @@ def agree(old: Finding, new: Finding) -> bool:
     The same runs on another machine differ in the last digits: other BLAS kernels sum in another order, and training
     amplifies the last bit. These must agree, where the margin is one unit of the last digit shown:
 
-    - what the number is, the sample and the expected value (computed, not measured: to a relative 1e-6);
+    - what the number is, its statistic and interval, and the sample;
+    - the expected value, which is computed and not measured: to a relative 1e-6;
     - a value with an interval: each value lies in the other's interval, or within the margin outside; each end of the
       interval has moved by at most half of the smaller width plus the margin. If the interval is a range, whose ends
       are single runs, one end may have moved further;
     - a count: it differs by at most one in twenty, rounded up. A count that was as expected must still be;
     - a value without an interval: it differs by at most the margin, which rounding errors never reach.
     """
-    if (old.what, old.n, old.total, old.bound, old.digits) != (new.what, new.n, new.total, new.bound, new.digits):
+    same = ("what", "statistic", "interval", "n", "total", "bound", "digits")
+    if any(getattr(old, name) != getattr(new, name) for name in same):
         return False
     if not _near(old.expected, new.expected, 1e-6 * abs(old.expected)):
         return False
@@ -146,13 +160,7 @@ def agree(old: Finding, new: Finding) -> bool:
     within = all(one.low - margin <= other.value <= one.high + margin for one, other in ((old, new), (new, old)))
     moved = 0.5 * min(old.high - old.low, new.high - new.low) + margin
     ends = _near(old.low, new.low, moved), _near(old.high, new.high, moved)
-    return within and (any if _is_range(old.n) else all)(ends)
-
-
-def _is_range(n: str) -> bool:
-    """Return True if the interval over this number of seeds is the range of their runs."""
-    seeds = re.search(r"(\d+) seeds", n)
-    return seeds is not None and interval_name(int(seeds[1])) == "range"
+    return within and (any if old.interval == "range" else all)(ends)
 
 
 def _near(one: float, other: float, reach: float) -> bool:

@@ -60,15 +60,14 @@ def overview(contents: Mapping[str, Mapping[str, Any]]) -> str:
     from nnlab.cli.presets import question
 
     lines = [
-        "| experiment | question | a finding | value [95 % interval] | of | cost |",
-        "| --- | --- | --- | ---: | --- | --- |",
+        "| experiment | question | a finding | value | statistic [interval] | of | cost |",
+        "| --- | --- | --- | ---: | --- | --- | --- |",
     ]
     for name, content in contents.items():
         first = Finding(**content["findings"][0])
         cost = f"{content['runs']:,} runs, {content['seconds']:.0f} s"
-        lines.append(
-            f"| [{name}]({name}/README.md) | {question(name)} | {first.what} | {first.cell} | {first.n} | {cost} |"
-        )
+        cells = [f"[{name}]({name}/README.md)", question(name), first.what, first.cell, first.kind, first.n, cost]
+        lines.append(f"| {' | '.join(cells)} |")
     total = sum(content["seconds"] for content in contents.values())
     runs = sum(content["runs"] for content in contents.values())
     return f"{BEGIN}\n" + "\n".join(lines) + f"\n\nAll: {runs:,} runs, {total:.0f} s of one core.\n{END}"

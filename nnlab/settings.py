@@ -15,6 +15,7 @@ __all__ = [
     "by_architecture",
     "constant",
     "independent_keys",
+    "replicate_key",
     "run_name",
     "setting_keys",
     "setting_name",
@@ -52,6 +53,12 @@ def setting_keys(runs: pd.DataFrame) -> list[str]:
         if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
             keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
     return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+
+
+def replicate_key(runs: pd.DataFrame) -> str:
+    """Return the key whose values repeat a setting: the seed, or the seed of the data if all runs have one seed."""
+    one_seed = "seed" in runs and runs["seed"].nunique() == 1
+    return "data.seed" if one_seed and "data.seed" in setting_keys(runs) else "seed"
 
 
 def constant(runs: pd.DataFrame) -> dict[str, object]:

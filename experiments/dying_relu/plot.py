@@ -1,5 +1,7 @@
 """How often is a deep, narrow relu network born dead, and does leaky relu cure it?"""
 
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -9,19 +11,19 @@ from matplotlib.figure import Figure
 
 import nnlab
 from experiments.findings import Finding, count_of, difference, share
-from nnlab.findings.intervals import share_interval
+from nnlab.findings.intervals import SHARE_INTERVAL, share_interval
 from nnlab.findings.style import COLOURS, MARKERS
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.initializers import initialize
 from nnlab.network.propagation import forward
 from nnlab.network.theory import born_dead
 
-__all__ = ["dead_at_birth", "figures", "findings"]
+__all__ = ["dead_at_birth", "dead_layers", "figures", "findings"]
 
 WIDTH = 4
+SIZES = (2, 4, 8)
 DRAWS = 2000
-ABOVE = (10, 2)
-"""Layers and units of the one setting whose share lies above the bound: it is drawn more often."""
+"""Draws of each setting, for the shares before training. They need no training, and so many cost a few seconds."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
@@ -31,22 +33,20 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _dead(runs: pd.DataFrame) -> list[Finding]:
-    """Return the shares of relu networks with a dead layer beside their bounds, and the counts."""
-    marked = _dead_layers(runs)
+    """Return the shares of fresh draws with a dead layer beside their bounds, and the counts among the runs."""
+    marked = dead_layers(runs)
     relu = marked[marked["model.activation"] == "relu"]
     depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     deep = [(depth, WIDTH) for depth in depths if depth >= 10]
     rows = [
         share(
             f"a dead layer at the start: relu, {depth} layer{'s' * (depth > 1)} of {size}",
-            relu[(relu["model.depth"] == depth) & (relu["model.hidden_size"] == size)]["dead at start"],
+            dead_at_birth(depth, size, DRAWS),
+            "draws",
             expected=born_dead([size] * depth),
         )._replace(bound=True)
-        for depth, size in dict.fromkeys([*deep, *product(depths, (2, 4, 8))])
+        for depth, size in dict.fromkeys([*deep, *product(depths, SIZES)])
     ]
-    depth, size = ABOVE
-    redrawn = share(f"the same, {depth} layers of {size}, drawn more often", dead_at_birth(depth, size, DRAWS), "draws")
-    rows.append(redrawn._replace(expected=born_dead([size] * depth), bound=True))
     settings = relu.groupby(["model.depth", "model.hidden_size"]).ngroups
     of = f"{settings} settings x {relu['seed'].nunique()} seeds"
     return rows + [
@@ -82,7 +82,7 @@ def _gains(runs: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
+def dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs with `dead at start` and `dead at end`: True if a layer has no unit that is ever positive."""
     curves = nnlab.load_curves(runs, ["activity/dead"])
     marks = {}
@@ -92,10 +92,15 @@ def _dead_layers(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**marks)
 
 
+@cache
 def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
-    """Return True for each He draw in which no unit of some layer is positive on any example of the data set."""
+    """Return True for each He draw in which no unit of some layer is positive on any example of the data set.
+
+    Each setting has a random stream of its own. With common seeds a deeper network would begin with the layers of the
+    shallower one, and all depths would share their luck.
+    """
     data = nnlab.load_dataset(nnlab.DataConfig())
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng([depth, size])
     sizes = [len(data.X), *[size] * depth, len(data.Y)]
     answers = (forward(initialize(sizes, "he", 1.0, rng), data.X, ACTIVATIONS["relu"])[1] for _ in range(draws))
     return [any(not layer.any() for layer in hidden) for hidden in answers]
@@ -103,26 +108,29 @@ def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Return the share of networks with a dead layer, measured and expected, and the share that learns."""
-    marked = _dead_layers(runs)
-    relu = marked[marked["model.activation"] == "relu"]
-    depths = sorted(runs["model.depth"].unique())
+    depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for number, size in enumerate((2, 4, 8)):
-        group = relu[relu["model.hidden_size"] == size]
-        _shares(left, group, group["dead at start"], number, f"{size} units")
+    for number, size in enumerate(SIZES):
+        _shares(left, {depth: dead_at_birth(depth, size, DRAWS) for depth in depths}, number, f"{size} units")
         colour = COLOURS[number]
         left.plot(depths, [born_dead([size] * depth) for depth in depths], "--", color=colour, linewidth=1)
     left.plot(
         [], [], "--", color="0.25", linewidth=1, label="closed form for one input: over\na data set the most to expect"
     )
     left.set_ylabel("share of networks with a dead layer")
-    left.set_title("relu, before training: in some layer no unit\nis positive on any example", fontsize=9)
+    left.set_title(
+        f"relu, before training: in some layer no unit is\npositive on any example, {DRAWS:,} draws of each", fontsize=9
+    )
     learned = runs[runs["model.hidden_size"] == WIDTH]
     for number, (activation, group) in enumerate(learned.groupby("model.activation")):
-        _shares(right, group, group["accuracy/train"] > 0.6, 3 + number, str(activation))
+        learns = (group["accuracy/train"] > 0.6).groupby(group["model.depth"])
+        _shares(right, {int(depth): some.tolist() for depth, some in learns}, 3 + number, str(activation))
     right.set_ylabel("share with training accuracy above 0.6")
-    right.set_title(f"{WIDTH} units per layer, after {runs['training.iterations'].max()} iterations", fontsize=9)
+    iterations, seeds = runs["training.iterations"].max(), runs["seed"].nunique()
+    right.set_title(
+        f"{WIDTH} units per layer, after {iterations} iterations:\n{seeds} seeds, the same at every depth", fontsize=9
+    )
     for ax in (left, right):
         ax.set_xlabel("hidden layers")
         ax.set_ylim(-0.03, 1.03)
@@ -131,17 +139,15 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         ax.minorticks_off()
         ax.legend(frameon=False, fontsize=8)
     figure.suptitle(
-        f"relu networks, He initialization, the flower\n"
-        f"points: share of {runs['seed'].nunique()} seeds and its 95 % score interval",
+        f"relu networks, He initialization, the flower\npoints: share of networks and its {SHARE_INTERVAL}",
         fontsize=11,
     )
     return {"born_dead.png": figure}
 
 
-def _shares(ax: Axes, runs: pd.DataFrame, hits: "pd.Series[bool]", number: int, label: str) -> None:
+def _shares(ax: Axes, hits: Mapping[int, Sequence[bool]], number: int, label: str) -> None:
     """Draw the share of hits by depth, each with its score interval."""
-    groups = hits.groupby(runs["model.depth"])
-    shares = np.array([share_interval(float(some.mean()), len(some)) for _, some in groups])
+    shares = np.array([share_interval(float(np.mean(some)), len(some)) for some in hits.values()])
     reach = np.abs(shares[:, 1:] - shares[:, :1]).T
-    depths = np.array([depth for depth, _ in groups]) * 1.03 ** (number % 3 - 1)  # side by side
+    depths = np.array([*hits]) * 1.03 ** (number % 3 - 1)  # side by side
     ax.errorbar(depths, shares[:, 0], reach, color=COLOURS[number], marker=MARKERS[number], capsize=3, label=label)

@@ -57,7 +57,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     """Return training and test accuracy by width with the published values of one seed: all widths, and the wide."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw(runs, left)
+    interval = _draw(runs, left)
     _draw(runs[runs["model.hidden_size"] >= ENOUGH], right)
     level = runs["reference/affine_accuracy/train"].iloc[0]
     left.axhline(level, color="0.25", linestyle="--", linewidth=1)
@@ -76,13 +76,14 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     iterations = runs["training.iterations"].max()
     figure.suptitle(
         f"Accuracy on one flower by hidden size, {iterations:,} iterations: {run_count(runs)}\n"
-        "small dots: one seed; large: the median over seeds and its 95 % bootstrap interval",
+        f"small dots: one seed; large: the median over seeds and its {interval}",
         fontsize=11,
     )
     return {"accuracy.png": figure}
 
 
-def _draw(runs: pd.DataFrame, ax: Axes) -> None:
+def _draw(runs: pd.DataFrame, ax: Axes) -> str:
+    """Draw the accuracies by width, and return the name of their intervals."""
     sizes = sorted(runs["model.hidden_size"].unique())
     places = np.arange(len(sizes))
     for number, part in enumerate(("train", "test")):
@@ -111,3 +112,4 @@ def _draw(runs: pd.DataFrame, ax: Axes) -> None:
     ax.set_xticks(places, [f"{size}" for size in sizes])
     ax.set_xlabel("hidden units")
     ax.set_ylabel("accuracy (share of right answers)")
+    return str(table["interval"].iloc[0])

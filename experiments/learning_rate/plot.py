@@ -90,8 +90,9 @@ def _draw(curves: pd.DataFrame, ax: Axes, *, among: pd.DataFrame) -> None:
     ax.set_xlim(0, among["iteration"].max())
     ax.set_xlabel("iteration (linear up to 1, then logarithmic)")
     ax.set_ylabel("learning rate x largest eigenvalue of the Hessian (no unit)")
+    interval = bands["interval"].iloc[0].replace(" bootstrap", "\nbootstrap")
     ax.legend(
-        title="learning rate:\nmedian over seeds\nand its 95 %\nbootstrap interval",
+        title=f"learning rate:\nmedian over seeds\nand its {interval}",
         frameon=False,
         fontsize=8,
         title_fontsize=8,

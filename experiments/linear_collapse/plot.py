@@ -21,11 +21,12 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     scores = identity["accuracy/over_affine/train"].abs().max()
     residual = identity["function/affine_residual"].max()
     rows = [
-        Finding(
-            "identity: largest distance of the cost from logistic regression's", gap, math.nan, math.nan, count, 0.0, 6
-        ),
-        Finding("identity: largest difference of the training accuracy", scores, math.nan, math.nan, count, 0.0),
-        Finding("identity: largest share of the answer that no line gives", residual, math.nan, math.nan, count, 0.0),
+        Finding(f"identity: largest {what}", value, math.nan, math.nan, count, 0.0, digits, statistic="maximum")
+        for what, value, digits in (
+            ("distance of the cost from logistic regression's", gap, 6),
+            ("difference of the training accuracy", scores, 3),
+            ("share of the answer that no line gives", residual, 3),
+        )
     ]
     for name, group in runs[runs["model.activation"] == "tanh"].groupby("data.name"):
         two = group[group["model.depth"] == 2]
@@ -34,7 +35,8 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
         )
     for name, group in runs.groupby("data.name"):
         line = group["reference/affine_accuracy/test"].median()  # one number: the data set is the same in all runs
-        rows.append(Finding(f"{name}: accuracy/test of the line", line, math.nan, math.nan, "1 data set", digits=4))
+        what, nothing = f"{name}: accuracy/test of the line", math.nan
+        rows.append(Finding(what, line, nothing, nothing, "1 data set", digits=4, statistic="single value"))
     return rows
 
 

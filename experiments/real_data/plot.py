@@ -40,7 +40,11 @@ def _gain(what: str, runs: pd.DataFrame, metric: str) -> Finding:
     count = len(differences)
     error = np.sqrt((1 / count + fraction / (1 - fraction)) * differences.var(ddof=1))
     middle, reach = float(differences.mean()), float(t.isf(0.025, count - 1) * error)
-    return Finding(what, middle, middle - reach, middle + reach, f"{count} splits of one sample")
+    return Finding(
+        *(what, middle, middle - reach, middle + reach, f"{count} splits of one sample"),
+        statistic="mean",
+        interval="95 % t interval, corrected for overlap",
+    )
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
@@ -63,7 +67,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
         ax.set_ylabel(f"{metric} ({'share of right answers' if 'acc' in metric else 'share of variance explained'})")
         ax.set_title(name, fontsize=10)
     figure.suptitle(
-        f"Interquartile mean and its 95 % interval over {runs['seed'].nunique()} seeds\n"
+        f"{score.statistic.capitalize()} and its {score.interval} over {runs['seed'].nunique()} seeds\n"
         "grey: one seed, with a split of its own of the one sample",
         fontsize=10,
     )

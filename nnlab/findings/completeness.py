@@ -15,19 +15,22 @@ class IncompleteError(ValueError):
     """Runs are missing that a comparison needs. The message names them."""
 
 
-def holes(runs: pd.DataFrame, swept: Sequence[str], by: Sequence[str] | None = None) -> list[str]:
+def holes(
+    runs: pd.DataFrame, swept: Sequence[str], by: Sequence[str] | None = None, replicate: str = "seed"
+) -> list[str]:
     """Return the settings that lack seeds that others have: `["tanh h4 scale 0.01: seeds 3, 4"]`.
 
     Only combinations of swept values that occur are settings. With `by`, each combination of its values is a row of a
     table, and every row must have the same settings. Those that a row lacks come first: `["relu h8: every seed"]`.
+    `replicate` is the key of the seeds.
     """
-    keys = [key for key in swept if key != "seed"]
-    if not keys or "seed" not in runs:
+    keys = [key for key in swept if key != replicate]
+    if not keys or replicate not in runs:
         return []
-    everywhere = set(runs["seed"])
-    return [f"{name}: every seed" for name in _missing_settings(runs, keys, [] if by is None else by)] + [
-        f"{setting_name(dict(zip(keys, setting, strict=True)))}: {seeds_text(missing)}"
-        for setting, seeds in runs.groupby(keys, dropna=False)["seed"]
+    everywhere = set(runs[replicate])
+    return [f"{name}: every {replicate}" for name in _missing_settings(runs, keys, [] if by is None else by)] + [
+        f"{setting_name(dict(zip(keys, setting, strict=True)))}: {seeds_text(missing, replicate)}"
+        for setting, seeds in runs.groupby(keys, dropna=False)[replicate]
         if (missing := everywhere.difference(seeds))
     ]
 
@@ -57,14 +60,16 @@ def _follows(runs: pd.DataFrame, key: str, other: str) -> bool:
     return len(np.unique(one)) > 1 and len(np.unique([one, two], axis=1).T) == len(np.unique(two))
 
 
-def seeds_text(seeds: set[int]) -> str:
+def seeds_text(seeds: set[int], key: str = "seed") -> str:
     """Return `seed 3`, or `seeds 3, 4`."""
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
+    return f"{key}{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
 
 
-def refuse_holes(runs: pd.DataFrame, swept: Sequence[str], by: Sequence[str] | None = None) -> None:
+def refuse_holes(
+    runs: pd.DataFrame, swept: Sequence[str], by: Sequence[str] | None = None, replicate: str = "seed"
+) -> None:
     """Raise IncompleteError if there are `holes`."""
-    refuse_missing(holes(runs, swept, by))
+    refuse_missing(holes(runs, swept, by, replicate))
 
 
 def refuse_missing(missing: Sequence[str]) -> None:

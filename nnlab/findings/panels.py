@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnlab.findings.intervals import interval_name
+from nnlab.findings.intervals import STATISTICS, interval_name, statistic_name
 from nnlab.findings.style import has_value, labels, values_of
 from nnlab.settings import varied
 
@@ -133,8 +133,9 @@ def spread_name(
 ) -> str:
     """Return the name of the intervals of a figure's points, given the keys that distinguish the points."""
     counts = _pooled_counts(frame, shown, among)
-    seeds = int(counts["seed"].max()) if "seed" in counts else 1
-    return interval_name(seeds, statistic, pooled=list(counts) != ["seed"])
+    seeds = [int(counts[key].max()) for key in ("seed", "data.seed") if key in counts]
+    pooled = len(counts) > len(seeds)
+    return interval_name(min(seeds, default=1), statistic, pooled=pooled, two_way=len(seeds) > 1)
 
 
 def caption(
@@ -142,16 +143,19 @@ def caption(
 ) -> str:
     """Return the caption of a figure's points: the statistic, what it pools, and the name of its interval in `table`.
 
-    `statistic` is spelled out, as in `interquartile mean`.
+    `statistic` is one of `intervals.STATISTICS`, or the name of another one with the interval of a mean.
     """
     over = pooled(frame, shown, among)
     if not over:
         return "one run each"
-    kind = "mean" if statistic in ("mean", "root mean square") else "iqm"
-    ends = f"\nand its {spread_name(frame, shown, among, kind)}" if table["low"].notna().any() else ""
-    return f"{statistic} over\n{wrapped(over)}{ends}"
+    kind, name = (
+        (statistic, statistic_name(statistic, table["runs"])) if statistic in STATISTICS else ("mean", statistic)
+    )
+    kind = "mean" if name == "mean" else kind
+    ends = f"\nand its {wrapped(spread_name(frame, shown, among, kind))}" if table["low"].notna().any() else ""
+    return f"{wrapped(name)} over\n{wrapped(over)}{ends}"
 
 
 def wrapped(words: str) -> str:
-    """Return the words of `pooled` with one item a line."""
-    return words.replace(", ", ",\n").replace(" and ", "\nand ")
+    """Return the words of `pooled`, or the name of a statistic or an interval, with one item a line."""
+    return words.replace(", ", ",\n").replace(" and ", "\nand ").replace(" (", "\n(")

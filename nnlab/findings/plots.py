@@ -183,8 +183,6 @@ def _draw_references(ax: Axes, references: Mapping[str, float], lowest: float) -
 
 # ---- a final metric
 
-_STATISTIC_NAMES = {"iqm": "interquartile mean", "median": "median", "mean": "mean"}
-
 
 def metric_by_value(
     runs: pd.DataFrame,
@@ -221,7 +219,7 @@ def metric_by_value(
     ax.set_xlim(-0.5, len(values) - 0.5)
     ax.set_xlabel(x)
     ax.set_ylabel(metric_label(metric))
-    title = caption(_STATISTIC_NAMES[statistic], runs, keys, whole, table)
+    title = caption(statistic, runs, keys, whole, table)
     if by is None:
         ax.set_title(title.replace("\n", " "), fontsize=8)
     if ax.get_legend_handles_labels()[1]:

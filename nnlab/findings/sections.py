@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nnlab.findings.axes import curve_keys, map_keys
-from nnlab.findings.intervals import interval_name
+from nnlab.findings.intervals import statistic_name
 from nnlab.findings.load import load_curves
 from nnlab.findings.panels import panels, pooled, run_count, spread_name
 from nnlab.findings.plots import clipped_runs, cost_curves, metric_by_value, verdict_map
 from nnlab.findings.style import has_value, labels, values_of
-from nnlab.findings.tables import decimals, most_seeds, summary_table, verdict_table
+from nnlab.findings.tables import decimals, score_table, verdict_table
 from nnlab.settings import varied
 
 __all__ = ["Block", "Section", "figure_sections", "score_tables", "table_block", "verdict_section"]
@@ -105,7 +105,8 @@ def _curve_section(runs: pd.DataFrame, swept: Sequence[str]) -> Section | None:
     over = pooled(runs, shown)
     text = "Every line is one run."
     if over:
-        text = f"Thin lines are runs; thick lines are the median over {over}, with its {spread_name(runs, shown)}."
+        name = spread_name(runs, shown, statistic="median")
+        text = f"Thin lines are runs; thick lines are the median over {over}. Bands: {name}."
     above = clipped_runs(curves)
     if above:
         text += f" {above} of {len(runs)} runs leave the figure at its upper edge and are drawn on it."
@@ -142,7 +143,9 @@ def _score_section(runs: pd.DataFrame, score: str) -> Section | None:
     over = pooled(runs, shown)
     text = "Every dot is one run."
     if over:
-        text = f"Every run is a dot, beside the interquartile mean over {over} with its {spread_name(runs, shown)}."
+        few = runs.groupby(shown, dropna=False).size()
+        name, spread = statistic_name("iqm", few), spread_name(runs, shown)
+        text = f"Every run is a dot, beside the {name} over {over}. Bars: {spread}."
     outside = int((~(runs[score].astype(float) >= LEAST_SCORE)).sum())
     if outside:
         text += f" {outside} of {len(runs)} runs lie below {LEAST_SCORE:g} or have no finite score and are not shown."
@@ -173,17 +176,13 @@ def _figure_block(figure: Figure, title: str, alt: str) -> Block:
 
 def score_tables(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return a section with a table for each final metric."""
-    keys = [key for key in swept if key != "seed"]
-    seeds = most_seeds(runs, keys)
-    over = pooled(runs, keys) or "one run each"
-    text = f"Interquartile mean over {over}, in brackets its {interval_name(seeds)}."
-    if seeds >= 6:
-        text += " For fewer than six runs the brackets hold their range."
-    return [
-        Section(name, text, [table_block(name, summary_table(runs, swept, name, allow_incomplete=True))])
-        for name in METRICS
-        if name in runs
-    ]
+    sections = []
+    for name in METRICS:
+        if name in runs:
+            cells, heading = score_table(runs, swept, name, allow_incomplete=True)
+            text = f"{heading[:1].upper()}{heading[1:]}." if heading else "One run each."
+            sections.append(Section(name, text, [table_block(name, cells)]))
+    return sections
 
 
 def table_block(title: str, table: pd.DataFrame) -> Block:

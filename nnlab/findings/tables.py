@@ -1,17 +1,17 @@
 """Tables of many runs as text: what the terminal shows at the end of a sweep, and the tables of the report."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nnlab.findings.completeness import holes, refuse_holes
-from nnlab.findings.intervals import interval_name
 from nnlab.findings.load import load_runs
 from nnlab.findings.statistics import aggregate
 from nnlab.settings import by_architecture
 
-__all__ = ["decimals", "most_seeds", "overview", "summary_table", "verdict_table"]
+__all__ = ["ScoreTable", "decimals", "overview", "score_table", "summary_table", "verdict_table"]
 
 OVERVIEW_METRICS = ("accuracy/test", "r2/test", "cost/train")
 
@@ -26,12 +26,11 @@ def overview(experiment: str, results_dir: str, swept: Sequence[str], fingerprin
     if runs.empty:
         return ""
     swept = [key for key in swept if key in runs]
-    seeds = most_seeds(runs, [key for key in swept if key != "seed"])
     blocks = [f"verdicts (with counts where seeds differ)\n{_text(verdict_table(runs, swept, allow_incomplete=True))}"]
     for metric in OVERVIEW_METRICS:
         if metric in runs:
-            spread = f", interquartile mean over {seeds} seeds [{interval_name(seeds)}]" if seeds > 1 else ""
-            blocks.append(f"{metric}{spread}\n{_text(summary_table(runs, swept, metric, allow_incomplete=True))}")
+            table = score_table(runs, swept, metric, allow_incomplete=True)
+            blocks.append(f"{metric}{table.heading and ', '}{table.heading}\n{_text(table.cells)}")
     missing = holes(runs, swept)
     if missing:
         blocks.append(f"not every setting has every seed; missing: {'; '.join(missing)}")
@@ -64,6 +63,13 @@ def _tally(verdicts: pd.Series) -> str:
     return str(counts.index[0]) if len(counts) == 1 else ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
+class ScoreTable(NamedTuple):
+    """A table of one metric, and what its cells hold: `interquartile mean over 5 seeds [range]`, empty for one seed."""
+
+    cells: pd.DataFrame
+    heading: str
+
+
 def summary_table(
     runs: pd.DataFrame,
     swept: Sequence[str],
@@ -75,21 +81,41 @@ def summary_table(
 ) -> pd.DataFrame:
     """Return one metric over seeds by the other swept values: `0.641 [0.630, 0.652]`.
 
-    The statistic is by default the interquartile mean. In brackets is its 95 % interval (`intervals.interval`), which
-    for fewer than six runs is their range; a single run has none. `-` means that these runs have no such metric. The
-    key with the most values runs across, the others down.
+    The statistic is by default the interquartile mean. In brackets is its interval (`intervals.interval`); a single run
+    has none. The name of the columns says which statistic and interval these are. `-` means that these runs have no
+    such metric. The key with the most values runs across, the others down.
 
     Raises IncompleteError if some settings lack seeds that others have. With `allow_incomplete` their cells give the
-    number of their runs instead: `0.641 [0.630, 0.652] of 3`.
+    number of their runs instead, with what else they hold: `1.753 [0.110, 5.000] mean of 3`.
     """
+    cells, heading = score_table(runs, swept, metric, digits, statistic, allow_incomplete=allow_incomplete)
+    words = [metric, *([heading] if heading else []), *([f"by {cells.columns.name}"] if cells.columns.name else [])]
+    return cells.rename_axis(columns=", ".join(words))
+
+
+def score_table(
+    runs: pd.DataFrame,
+    swept: Sequence[str],
+    metric: str,
+    digits: int = 3,
+    statistic: str = "iqm",
+    *,
+    allow_incomplete: bool = False,
+) -> ScoreTable:
+    """Return the table of `summary_table`, with what its cells hold as a heading of its own."""
     keys = [key for key in swept if key != "seed"]
     table = aggregate(runs, metric, keys, statistic, allow_incomplete=allow_incomplete)
-    most = int(table["runs"].max())
-    cells = [
-        _cell(estimate, low, high, digits) + (f" of {count}" if count < most else "")
-        for estimate, low, high, count in table[["estimate", "low", "high", "runs"]].itertuples(index=False)
-    ]
-    return _crosstab(table[keys], cells, metric, len(runs))
+    most, *usual = table.iloc[int(table["runs"].argmax())][["runs", "statistic", "interval"]].tolist()
+    cells = []
+    for estimate, low, high, *names, count in table[
+        ["estimate", "low", "high", "statistic", "interval", "runs"]
+    ].itertuples(index=False):
+        other = ", ".join(name for name, expected in zip(names, usual, strict=True) if name and name != expected)
+        words = [_cell(estimate, low, high, digits), other, f"of {count}" if count < most else ""]
+        cells.append(" ".join(word for word in words if word))
+    over = f"{most} {'seeds' if most == _most_seeds(runs, keys) else 'runs'}"
+    heading = f"{usual[0]} over {over} [{usual[1]}]" if usual[1] else ""
+    return ScoreTable(_crosstab(table[keys], cells, metric, len(runs)), heading)
 
 
 def _cell(estimate: float, low: float, high: float, digits: int) -> str:
@@ -114,7 +140,7 @@ def _crosstab(settings: pd.DataFrame, cells: Sequence[str], name: str, runs: int
 # ---- numbers
 
 
-def most_seeds(runs: pd.DataFrame, keys: Sequence[str]) -> int:
+def _most_seeds(runs: pd.DataFrame, keys: Sequence[str]) -> int:
     """Return the largest number of seeds of any setting of these keys."""
     return int(runs.groupby(list(keys), dropna=False)["seed"].nunique().max() if keys else runs["seed"].nunique())
 

@@ -1,7 +1,14 @@
 """Initial weights: every scheme draws W of one layer; biases start at zero.
 
-A scheme takes the random stream, the layer's shape and `scale`. With the same seed, two scales give the same draws
-multiplied by the scale, so a sweep over scales compares like with like.
+A scheme takes the random stream, the layer's shape and `scale`. Draws fill W row by row, layer 1 first, so networks of
+one seed use common random numbers, and a sweep compares like with like:
+
+- two scales give the same draws multiplied by the scale;
+- normal, xavier and he give the same normal draws with other factors, and orthogonal orthonormalizes them;
+- a wider network begins with the units of the narrower one in layer 1, and a deeper one with the layers of the
+  shallower one, if their widths agree. Orthogonal is an exception for widths, and its last layer for depths.
+
+uniform shares its draws with itself in the same way, but not with the normal schemes.
 """
 
 from collections.abc import Callable, Sequence

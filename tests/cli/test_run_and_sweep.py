@@ -82,7 +82,7 @@ def test_a_sweep_ends_in_a_table_and_the_next_step(train: Train) -> None:
     preflight, *_ = result.output.splitlines()
     assert preflight.startswith("8 runs of experiment playground")
     assert "about" in preflight
-    assert "interquartile mean over 2 seeds [range]" in result.output
+    assert "accuracy/test, mean over 2 seeds [range]" in result.output
     assert "8 of 8 runs" in result.output
     assert "reports/playground.html" in result.output
 

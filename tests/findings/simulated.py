@@ -2,23 +2,35 @@
 
 import argparse
 from collections.abc import Callable, Iterator
-from math import sqrt
+from itertools import product
+from math import exp, sqrt
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from nnlab.findings.intervals import STATISTICS, interval
 from nnlab.findings.statistics import performance_profile
 
-__all__ = ["DISTRIBUTIONS", "Design", "coverage", "share_coverage"]
+__all__ = ["DISTRIBUTIONS", "Design", "coverage", "share_coverage", "two_way_coverage"]
 
 Array = NDArray[np.float64]
 
-DISTRIBUTIONS: dict[str, Callable[[Array], Array]] = {"normal": lambda z: 3 + 2 * z, "lognormal": np.exp}
-"""Functions from standard normal numbers to runs: normal ones, and skewed ones, as costs are."""
+DISTRIBUTIONS: dict[str, Callable[[Array], Array]] = {
+    "normal": lambda z: 3 + 2 * z,
+    "lognormal": np.exp,
+    "uniform": norm.cdf,
+    "t3": lambda z: t.ppf(norm.cdf(z), 3),
+    "0/1 half": lambda z: (z > 0).astype(float),
+    "0/1 nine": lambda z: (z > norm.ppf(0.1)).astype(float),
+}
+"""Functions from standard normal numbers to runs: normal ones, skewed ones as costs are, bounded ones, ones with heavy
+tails, and ones that have a property or not, at shares of a half and nine tenths."""
+
+MEANS = {"normal": 3.0, "lognormal": exp(0.5), "uniform": 0.5, "t3": 0.0, "0/1 half": 0.5, "0/1 nine": 0.9}
+"""Their means in closed form: the average of quantiles misses the tails."""
 
 
 class Design(NamedTuple):
@@ -59,7 +71,31 @@ def coverage(
     _, low, high = interval(runs, statistic, crossed=crossed, resamples=1_000, rng=rng)
     everything = norm.ppf((np.arange(200_000) + 0.5) / 200_000) + design.means()[:, None]
     truth = STATISTICS[statistic](DISTRIBUTIONS[distribution](everything.ravel()), axis=-1)
+    if statistic == "mean" and not design.apart:
+        truth = MEANS[distribution]
     return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def two_way_coverage(
+    statistic: str,
+    seeds: int,
+    sets: int,
+    shares: tuple[float, float],
+    resampled: str = "both",
+    repetitions: int = 500,
+) -> float:
+    """Return the coverage of the 95 % interval for normal runs of every seed on every data set.
+
+    A run is the sum of three independent effects: its seed's and its data set's, which cause these `shares` of the
+    variance, and its own. `resampled` is "both", "seeds" or "sets".
+    """
+    rng = np.random.default_rng(0)
+    by_seed, by_set, own = (rng.normal(size=(repetitions, *shape)) for shape in ((seeds, 1), (1, sets), (seeds, sets)))
+    effects = sqrt(shares[0]) * by_seed + sqrt(shares[1]) * by_set + sqrt(1 - sum(shares)) * own
+    labels = np.indices((seeds, sets)).reshape(2, -1)
+    units = {"both": labels, "seeds": labels[:1], "sets": labels[1:]}[resampled]
+    _, low, high = interval([effects.reshape(repetitions, -1)], statistic, units=[units], resamples=500, rng=rng)
+    return float(np.mean((low <= 0) & (high >= 0)))
 
 
 def share_coverage(share: float, design: Design, repetitions: int = 2_000, seed: int = 0) -> float:
@@ -118,7 +154,14 @@ SHARES = {
 
 def tables(repetitions: int) -> Iterator[str]:
     """Yield the lines of the tables from which the docstrings of `interval` and `performance_profile` quote."""
-    cases = [(name, statistic) for name in DISTRIBUTIONS for statistic in ("iqm", "median")]
+    sizes = (5, 6, 10, 20, 50)
+    yield "one setting" + " " * 21 + "".join(f"{size:8}" for size in sizes)
+    for statistic, name in product(STATISTICS, DISTRIBUTIONS):
+        if name.startswith("0/1") and statistic != "mean":
+            continue
+        covered = (coverage(name, statistic, Design((size,)), repetitions) for size in sizes)
+        yield f"{statistic + ' ' + name:32}" + "".join(f"{share:8.3f}" for share in covered)
+    cases = [(name, statistic) for name in ("normal", "lognormal") for statistic in STATISTICS]
     for title, designs in (
         ("strata with equal means, each with its own seeds", ALIKE),
         ("strata with the same seeds, and the share of the variance from the seed", CROSSED),
@@ -128,6 +171,13 @@ def tables(repetitions: int) -> Iterator[str]:
         for name, design in designs.items():
             shares_covered = (coverage(*case, design, repetitions) for case in cases)
             yield f"{name:32}" + "".join(f"{share:18.3f}" for share in shares_covered)
+    mixtures = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4), (1.0, 0.0), (0.0, 1.0))
+    yield "\nseeds x data sets, and the shares of the variance from either" + "".join(
+        f"{each!s:>12}" for each in mixtures
+    )
+    for statistic, (seeds, sets) in product(STATISTICS, ((5, 5), (5, 10), (10, 10), (20, 20))):
+        covered = (two_way_coverage(statistic, seeds, sets, each, repetitions=repetitions) for each in mixtures)
+        yield f"{f'{statistic} {seeds} x {sets}':20}" + "".join(f"{share:12.3f}" for share in covered)
     shares = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
     yield "\nbands of profiles at a true share\n" + " " * 32 + "".join(f"{share:8}" for share in shares)
     for name, design in SHARES.items():

@@ -1,16 +1,20 @@
 """Tests of statistics over seeds, against scipy, closed forms and simulations."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from simulated import Design, coverage, share_coverage
+from simulated import Design, coverage, share_coverage, two_way_coverage
 
 from nnlab.findings.completeness import IncompleteError, holes
-from nnlab.findings.intervals import STATISTICS, interval, interval_name, share_interval
+from nnlab.findings.intervals import STATISTICS, interval, interval_name, share_interval, statistic_name
 from nnlab.findings.statistics import aggregate, compare, performance_profile
+from nnlab.network.initializers import initialize
+from nnlab.seeding import stream
 from nnlab.settings import varied
 
 
@@ -37,6 +41,32 @@ def test_intervals_have_the_wanted_coverage(name: str, statistic: str, strata: t
     assert 0.93 <= coverage(name, statistic, Design(strata)) <= 0.97
 
 
+@pytest.mark.parametrize("runs", [5, 6, 20])
+@pytest.mark.parametrize("name", ["normal", "lognormal", "uniform", "t3"])
+def test_the_interval_of_a_mean_covers_what_its_name_says(name: str, runs: int) -> None:
+    lowest, highest = map(int, re.findall(r"\d+", interval_name(runs, "mean")))
+    assert lowest - 1.5 <= 100 * coverage(name, "mean", Design((runs,)), 1_000) <= highest + 1.5
+
+
+def test_a_mean_of_skewed_runs_is_not_covered_as_often_as_wanted() -> None:
+    """The name of the interval says so; if an interval is found that covers, its name can claim 95 % again."""
+    assert coverage("lognormal", "mean", Design((6,))) < 0.86
+    assert "95 % bootstrap" not in interval_name(6, "mean")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+@pytest.mark.parametrize("runs", [5, 10, 20, 50])
+def test_the_interval_of_a_share_of_runs_covers(share: float, runs: int) -> None:
+    """Every count of hits can be enumerated, so the coverage is exact; the bootstrap of 0 and 1 covers 41 to 97 %."""
+    hits = np.arange(runs + 1)
+    samples = np.array([np.arange(runs) < count for count in hits])
+    found = interval([samples], "mean")
+    inside = (found.low <= share) & (share <= found.high)
+    assert 0.91 <= (stats.binom.pmf(hits, runs, share) * inside).sum() <= 0.985
+    if (runs, share) == (5, 0.9):
+        assert coverage("0/1 nine", "mean", Design((runs,))) < 0.5  # as numbers
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("statistic", ["iqm", "median"])
 def test_intervals_of_crossed_strata_have_the_wanted_coverage(statistic: str, shared: float) -> None:
@@ -48,6 +78,17 @@ def test_coverage_over_strata_with_different_means_holds_for_the_iqm_and_not_for
     apart = Design((10,) * 4, apart=3.0)
     assert 0.92 <= coverage("normal", "iqm", apart) <= 0.97
     assert coverage("lognormal", "median", apart) < 0.85
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.0), (0.0, 0.5), (0.4, 0.4), (0.0, 0.0)], ids=str)
+def test_resampling_seeds_and_data_sets_covers_whatever_the_runs_owe_to_either(shares: tuple[float, float]) -> None:
+    """The truth is a two-way random effects model. The pigeonhole bootstrap is conservative (Owen 2007, section 3)."""
+    covered = two_way_coverage("iqm", 8, 8, shares)
+    assert covered >= 0.94
+    if shares == (0.4, 0.4):
+        assert covered <= 0.99
+        assert two_way_coverage("mean", 8, 8, shares, "seeds") < 0.91
+        assert two_way_coverage("mean", 8, 8, shares, "sets") < 0.91
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -89,6 +130,36 @@ def test_the_ends_agree_with_scipys_bootstrap_at_the_raised_level() -> None:
         rng=np.random.default_rng(5),
     ).confidence_interval
     np.testing.assert_allclose((found.low, found.high), reference, rtol=1e-12)
+
+
+EVEN, ODD = [0.0, 0.25, 0.1, 0.905, -3e7, 1e-300, np.inf], [0.1, 0.3, 0.7, 1 / 3, -0.0, np.inf, -np.inf]
+
+
+@given(
+    strata=st.lists(st.lists(st.sampled_from(EVEN + ODD), min_size=6, max_size=6), min_size=1, max_size=3),
+    runs=st.integers(1, 6),
+    statistic=st.sampled_from([*STATISTICS]),
+    crossed=st.booleans(),
+    level=st.sampled_from([0.01, 0.5, 0.95]),
+)
+def test_intervals_contain_their_estimate(
+    strata: list[list[float]], runs: int, statistic: str, crossed: bool, level: float
+) -> None:
+    samples = [stratum[:runs] for stratum in strata]
+    found = interval(samples, statistic, crossed=crossed, level=level, resamples=50)
+    if not np.isnan(found.low):
+        assert found.low <= found.estimate <= found.high
+        assert np.min(samples) - 1e-15 <= found.low
+    assert np.isnan(found.low) == np.isnan(found.high)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("value", [0.1, 0.905, 1 / 3, 1e-300, 0.7])
+def test_the_interval_of_equal_runs_is_their_value(value: float, statistic: str) -> None:
+    for runs in range(2, 30):
+        found = interval([[value] * runs], statistic)
+        assert found.low <= found.estimate <= found.high
+        np.testing.assert_allclose(np.array(found), value, rtol=1e-15)
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1.0, 1e300])
@@ -162,6 +233,22 @@ def test_strata_are_resampled_as_by_a_loop(crossed: bool) -> None:
     freedom = 7 if crossed else 24 - 3
     tail = stats.norm.sf(np.sqrt(8 / 7) * stats.t.isf(0.025, freedom))
     np.testing.assert_allclose((found.low, found.high), np.quantile(means, [tail, 1 - tail]), atol=0.06 * np.std(means))
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_seeds_and_data_sets_are_resampled_as_by_a_loop(statistic: str) -> None:
+    """A slow second implementation draws lists of seeds and of data sets, up to the noise of 4,000 resamples."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(6, 1)) + 2 * rng.normal(size=4) + rng.normal(size=(6, 4))
+    units = np.indices(table.shape).reshape(2, -1)
+    found = interval([table.ravel()], statistic, units=[units], level=0.8, resamples=20_000)
+    drawn = [
+        STATISTICS[statistic](table[np.ix_(rng.integers(6, size=6), rng.integers(4, size=4))].ravel(), axis=-1)
+        for _ in range(4_000)
+    ]
+    tail = stats.norm.sf(np.sqrt(4 / 3) * stats.t.isf(0.1, 3))
+    reference = np.quantile(drawn, [tail, 1 - tail])
+    np.testing.assert_allclose((found.low, found.high), reference, atol=0.15 * np.std(drawn))
 
 
 def test_the_level_is_raised_by_students_t_within_strata() -> None:
@@ -398,9 +485,30 @@ def test_a_share_needs_a_run_and_a_level() -> None:
         share_interval(0.5, 3, 0)
 
 
-@pytest.mark.parametrize(("seeds", "name"), [(2, "range"), (5, "range"), (6, "95 % interval")])
+@pytest.mark.parametrize(("seeds", "name"), [(2, "range"), (5, "range"), (6, "95 % bootstrap interval")])
 def test_the_interval_of_few_seeds_is_called_a_range(seeds: int, name: str) -> None:
     assert interval_name(seeds) == name
+
+
+def test_names_claim_no_level_that_was_not_measured() -> None:
+    assert interval_name(10, "mean") == "bootstrap interval, covers 85 to 95 %"
+    assert interval_name(4, "mean") == "range"
+    assert interval_name(10, two_way=True) == "bootstrap interval, covers 94 to 100 %"
+    assert interval_name(10, pooled=True) == "bootstrap interval, covers 90 to 97 %"
+    assert interval_name(20, pooled=True) == "95 % bootstrap interval"
+    assert interval_name(10, level=0.5) == "nominal 50 % bootstrap interval"
+
+
+def test_an_interquartile_mean_of_fewer_than_four_runs_is_called_a_mean() -> None:
+    assert statistic_name("iqm", [4, 20]) == "interquartile mean"
+    assert statistic_name("iqm", [1, 3]) == "mean"
+    assert statistic_name("iqm", [3, 4]) == "interquartile mean (mean of fewer than 4 runs)"
+    assert statistic_name("median", [3]) == "median"
+    costs = [0.1, 0.12, 0.11, 0.13, 5.0]
+    runs = frame({("tanh", 0.01): costs, ("relu", 0.01): costs[2:]})
+    table = aggregate(runs, "cost/test", allow_incomplete=True).set_index("model.activation")
+    assert table["statistic"].to_dict() == {"tanh": "interquartile mean", "relu": "mean"}
+    assert table.loc["relu", "estimate"] == pytest.approx(np.mean(costs[2:]))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -409,7 +517,7 @@ def test_only_intervals_that_equal_the_range_are_called_a_range(statistic: str, 
     runs = np.random.default_rng(1).normal(size=(2 if pooled else 1, 5))
     found = interval(list(runs), statistic, crossed=pooled)
     whole = np.allclose([found.low, found.high], [runs.min(), runs.max()], rtol=1e-12)
-    assert interval_name(5, statistic, pooled=pooled) == ("range" if whole else "bootstrap interval")
+    assert (interval_name(5, statistic, pooled=pooled) == "range") == whole
 
 
 def test_profiles_agree_with_scipys_empirical_distribution() -> None:
@@ -469,6 +577,91 @@ def test_data_that_change_with_the_seed_are_part_of_the_replicate() -> None:
     crossed = aggregate(runs.assign(**{"data.seed": [0, 0, 0, 0, 1, 1, 1, 1], "seed": [0, 1, 2, 3] * 2}), "cost/train")
     assert crossed["runs"].tolist() == [4, 4]
     assert crossed["data.seed"].tolist() == [0, 1]
+
+
+def data_sets(seeds: int, sets: int) -> pd.DataFrame:
+    """Return the runs of two depths with every seed on every data set."""
+    rng = np.random.default_rng(0)
+    keys = pd.MultiIndex.from_product([range(seeds), range(sets), (1, 2)], names=["seed", "data.seed", "model.depth"])
+    return keys.to_frame(index=False).assign(**{"cost/test": rng.normal(size=len(keys))})
+
+
+def test_data_sets_take_the_place_of_seeds_if_all_runs_have_one_seed() -> None:
+    runs = data_sets(1, 10)
+    costs = [group["cost/test"].to_numpy() for _, group in runs.groupby("model.depth")]
+    table = aggregate(runs, "cost/test")
+    assert "data.seed" not in table
+    np.testing.assert_array_equal(table[["estimate", "low", "high"]].T, np.array(interval([np.stack(costs)])))
+    pooled = aggregate(runs, "cost/test", [])[["estimate", "low", "high"]].to_numpy()[0]
+    np.testing.assert_array_equal(pooled, np.array(interval(costs, crossed=True)))
+    found = compare(runs, "cost/test", {"model.depth": 1}, {"model.depth": 2})
+    np.testing.assert_array_equal(np.array(found.difference), np.array(interval([costs[0] - costs[1]])))
+    assert found.improvement.high == pytest.approx(share_interval(float(found.improvement.estimate), 10).high)
+    profile = performance_profile(runs, "cost/test", ["model.depth"], [0.0])
+    expected = share_interval([np.mean(cost < 0) for cost in costs], 10)
+    np.testing.assert_allclose(profile[["share", "low", "high"]].T, np.array(expected))
+    for question in (aggregate, performance_profile):
+        with pytest.raises(IncompleteError, match=r"missing: depth 2: data.seed 9$"):
+            question(runs[:-1], "cost/test")
+    with pytest.raises(IncompleteError, match="missing: depth 2 seed 9: seed 0"):
+        compare(runs[:-1], "cost/test", {"model.depth": 1}, {"model.depth": 2})
+
+
+def test_seeds_and_data_sets_are_both_resampled_if_both_vary() -> None:
+    runs = data_sets(6, 4)
+    units = np.indices((6, 4)).reshape(2, -1)
+    costs = [group["cost/test"].to_numpy() for _, group in runs.groupby("model.depth")]
+    shuffled = runs.sample(frac=1, random_state=0)
+    table = aggregate(shuffled, "cost/test", ["model.depth"])
+    expected = np.array(interval([np.stack(costs)], units=[units]))
+    np.testing.assert_array_equal(table[["estimate", "low", "high"]].T, expected)
+    assert table["interval"].str.endswith("covers 86 to 100 %").all()
+    pooled = aggregate(shuffled, "cost/test", [])[["estimate", "low", "high"]].to_numpy()[0]
+    np.testing.assert_array_equal(pooled, np.array(interval(costs, crossed=True, units=[units, units])))
+    found = compare(shuffled, "cost/test", {"model.depth": 1}, {"model.depth": 2})
+    np.testing.assert_array_equal(np.array(found.difference), np.array(interval([costs[0] - costs[1]], units=[units])))
+    assert found.improvement.high == pytest.approx(share_interval(float(found.improvement.estimate), 4).high)
+    # Rows by data set are about that data set: seeds alone are resampled.
+    one = aggregate(runs, "cost/test", ["model.depth", "data.seed"]).query("`data.seed` == 2 and `model.depth` == 1")
+    own = runs.query("`data.seed` == 2 and `model.depth` == 1")["cost/test"]
+    np.testing.assert_array_equal(one[["estimate", "low", "high"]].to_numpy()[0], np.array(interval([own])))
+    # With runs missing, the rest is resampled by the same labels.
+    some = aggregate(runs[runs["model.depth"] == 1][1:], "cost/test", [], allow_incomplete=True)
+    np.testing.assert_array_equal(
+        some[["estimate", "low", "high"]].to_numpy()[0], np.array(interval([costs[0][1:]], units=[units[:, 1:]]))
+    )
+
+
+def test_seeds_that_belong_to_one_data_set_each_are_resampled_with_it() -> None:
+    runs = data_sets(8, 8).query("seed // 2 == `data.seed`").query("`model.depth` == 1")
+    found = aggregate(runs, "cost/test", [], allow_incomplete=True)[["estimate", "low", "high"]].to_numpy()[0]
+    nested = interval([runs["cost/test"]], units=[runs["data.seed"]])
+    np.testing.assert_array_equal(found, np.array(nested))
+    few = aggregate(runs[runs["data.seed"] < 3], "cost/test", [], allow_incomplete=True)
+    assert few["interval"].tolist() == ["bootstrap interval, covers 72 to 95 %"]  # not the range of the six runs
+
+
+def test_a_property_of_runs_is_a_share() -> None:
+    runs = frame(TWO).assign(dead=[True] * 4 + [False] * 8)
+    table = aggregate(runs, "dead", statistic="mean")
+    expected = stats.binomtest(4, 6).proportion_ci(method="wilson")
+    np.testing.assert_allclose(table[["low", "high"]].to_numpy()[1], expected, rtol=1e-12)
+    assert table.loc[1, ["statistic", "interval"]].tolist() == ["share", "95 % score interval"]
+    with pytest.raises(ValueError, match="statistic must be mean for values that are True or False, got 'iqm'"):
+        aggregate(runs, "dead")
+
+
+@pytest.mark.parametrize("scheme", ["normal", "uniform", "xavier", "he"])
+def test_runs_of_one_seed_share_their_draws(scheme: str) -> None:
+    """usage.md says so; intervals over several settings take it into account by resampling seeds."""
+    narrow, wide, deep = (
+        initialize(sizes, scheme, 1.0, stream(0, "init")) for sizes in ([2, 4, 1], [2, 9, 1], [2, 4, 4, 1])
+    )
+    factor = narrow.W[0][0, 0, 0] / wide.W[0][0, 0, 0]
+    np.testing.assert_allclose(narrow.W[0], factor * wide.W[0][:, :4], rtol=1e-12)
+    np.testing.assert_array_equal(narrow.W[0], deep.W[0])
+    other = initialize([2, 4, 1], scheme, 3.0, stream(0, "init"))
+    np.testing.assert_allclose(other.flat, 3 * narrow.flat, rtol=1e-12)
 
 
 @given(hits=st.integers(0, 30), count=st.integers(1, 30))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import nnlab
@@ -16,7 +17,22 @@ def test_the_table_has_a_statistic_over_seeds_with_its_interval(recorded: Path) 
     table = summary_table(runs, varied(runs), "cost/train", statistic="mean")
     assert table.shape == (2, 3)
     costs = runs.query("`model.hidden_size` == 2 and `model.activation` == 'relu'")["cost/train"]
+    assert table.columns.name == "cost/train, mean over 2 seeds [range], by model.hidden_size"
     assert table.loc["relu", 2] == f"{costs.mean():.3f} [{costs.min():.3f}, {costs.max():.3f}]"
+
+
+def test_the_columns_name_the_statistic_and_the_interval() -> None:
+    costs = [0.1, 0.12, 0.11, 0.13, 5.0, 0.1]
+    rows = [("tanh", seed, cost) for seed, cost in enumerate(costs)]
+    rows += [("relu", seed, costs[seed]) for seed in range(5)] + [("elu", seed, costs[seed]) for seed in (2, 3, 4)]
+    runs = pd.DataFrame(rows, columns=["model.activation", "seed", "cost/test"])
+    table = summary_table(runs, ["seed", "model.activation"], "cost/test", allow_incomplete=True)
+    assert table.columns.name == "cost/test, interquartile mean over 6 seeds [95 % bootstrap interval]"
+    assert table["cost/test"].tolist() == [
+        "1.747 [0.110, 5.000] mean, range of 3",  # trimming nothing
+        "0.120 [0.100, 5.000] range of 5",
+        "0.115 [0.100, 3.780]",
+    ]
 
 
 def test_one_seed_has_no_interval(recorded: Path) -> None:
