@@ -380,7 +380,7 @@ def to_word(value: Any) -> str:
 
 def numerical_version(config: RunConfig) -> int:
     """Return the numerical version in which the bits of this config's training last changed."""
-    return 4 if config.data.name == "quantiles" else 3
+    return 4 if config.data.name == "quantiles" or config.init.scheme == "uniform" else 3
 
 
 def fingerprint(config: RunConfig, data_digest: str = "") -> str:

@@ -133,8 +133,10 @@ def test_runs_whose_bits_did_not_change_keep_their_fingerprints(config: RunConfi
 
 
 def test_runs_whose_bits_changed_have_new_fingerprints() -> None:
-    # Until numerical version 4, quantiles divided its classes by each sample's own median.
+    # Until numerical version 4, quantiles divided its classes by each sample's own median, and uniform weights had
+    # draws of their own.
     assert fingerprint(changed(data=nnlab.DataConfig(name="quantiles"))) != "c96717b9719d3e56"
+    assert fingerprint(changed(init=nnlab.InitConfig("uniform"))) != "61295838e85de139"
 
 
 def test_the_fingerprint_of_a_file_is_of_its_content_not_its_path() -> None:

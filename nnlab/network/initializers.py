@@ -4,11 +4,10 @@ A scheme takes the random stream, the layer's shape and `scale`. Draws fill W ro
 one seed use common random numbers, and a sweep compares like with like:
 
 - two scales give the same draws multiplied by the scale;
-- normal, xavier and he give the same normal draws with other factors, and orthogonal orthonormalizes them;
+- normal, xavier and he give the same normal draws with other factors, uniform their quantiles, and orthogonal
+  orthonormalizes them;
 - a wider network begins with the units of the narrower one in layer 1, and a deeper one with the layers of the
   shallower one, if their widths agree. Orthogonal is an exception for widths, and its last layer for depths.
-
-uniform shares its draws with itself in the same way, but not with the normal schemes.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +36,10 @@ def _normal(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
 
 
 def _uniform(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:
-    return rng.uniform(-1.0, 1.0, (n_out, n_in)) * scale
+    from scipy.special import erf
+
+    # erf(z / sqrt(2)) = 2 Phi(z) - 1 is uniform on [-1, 1], and the larger the larger the normal draw z is.
+    return np.asarray(erf(rng.standard_normal((n_out, n_in)) / np.sqrt(2.0)) * scale)
 
 
 def _xavier(rng: Stream, n_out: int, n_in: int, scale: float) -> Array:

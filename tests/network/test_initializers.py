@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from strategies import generator
 
 from nnlab import config
@@ -35,8 +36,12 @@ def test_mean_and_standard_deviation(scheme: str) -> None:
     assert abs(W.std() - s) < 4 * s / np.sqrt(2 * n)
 
 
-def test_uniform_fills_its_interval() -> None:
+def test_uniform_weights_are_the_quantiles_of_the_normal_draws() -> None:
+    """The probability integral transform: the schemes are paired, and 2 Phi(z) - 1 is uniform on [-1, 1]."""
     W = INITIALIZERS["uniform"](stream(7, "init"), N_OUT, N_IN, SCALE)
+    draws = stream(7, "init").standard_normal((N_OUT, N_IN))
+    np.testing.assert_allclose(W, SCALE * (2 * stats.norm.cdf(draws) - 1), atol=1e-15)
+    assert stats.kstest(W.ravel(), stats.uniform(-SCALE, 2 * SCALE).cdf).pvalue > 1e-3
     assert -SCALE <= W.min() < -0.999 * SCALE
     assert 0.999 * SCALE < W.max() <= SCALE
 
