@@ -1,5 +1,6 @@
 """The result of one network."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,6 +69,7 @@ class Run:
             "reference/nothing": references.nothing,
             "reference/prior": references.prior,
             "reference/affine": references.affine,
+            **({} if math.isnan(references.separable) else {"reference/separable": references.separable}),
             f"reference/affine_{score}/train": references.score_train,
             f"reference/affine_{score}/test": references.score_test,
             f"{score}/over_affine/train": final[f"{score}/train"] - references.score_train,
