@@ -71,7 +71,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     )
     left.set_title("all widths", fontsize=9)
     right.set_title(f"from {ENOUGH} units on, enlarged: seeds below are cut off", fontsize=9)
-    right.set_ylim(0.87, 0.935)
+    right.set_ylim(0.88, 0.955)
     right.legend(frameon=False, fontsize=8, loc="upper left", ncols=3)
     iterations = runs["training.iterations"].max()
     figure.suptitle(

@@ -41,7 +41,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return the scores by depth beside the best affine model."""
+    """Return the scores by depth beside an affine model."""
     return {
         "accuracy.png": panels(
             runs,

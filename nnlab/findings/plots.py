@@ -195,7 +195,7 @@ def metric_by_value(
 ) -> Axes:
     """Draw a final metric against a swept value: each run as a dot, and the statistic over seeds with its interval.
 
-    Each value of `by` has a colour and a marker. If `runs` has the metric of the affine model on the same data
+    Each value of `by` has a colour and a marker. If `runs` has the metric of an affine model on the same data
     (`reference/affine_...`) and it is the same for all of them, it is a dashed line: a network that is not above it has
     gained nothing from being one.
     """
@@ -245,7 +245,7 @@ def _draw_points(ax: Axes, places: Array, points: pd.DataFrame, style: SeriesSty
 
 def _draw_baseline(ax: Axes, runs: pd.DataFrame, key: str) -> None:
     if key in runs and runs[key].nunique(dropna=False) == 1 and np.isfinite(level := runs[key].iloc[0]):
-        draw_reference(ax, level, "regularized affine model" if key.endswith("/test") else "best affine model")
+        draw_reference(ax, level, "affine model")
 
 
 # ---- verdicts

@@ -267,7 +267,7 @@ def test_many_values_have_the_colours_of_a_scale_and_some_a_legend_entry(ax: Axe
     runs["fingerprint"] = np.arange(len(runs)).astype(str)
     metric_by_value(runs, ax, "accuracy/test", "model.activation", "model.hidden_size")
     _, named = ax.get_legend_handles_labels()
-    assert named == ["best affine model", "1", "6", "11", "15", "20", "25", "30"]
+    assert named == ["affine model", "1", "6", "11", "15", "20", "25", "30"]
     assert len({bars.lines[0].get_color() for bars in ax.containers}) == 30  # type: ignore[attr-defined]
     legend = ax.get_legend()
     assert legend is not None
@@ -344,5 +344,5 @@ def test_an_affine_baseline_is_drawn_only_if_all_runs_have_the_same(
 ) -> None:
     runs = figures.runs().assign(**{"reference/affine_accuracy/test": levels * 30})
     metric_by_value(runs, ax, "accuracy/test", "model.hidden_size")
-    lines = [line for line in ax.lines if line.get_label() == "best affine model"]
+    lines = [line for line in ax.lines if line.get_label() == "affine model"]
     assert [line.get_ydata()[0] for line in lines] == drawn
