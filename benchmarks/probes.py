@@ -5,7 +5,7 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,24 +13,37 @@ import yaml
 
 from benchmarks.targets import Target, report_missed
 from nnlab import InitConfig, ModelConfig, RunConfig, TrainingConfig
-from nnlab.diagnostics import PRESETS
+from nnlab.diagnostics import PRESETS, Probe
+from nnlab.diagnostics.function import on_training_data
 from nnlab.network.training import checkpoints
 from nnlab.study.plan import prepare
 from nnlab.study.run_stack import snapshots
 from nnlab.study.stacking import plan_stacks
 
-__all__ = ["Price", "main", "measure", "section", "target"]
+__all__ = ["Price", "main", "measure", "section", "targets"]
 
 DEFAULT_SWEEP = Path(__file__).resolve().parents[1] / "conf" / "experiment" / "initialization.yaml"
 
 
+PASSES = "backward pass"
+"""What several probes share: computed once at a checkpoint. The forward pass is needed whatever the preset."""
+
+
 class Price(NamedTuple):
-    """Seconds for one network of the default sweep: its training, and the probes of each preset at its checkpoints."""
+    """Seconds for one network of the default sweep: its training, and each probe, by name, at its checkpoints."""
 
     activation: str
     hidden_size: int
     training: float
     probes: dict[str, float]
+
+    def of(self, preset: str) -> float:
+        """Return the seconds of a preset's probes."""
+        return self.probes[PASSES] + sum(self.probes[_name(probe)] for probe in PRESETS[preset])
+
+
+def _name(probe: Probe) -> str:
+    return f"{probe.__module__.rpartition('.')[2]}.{probe.__name__}"
 
 
 def measure(shorter: int = 1) -> list[Price]:
@@ -69,44 +82,58 @@ def _price(activation: str, hidden_size: int, scales: Sequence[float], iteration
     list(snapshots(stack, data, [iterations]))
     training = time.perf_counter() - started
     diagnostics = RunConfig().diagnostics
-    probes = dict.fromkeys(PRESETS, 0.0)
+    probes = dict.fromkeys([PASSES, *(_name(probe) for probe in PRESETS["full"])], 0.0)
     for snapshot in snapshots(stack, data, checkpoints(iterations, diagnostics.checkpoints, diagnostics.every)):
-        started = time.perf_counter()
-        for probe in PRESETS["standard"]:
-            list(probe(snapshot))
-        standard = time.perf_counter() - started
-        for probe in PRESETS["full"][len(PRESETS["standard"]) :]:
-            list(probe(snapshot))
-        probes["standard"] += standard
-        probes["full"] += time.perf_counter() - started
+        list(on_training_data(snapshot))  # every preset records the cost
+        probes[PASSES] += _seconds(getattr, snapshot, "gradient")
+        for probe in PRESETS["full"]:
+            probes[_name(probe)] += _seconds(list, probe(snapshot))
     count = len(stack)
     return Price(activation, hidden_size, training / count, {name: spent / count for name, spent in probes.items()})
 
 
+def _seconds(function: Callable[..., object], *arguments: object) -> float:
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
 def section(prices: Sequence[Price]) -> str:
-    """Return the section on the time that each preset adds, by activation and width, and over the whole sweep."""
+    """Return the section on the time that each preset adds, by activation and width, and that each probe adds."""
     sizes = sorted({price.hidden_size for price in prices})
     lines = [f"| preset | {' | '.join(f'h = {size}' for size in sizes)} |", f"|---|{'---:|' * len(sizes)}"]
     for preset in ("standard", "full"):
         for activation in dict.fromkeys(price.activation for price in prices):
             row = {price.hidden_size: price for price in prices if price.activation == activation}
-            cells = [f"{row[size].probes[preset] / row[size].training:.1%}" for size in sizes]
+            cells = [f"{row[size].of(preset) / row[size].training:.1%}" for size in sizes]
             lines.append(f"| {preset}, {activation} | {' | '.join(cells)} |")
+    names = sorted(prices[0].probes, key=lambda name: -_added(prices, name))
+    by_probe = ["| probe | adds |", "|---|---:|", *(f"| {name} | {_added(prices, name):.2%} |" for name in names)]
     return (
         "## Price of watching\n\nWhat the probes of a preset add to the training time of the default sweep, at its "
         f"{RunConfig().diagnostics.checkpoints} checkpoints in {TrainingConfig().iterations:,} iterations:\n\n"
         + "\n".join(lines)
-        + f"\n\nOver the whole sweep: standard {_total(prices, 'standard'):.1%}, full {_total(prices, 'full'):.1%}."
+        + f"\n\nOver the whole sweep: standard {_total(prices, 'standard'):.1%}, full {_total(prices, 'full'):.1%}. "
+        "By probe:\n\n" + "\n".join(by_probe)
     )
 
 
-def target(prices: Sequence[Price]) -> Target:
-    """Return the time that the standard preset adds over the whole sweep, with its upper bound."""
-    return Target("probes: standard adds", _total(prices, "standard"), 0.15, form=".1%")
+def targets(prices: Sequence[Price]) -> list[Target]:
+    """Return what the standard preset adds over the whole sweep, and its share for steps and answers, with bounds."""
+    steps = [_name(probe) for probe in PRESETS["standard"] if _name(probe).startswith("steps.")]
+    added = sum(_added(prices, name) for name in [*steps, "function.majority"])
+    return [
+        Target("probes: standard adds", _total(prices, "standard"), 0.15, form=".1%"),
+        Target("probes: steps and majority add", added, 0.05, form=".1%"),
+    ]
 
 
 def _total(prices: Sequence[Price], preset: str) -> float:
-    return sum(price.probes[preset] for price in prices) / sum(price.training for price in prices)
+    return sum(price.of(preset) for price in prices) / sum(price.training for price in prices)
+
+
+def _added(prices: Sequence[Price], probe: str) -> float:
+    return sum(price.probes[probe] for price in prices) / sum(price.training for price in prices)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,8 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.probes", description="Time the probes.")
     parser.add_argument("--quick", action="store_true", help="a few iterations only, to try the command")
     prices = measure(25 if parser.parse_args(arguments).quick else 1)
-    print(section(prices), f"- {target(prices)}", sep="\n\n")
-    report_missed([target(prices)])
+    print(section(prices), "\n".join(f"- {target}" for target in targets(prices)), sep="\n\n")
+    report_missed(targets(prices))
 
 
 if __name__ == "__main__":

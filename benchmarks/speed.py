@@ -55,7 +55,7 @@ def measure(effort: Effort, command: str, show: Callable[[str], None]) -> tuple[
         add(activation_section(activation, double))
     single = {key: time_cell(key[1], key[0], "float32", single_precision_contestants, effort) for key in double}
     prices = probes.measure(effort.shorter)
-    page_targets = [*targets(double, single), probes.target(prices)]
+    page_targets = [*targets(double, single), *probes.targets(prices)]
     for part in (
         bare_pass_section(double),
         FUSED_KERNEL,

@@ -20,7 +20,7 @@ def snapshot(parameters: Parameters, activation: str = "tanh", task: str = "bina
         classes = rng.integers(0, max(n_y, 2), m)
         Y = np.eye(n_y)[classes].T if n_y > 1 else classes[None, :].astype(float)
     rate = np.full(len(parameters.flat), 1.2)
-    return Snapshot(0, parameters, X, Y, ACTIVATIONS[activation], COSTS[task], rate)
+    return Snapshot(0, parameters, parameters.copy(), X, Y, ACTIVATIONS[activation], COSTS[task], rate)
 
 
 def random_stack(sizes: tuple[int, ...] = (2, 6, 5, 1), R: int = 3) -> Parameters:

@@ -1,4 +1,4 @@
-"""Function: how well the network predicts, and how far its function is from an affine one."""
+"""Function: how well the network predicts, how far its function is from an affine one, what it answers."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import forward, with_ones
 from nnlab.network.training import Snapshot
 
-__all__ = ["affine_residual", "on_test_data", "on_training_data"]
+__all__ = ["affine_residual", "majority", "on_test_data", "on_training_data"]
 
 
 def on_training_data(snapshot: Snapshot) -> Iterator[Measurement]:
@@ -20,7 +20,7 @@ def on_training_data(snapshot: Snapshot) -> Iterator[Measurement]:
     How to read it: if the cost stays at ln 2 (two balanced classes), nothing was learned. Training accuracy measures
     how well the examples are fitted, not how well new examples will be predicted.
     """
-    yield from _performance("train", snapshot.Z[-1], snapshot.Y, snapshot.cost_function)
+    yield from _performance("train", snapshot.cost, snapshot.Z[-1], snapshot.Y, snapshot.cost_function)
 
 
 def on_test_data(
@@ -30,7 +30,9 @@ def on_test_data(
     dtype = parameters.flat.dtype
     with np.errstate(all="ignore"):
         Z, _ = forward(parameters, X_test.astype(dtype), activation)
-    yield from _performance("test", Z[-1], Y_test.astype(dtype), cost)
+        Y = Y_test.astype(dtype)
+        mean = cost.mean(Z[-1], cost.encode(Y))
+    yield from _performance("test", mean, Z[-1], Y, cost)
 
 
 def affine_residual(snapshot: Snapshot) -> Iterator[Measurement]:
@@ -41,9 +43,12 @@ def affine_residual(snapshot: Snapshot) -> Iterator[Measurement]:
     How to read it: the share of the output's variance that no affine function of the inputs explains. Below 1e-2 the
     network is a linear model, whatever its activation; tanh with small weights is one for the first thousand
     iterations. Identity gives about 1e-30. A residual no larger than rounding is divided by the output's mean square
-    instead of its variance. 0 if the output is constant, NaN if it is not finite.
+    instead of its variance. 0 if the output is constant, NaN if it or an input is not finite.
     """
     design = with_ones(snapshot.X.astype(np.float64)).T
+    if not np.isfinite(design).all():  # beyond float32; LAPACK would not return
+        yield "function/affine_residual", 0, np.full(len(snapshot.Z[-1]), np.nan)
+        return
     U, strength, _ = np.linalg.svd(design, full_matrices=False)
     # A constant feature or a combination of others adds no direction: its column of U is arbitrary.
     basis = U[:, strength > strength[0] * max(design.shape) * np.finfo(np.float64).eps]
@@ -60,7 +65,21 @@ def affine_residual(snapshot: Snapshot) -> Iterator[Measurement]:
     yield "function/affine_residual", 0, share
 
 
-def _performance(part: str, logits: Array, Y: Array, cost: Cost) -> Iterator[Measurement]:
+def majority(snapshot: Snapshot) -> Iterator[Measurement]:
+    """Yield `function/majority`: the share of the class that is answered most often. Classes only.
+
+    How to read it: healthy is about the share of the largest class among the labels. 1 means that the network answers
+    the same class for every example, so its accuracy is that class's share, however high that is. NaN if a logit is
+    NaN.
+    """
+    cost, logits = snapshot.cost_function, snapshot.Z[-1]
+    if cost.score_name == "accuracy":
+        answers = cost.decide(logits)
+        shares = [(answers == number).mean(axis=(-2, -1)) for number in range(max(logits.shape[-2], 2))]
+        yield "function/majority", 0, np.where(np.isnan(logits).any(axis=(-2, -1)), np.nan, np.max(shares, axis=0))
+
+
+def _performance(part: str, mean_loss: Array, logits: Array, Y: Array, cost: Cost) -> Iterator[Measurement]:
+    yield f"cost/{part}", 0, mean_loss
     with np.errstate(all="ignore"):
-        yield f"cost/{part}", 0, cost.mean(logits, cost.encode(Y))
         yield f"{cost.score_name}/{part}", 0, cost.score(logits, Y)

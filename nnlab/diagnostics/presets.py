@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nnlab.diagnostics import activity, curvature, function, signal, symmetry
+from nnlab.diagnostics import activity, curvature, function, signal, steps, symmetry
 from nnlab.diagnostics.probe import Measurement, Probe
 from nnlab.network.training import Snapshot
 
@@ -21,6 +21,11 @@ _STANDARD: tuple[Probe, ...] = (
     activity.negative_logits,
     activity.moments,
     function.affine_residual,
+    function.majority,
+    steps.efficiency,
+    steps.rises,
+    steps.distance,
+    steps.scales,
 )
 
 PRESETS: dict[str, tuple[Probe, ...]] = {

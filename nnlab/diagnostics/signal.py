@@ -9,7 +9,7 @@ from nnlab.diagnostics.probe import Measurement
 from nnlab.network.activations import Array
 from nnlab.network.training import Snapshot
 
-__all__ = ["backpropagated_signal", "gradients", "updates"]
+__all__ = ["backpropagated_signal", "gradients", "norm", "ratio", "updates"]
 
 
 def backpropagated_signal(snapshot: Snapshot) -> Iterator[Measurement]:
@@ -28,16 +28,17 @@ def backpropagated_signal(snapshot: Snapshot) -> Iterator[Measurement]:
     """
     with np.errstate(all="ignore"):
         rms = [np.sqrt(np.mean(np.square(dZ, dtype=np.float64), axis=(-2, -1))) for dZ in snapshot.dZ]
-        gains = [_ratio(below, above) for below, above in pairwise(rms)]
-        ratio = _ratio(rms[0], rms[-1])
+        gains = [ratio(below, above) for below, above in pairwise(rms)]
+        whole = ratio(rms[0], rms[-1])
     for layer, values in enumerate(rms, start=1):
         yield "signal/rms_dZ", layer, values
     for layer, values in enumerate(gains, start=1):
         yield "signal/gain", layer, values
-    yield "signal/ratio", 0, ratio
+    yield "signal/ratio", 0, whole
 
 
-def _ratio(a: Array, b: Array) -> Array:
+def ratio(a: Array, b: Array) -> Array:
+    """Return a / b, NaN where b is 0."""
     return np.divide(a, b, out=np.full_like(a, np.nan), where=b != 0)
 
 
@@ -50,8 +51,8 @@ def gradients(snapshot: Snapshot) -> Iterator[Measurement]:
     """
     with np.errstate(all="ignore"):
         for layer, (dW, db) in enumerate(zip(snapshot.gradient.W, snapshot.gradient.b, strict=True), start=1):
-            yield "signal/norm_dW", layer, _norm(dW)
-            yield "signal/norm_db", layer, _norm(db)
+            yield "signal/norm_dW", layer, norm(dW)
+            yield "signal/norm_db", layer, norm(db)
 
 
 def updates(snapshot: Snapshot) -> Iterator[Measurement]:
@@ -71,8 +72,9 @@ def updates(snapshot: Snapshot) -> Iterator[Measurement]:
     layers = zip(snapshot.parameters.W, snapshot.previous.W, strict=True)
     with np.errstate(all="ignore"):
         for layer, (after, before) in enumerate(layers, start=1):
-            yield "update", layer, _ratio(_norm(after.astype(np.float64) - before), _norm(before))
+            yield "update", layer, ratio(norm(after.astype(np.float64) - before), norm(before))
 
 
-def _norm(values: Array) -> Array:
+def norm(values: Array) -> Array:
+    """Return the Frobenius norms (R,) of matrices (R, n_out, n_in)."""
     return np.asarray(np.sqrt(np.square(values, dtype=np.float64).sum(axis=(-2, -1))))

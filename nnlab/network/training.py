@@ -1,11 +1,12 @@
 """Gradient descent as a generator of snapshots."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnlab.network.activations import Activation, Array
 from nnlab.network.costs import Cost
@@ -13,24 +14,36 @@ from nnlab.network.inplace import Workspace, iterate
 from nnlab.network.parameters import Parameters
 from nnlab.network.propagation import Product, backward, forward, with_ones
 
-__all__ = ["Snapshot", "checkpoints", "train"]
+__all__ = ["EARLIER_COSTS", "Snapshot", "checkpoints", "train"]
+
+EARLIER_COSTS = 10
+"""A snapshot knows the costs of this many snapshots before it."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A stack of networks after `iteration` updates, evaluated on all its training data.
 
-    A snapshot holds a copy of the parameters, so it does not change while training continues. `previous` is a copy of
-    the parameters before the last update, None before the first. The other values are computed on first access:
+    A snapshot holds copies, so it does not change while training continues:
+
+    - `parameters`, and those of iteration 0: `initial`
+    - `previous`: the parameters before the last update, None before the first
+    - `batch` (R, b): the examples of the next iteration, as columns of X; None if it uses all
+    - `earlier_costs`: the costs (R,) at up to `EARLIER_COSTS` snapshots before this one, in order
+
+    The other values are computed on first access:
 
     - `Z`, `A`: lists by layer of (R, n_l, m), index l - 1; the last `Z` holds the logits, the output has no `A`
     - `dZ`: like `Z`, the back-propagated signal, without 1/m
     - `gradient`: [dW, db] in the layout of the parameters, with 1/m
     - `cost` (R,): the mean loss
+    - `on_next_batch`: the same networks, evaluated on the examples of the next iteration
+    - `after_next_step`: those networks after the next iteration, evaluated on the same examples
     """
 
     iteration: int
     parameters: Parameters
+    initial: Parameters
     X: Array
     Y: Array
     activation: Activation
@@ -38,6 +51,8 @@ class Snapshot:
     learning_rate: Array
     product: Product = np.matmul
     previous: Parameters | None = None
+    batch: NDArray[np.intp] | None = None
+    earlier_costs: tuple[Array, ...] = ()
 
     @cached_property
     def T(self) -> Array:
@@ -77,6 +92,21 @@ class Snapshot:
         with np.errstate(all="ignore"):
             return self.cost_function.mean(self.Z[-1], self.T)
 
+    @cached_property
+    def on_next_batch(self) -> "Snapshot":
+        if self.batch is None:
+            return self
+        # BLAS must see one memory layout, whatever R is, or a run in a stack differs from the run alone.
+        X, Y = (np.ascontiguousarray(values.T[self.batch].swapaxes(-1, -2)) for values in (self.X, self.Y))
+        return replace(self, X=X, Y=Y, batch=None)
+
+    @cached_property
+    def after_next_step(self) -> "Snapshot":
+        now = self.on_next_batch
+        with np.errstate(all="ignore"):
+            flat = self.parameters.flat - self.learning_rate[:, None] * now.gradient.flat
+        return replace(now, parameters=Parameters(self.parameters.sizes, flat))
+
 
 def checkpoints(iterations: int, count: int, every: int | None = None) -> list[int]:
     """Return the iterations at which to take snapshots, ascending.
@@ -95,6 +125,8 @@ class _FullBatch:
     def __init__(self, X: Array, T: Array) -> None:
         self.batch = with_ones(X), T
 
+    examples = None
+
     def __next__(self) -> tuple[Array, Array]:
         return self.batch
 
@@ -105,22 +137,32 @@ class _MiniBatches:
     def __init__(self, X: Array, T: Array, batch_size: int, rngs: Sequence[np.random.Generator]) -> None:
         self.X1, self.T, self.rngs = with_ones(X), T, rngs
         self.batch_size, self.m = batch_size, X.shape[-1]
+        self.order = np.empty((len(rngs), self.m), np.intp)
         self.shuffled_X1 = np.empty((len(rngs), *self.X1.shape), X.dtype)
         self.shuffled_T = np.empty((len(rngs), *T.shape), T.dtype)
         self.start = self.m
 
+    @property
+    def examples(self) -> NDArray[np.intp]:
+        """A copy of the examples (R, b) of the next batch. Looking does not change which batches follow."""
+        return self.order[:, self._batch()].copy()
+
     def __next__(self) -> tuple[Array, Array]:
-        if self.start >= self.m:
-            self._shuffle()
-        batch = slice(self.start, self.start + self.batch_size)
+        batch = self._batch()
         self.start += self.batch_size
         return self.shuffled_X1[:, :, batch], self.shuffled_T[:, :, batch]
 
+    def _batch(self) -> slice:
+        """Return the columns of the next batch, after shuffling if it is the first of an epoch."""
+        if self.start >= self.m:
+            self._shuffle()
+        return slice(self.start, self.start + self.batch_size)
+
     def _shuffle(self) -> None:
         for run, rng in enumerate(self.rngs):
-            order = rng.permutation(self.m)
-            np.take(self.X1, order, axis=1, out=self.shuffled_X1[run])
-            np.take(self.T, order, axis=1, out=self.shuffled_T[run])
+            self.order[run] = rng.permutation(self.m)
+            np.take(self.X1, self.order[run], axis=1, out=self.shuffled_X1[run])
+            np.take(self.T, self.order[run], axis=1, out=self.shuffled_T[run])
         self.start = 0
 
 
@@ -139,8 +181,9 @@ def train(
 ) -> Iterator[Snapshot]:
     """Train a stack by gradient descent; yield a snapshot at each iteration of `schedule` and stop after the last.
 
-    The parameters are updated in place. Nothing but iterations happens between two snapshots. A network that diverges
-    continues as inf and NaN, without a warning and without affecting the others.
+    The parameters are updated in place. Between two snapshots nothing happens but iterations and the computation of the
+    cost at the first, unless it was read. A network that diverges continues as inf and NaN, without a warning and
+    without affecting the others.
 
     Parameters
     ----------
@@ -156,7 +199,7 @@ def train(
         None: every iteration uses all examples. Otherwise one iteration is one mini-batch; the last one of an epoch is
         smaller if the batch size does not divide m.
     rngs : R generators
-        They shuffle the examples; required with `batch_size`.
+        They shuffle the examples; required with `batch_size`. A snapshot at the end of an epoch draws the next order.
 
     Raises ValueError if `batch_size` is given without one generator for each network.
     """
@@ -170,10 +213,24 @@ def train(
     batches = _FullBatch(X, T) if batch_size is None else _MiniBatches(X, T, batch_size, rngs)
     by_batch_size: dict[int, tuple[Array, Workspace]] = {}
 
-    previous: Parameters | None = None
+    initial, previous = parameters.copy(), None
+    earlier_costs: tuple[Array, ...] = ()
 
     def snapshot(iteration: int) -> Snapshot:
-        return Snapshot(iteration, parameters.copy(), X, Y, activation, cost, rate, product, previous)
+        return Snapshot(
+            iteration=iteration,
+            parameters=parameters.copy(),
+            initial=initial,
+            X=X,
+            Y=Y,
+            activation=activation,
+            cost_function=cost,
+            learning_rate=rate,
+            product=product,
+            previous=previous,
+            batch=batches.examples,
+            earlier_costs=earlier_costs,
+        )
 
     def advance() -> None:
         X1, T = next(batches)
@@ -189,4 +246,6 @@ def train(
             if stop > start:
                 previous = parameters.copy()
                 advance()
-        yield snapshot(stop)
+        state = snapshot(stop)
+        yield state
+        earlier_costs = (*earlier_costs, state.cost)[-EARLIER_COSTS:]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from snapshots import random_stack, snapshot, values
-from strategies import flower, generator, random_networks
+from strategies import Array, flower, generator, random_networks
 
 from nnlab.diagnostics import PRESETS, Measurement, function
 from nnlab.network.activations import ACTIVATIONS
@@ -295,10 +295,15 @@ def test_constant_features_do_not_change_the_affine_residual() -> None:
     state = snapshot(random_stack((4, 5, 1)))
     X = state.X.copy()
     X[2:] = 0.0
-    constant, reduced = replace(state, X=X), replace(state, X=X[:2], parameters=first_inputs(state.parameters, 2))
+    constant, reduced = replace(state, X=X), with_fewer_inputs(state, X, 2)
     np.testing.assert_allclose(
         values(constant)["function/affine_residual", 0], values(reduced)["function/affine_residual", 0], rtol=1e-9
     )
+
+
+def with_fewer_inputs(state: Snapshot, X: Array, count: int) -> Snapshot:
+    parameters = first_inputs(state.parameters, count)
+    return replace(state, X=X[:count], parameters=parameters, initial=parameters.copy())
 
 
 def first_inputs(parameters: Parameters, count: int) -> Parameters:
@@ -324,8 +329,28 @@ def test_dependent_features_do_not_change_the_affine_residual() -> None:
     X = state.X.copy()
     X[2] = X[0] / 3 + X[1] / 7
     assert np.linalg.svd(X, compute_uv=False)[-1] > 0
-    summed, reduced = replace(state, X=X), replace(state, X=X[:2], parameters=first_inputs(state.parameters, 2))
+    summed, reduced = replace(state, X=X), with_fewer_inputs(state, X, 2)
     reduced.parameters.W[0][...] += state.parameters.W[0][:, :, 2:] * np.array([1 / 3, 1 / 7])
     np.testing.assert_allclose(
         values(summed)["function/affine_residual", 0], values(reduced)["function/affine_residual", 0], rtol=1e-9
     )
+
+
+def test_the_majority_is_the_share_of_the_most_frequent_answer() -> None:
+    state = snapshot(random_stack((2, 4, 3)), task="multiclass")
+    answers = state.Z[-1].argmax(axis=1)
+    expected = [np.bincount(row, minlength=3).max() / 40 for row in answers]
+    assert len(set(expected)) > 1
+    assert values(state)["function/majority", 0].tolist() == expected
+
+
+def test_the_majority_of_two_classes_may_be_either() -> None:
+    parameters = Parameters.zeros((1, 1), 5)
+    parameters.W[0][:, 0, 0] = 1.0
+    parameters.b[0][:, 0, 0] = [-2.5, -7.5, 0.0, -100.0, np.nan]
+    state = replace(snapshot(parameters, m=10), X=np.arange(10.0)[None])
+    np.testing.assert_array_equal(values(state)["function/majority", 0], [0.7, 0.8, 0.9, 1.0, np.nan])
+
+
+def test_real_numbers_have_no_majority() -> None:
+    assert ("function/majority", 0) not in values(snapshot(random_stack((2, 4, 1)), task="regression"))

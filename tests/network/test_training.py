@@ -15,7 +15,7 @@ from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
-from nnlab.network.training import Snapshot, checkpoints, train
+from nnlab.network.training import EARLIER_COSTS, Snapshot, checkpoints, train
 from nnlab.seeding import legacy_stream
 
 
@@ -223,3 +223,51 @@ def test_a_snapshot_knows_the_parameters_before_its_last_update() -> None:
         else:
             assert snapshot.previous is not None
             np.testing.assert_array_equal(snapshot.previous.flat, often[snapshot.iteration - 1])
+
+
+def test_a_snapshot_knows_the_parameters_of_iteration_0() -> None:
+    start = initialize((2, 4, 1), "normal", 0.01, legacy_stream(3))
+    before = start.flat.copy()
+    for snapshot in list(notes_network(parameters=start, schedule=[2, 5])):
+        np.testing.assert_array_equal(snapshot.initial.flat, before)
+
+
+def test_a_snapshot_knows_the_costs_of_those_before() -> None:
+    snapshots = list(notes_network(schedule=range(0, 30, 2)))
+    costs = [snapshot.cost.item() for snapshot in snapshots]
+    for place, snapshot in enumerate(snapshots):
+        earlier = [cost.item() for cost in snapshot.earlier_costs]
+        assert earlier == costs[max(place - EARLIER_COSTS, 0) : place]
+
+
+def test_the_next_batch_of_full_batches_is_all_examples() -> None:
+    for snapshot in notes_network():
+        assert snapshot.batch is None
+        assert snapshot.on_next_batch is snapshot
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 60, 100])
+def test_a_snapshot_knows_the_examples_of_the_next_iteration(batch_size: int) -> None:
+    """Inside an epoch, at its end, and after the last iteration, while training goes on."""
+    X, Y = flower(60)
+    per_epoch = -(-60 // batch_size)
+    networks = random_networks((2, 4, 1), 2, generator(0))
+    choices: dict[str, Any] = {"activation": ACTIVATIONS["tanh"], "cost": COSTS["binary"], "learning_rate": 0.3}
+    rngs = [generator(run) for run in range(2)]
+    snapshots = list(
+        train(networks, X, Y, schedule=range(2 * per_epoch + 1), batch_size=batch_size, rngs=rngs, **choices)
+    )
+    for run in range(2):
+        rng = generator(run)
+        batches = [
+            order[i : i + batch_size]
+            for order in (rng.permutation(60) for _ in range(3))
+            for i in range(0, 60, batch_size)
+        ]
+        for snapshot, batch, after in itertools.zip_longest(snapshots, batches[: len(snapshots)], snapshots[1:]):
+            assert snapshot.batch[run].tolist() == batch.tolist()
+            np.testing.assert_array_equal(snapshot.on_next_batch.X[run], X[:, batch])
+            np.testing.assert_array_equal(snapshot.on_next_batch.Y[run], Y[:, batch])
+            if after:
+                taken = snapshot.after_next_step.parameters.flat[run]
+                np.testing.assert_allclose(taken, after.parameters.flat[run], rtol=1e-12, atol=1e-14)
