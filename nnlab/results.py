@@ -38,6 +38,8 @@ class Results:
     runs/EXPERIMENT/FINGERPRINT/    run folders: the truth
     sweeps/SWEEP/                   what was launched and how it ended
     reports/                        reports and films
+    references/                     the scores of reference models on each data set
+    why/EXPERIMENT/FINGERPRINT.json what made a network learn; the fingerprint is of the run with its first seed
     tracking/                       ledgers: which runs MLflow has
     mlflow.db, artifacts/           MLflow's own database and files
     hydra/                          Hydra's logs
@@ -77,6 +79,14 @@ class Results:
     def report(self, name: str) -> Path:
         """Return the path of a report or film, given its file name."""
         return self.folder / "reports" / name
+
+    def explanation(self, experiment: str, fingerprint: str) -> Path:
+        """Return the file that says what made a network learn, given the fingerprint of its first run."""
+        return self.folder / "why" / experiment / f"{fingerprint}.json"
+
+    def references(self, digest: str) -> Path:
+        """Return the file with the scores of reference models on the data of this digest."""
+        return self.folder / "references" / f"{digest}.json"
 
     @property
     def ledgers(self) -> Path:

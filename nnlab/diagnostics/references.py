@@ -1,11 +1,11 @@
-"""Reference models: costs and scores of models without a hidden layer."""
+"""Reference models: costs and scores of models without a hidden layer, and what strong models reach."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from nnlab.diagnostics.outcome import Ceiling
 from nnlab.network.activations import Array
 from nnlab.network.costs import Cost
 from nnlab.network.parameters import Parameters, parameter_count
@@ -26,7 +26,7 @@ SEPARATED = 0.5
 
 
 class References(NamedTuple):
-    """Costs on the training data, and scores, of models without a hidden layer.
+    """Costs on the training data, and scores, of models that are not the network.
 
     - `nothing`: the cost of a model that uses neither inputs nor class frequencies: ln C for C classes
     - `prior`: the cost of a model that uses only the class frequencies: their entropy; for real labels the variance
@@ -35,8 +35,9 @@ class References(NamedTuple):
     - `score_test`, `regularized_train`: the accuracy or r2 of a regularized affine model on both parts of the data
     - `separable`: 1 if an affine model separates the classes, else 0. The affine cost then has no minimum: it tends to
       0 as the weights grow, and `affine` is where the fit stopped.
+    - `score_nothing`, `ceiling`, `ceiling_error`: the scores that say how much can be learned (see `Ceiling`)
 
-    The last two are NaN in runs of earlier versions, whose `score_test` is the best affine model's.
+    Those from `separable` on are NaN in runs of earlier versions, whose `score_test` is the best affine model's.
     """
 
     nothing: float
@@ -46,14 +47,19 @@ class References(NamedTuple):
     score_test: float
     separable: float = float("nan")
     regularized_train: float = float("nan")
+    score_nothing: float = float("nan")
+    ceiling: float = float("nan")
+    ceiling_error: float = float("nan")
 
-
-_fitted: dict[bytes, References] = {}
-"""The references of every data set of this process, by a digest of the data: many stacks share one data set."""
+    @property
+    def learnable(self) -> Ceiling | None:
+        """The scores between which a network's score is placed; None for runs of earlier versions."""
+        known = np.isfinite(self.ceiling)
+        return Ceiling(self.score_nothing, self.ceiling, self.ceiling_error) if known else None
 
 
 def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
-    """Return the costs and scores of the reference models, given training data X (n_x, m), Y (n_y, m) and test data.
+    """Return the costs and scores of the affine models, given training data X (n_x, m), Y (n_y, m) and test data.
 
     The best affine model is the network of depth 0 at its optimum. On test data it is a poor reference: where it
     separates the classes, it is logistic regression on its way to infinity. The scores on test data are therefore those
@@ -62,16 +68,6 @@ def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost)
 
     Inputs are standardized first, because the best affine model does not depend on their units.
     """
-    digest = hashlib.blake2b(cost.name.encode())
-    for array in (X, Y, X_test, Y_test):
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    if digest.digest() not in _fitted:
-        _fitted[digest.digest()] = _fit(X, Y, X_test, Y_test, cost)
-    return _fitted[digest.digest()]
-
-
-def _fit(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost) -> References:
     T = cost.encode(Y)
     X, X_test = _standardized(X, X_test)
     directions = _directions(X)

@@ -4,12 +4,14 @@ All findings of the rules are kept, in the order of `RULES`; the first is the he
 healthy if it fits the training data better than the best affine model, and unfinished otherwise.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnlab.diagnostics.events import Event, find_events
+from nnlab.diagnostics.outcome import NOT_MEASURED, learned_share, outcome_of
 from nnlab.diagnostics.references import References
 from nnlab.diagnostics.rules import RULES, Case, Curves, Finding, diverged, healthy, unfinished
 from nnlab.diagnostics.thresholds import OVERFITTED_GAIN, OVERFITTED_SHARE
@@ -19,11 +21,21 @@ __all__ = ["RULES", "Finding", "Verdict", "judge"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The findings about one run, headline first, and the events of its training."""
+    """What one run has learned, the findings about it, headline first, and the events of its training.
+
+    Attributes
+    ----------
+    outcome : one of `outcome.OUTCOMES`, or "not measured"
+    learned : the share of what can be learned that was learned, on the training data (see `outcome.learned_share`)
+    learned_test : the same on test data
+    """
 
     findings: tuple[Finding, ...]
     events: tuple[Event, ...] = ()
     warning: str = ""
+    outcome: str = NOT_MEASURED
+    learned: float = math.nan
+    learned_test: float = math.nan
 
     @property
     def name(self) -> str:
@@ -42,26 +54,49 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each event that the final state does not show, then the warning."""
+        """What was learned, one sentence for each event that the final state does not show, and the warning."""
         expected = ("symmetry/broken_at", "init")
         events = [event.text for event in self.events if (event.name, event.cause) != expected]
-        return tuple(f"note: {text}" for text in [*events, self.warning] if text)
+        notes = (f"note: {text}" for text in [*events, self.warning] if text)
+        return (*([] if self.outcome == NOT_MEASURED else [self._outcome_text]), *notes)
+
+    @property
+    def _outcome_text(self) -> str:
+        if math.isnan(self.learned):
+            return f"outcome: {self.outcome}"
+        return (
+            f"outcome: {self.outcome} ({self.learned:.2f} on the training data, {self.learned_test:.2f} on test data; "
+            "0 is knowing nothing, 1 what strong models reach)"
+        )
 
 
 def judge(
-    iterations: Sequence[int], curves: Curves, widths: Sequence[int], activation: str, references: References
+    iterations: Sequence[int],
+    curves: Curves,
+    widths: Sequence[int],
+    activation: str,
+    references: References,
+    scores: tuple[float, float] | None = None,
 ) -> Verdict:
     """Return the verdict on one run.
 
     `curves` are the measurements of the standard preset at the checkpoints `iterations`; `widths` are the numbers of
-    units of the hidden layers. A rule whose quantities were not measured does not object.
+    units of the hidden layers; `scores` are the final scores on training and test data (see `balanced_score`), None if
+    they are not known. A rule whose quantities were not measured does not object.
     """
     case = Case(iterations, curves, widths, activation, references)
     # For a network with NaN, the other rules would report side effects, such as equal units.
     rules = RULES if np.isfinite(case.cost[-1]) else (diverged,)
     findings = tuple(finding for rule in rules if (finding := rule(case)) is not None)
     final = unfinished(case) if case.misses_goal else healthy(case)
-    return Verdict(findings or (final,), find_events(iterations, curves, widths), _overfitting_warning(case))
+    events, warning = find_events(iterations, curves, widths), _overfitting_warning(case)
+    verdict = Verdict(findings or (final,), events, warning)
+    ceiling = references.learnable
+    if scores is None or ceiling is None:
+        return verdict
+    train, test = (learned_share(score, ceiling) for score in scores)
+    outcome = outcome_of(train, diverged=verdict.name == "diverged", ceiling=ceiling)
+    return replace(verdict, outcome=outcome, learned=train, learned_test=test)
 
 
 def _overfitting_warning(case: Case) -> str:

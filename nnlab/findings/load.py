@@ -20,9 +20,9 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri:
     the run's artifacts. `load_curves` accepts both.
 
     Columns: `fingerprint`, by which rows are sorted; `folder`; `task`; `measures`, the version of the measurements; the
-    config keys (`model.hidden_size`, ...); `verdict`; the final metrics (`cost/train`, ...), sorted, NaN where a run
-    has no such quantity. Config columns have the type of their key: int64, float64, bool or str. Keys that may be None
-    have Int64 or boolean, with NA for None. A list is kept as text, so that runs can be grouped by it.
+    config keys (`model.hidden_size`, ...); `verdict`; `outcome`; the final metrics (`cost/train`, ...), sorted, NaN
+    where a run has no such quantity. Config columns have the type of their key: int64, float64, bool or str. Keys that
+    may be None have Int64 or boolean, with NA for None. A list is kept as text, so that runs can be grouped by it.
 
     Warns if runs have different versions of the measurements, because their metrics do not compare.
 

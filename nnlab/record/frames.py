@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nnlab.config import KEYS, ConfigError
+from nnlab.diagnostics.outcome import NOT_MEASURED
 from nnlab.record.run_folders import RunFolders
 from nnlab.record.run_json import DamagedRunError, as_floats, measures_of
 from nnlab.results import Results
@@ -35,7 +36,8 @@ __all__ = [
 def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per run, sorted by fingerprint; `nnlab.load_runs` describes the columns.
 
-    Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, and the mappings `config` and `metrics`.
+    Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, `outcome`, and the mappings `config`
+    and `metrics`.
     """
     rows = sorted(rows, key=lambda row: row["fingerprint"])
     columns = {name: _column([row[name] for row in rows], str) for name in ("fingerprint", "folder", "task")}
@@ -43,7 +45,7 @@ def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns |= {
         name: _column([row["config"].get(name) for row in rows], key.type, key.optional) for name, key in KEYS.items()
     }
-    columns["verdict"] = _column([row["verdict"] for row in rows], str)
+    columns |= {name: _column([row[name] for row in rows], str) for name in ("verdict", "outcome")}
     names = sorted({name for row in rows for name in row["metrics"]})
     columns |= {name: _column([row["metrics"].get(name) for row in rows], float) for name in names}
     return pd.DataFrame(columns)
@@ -64,6 +66,7 @@ def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
             "folder": str(folders.path(fingerprint)),
             "measures": measures_of(facts),
             "verdict": facts["verdict"][0]["name"],
+            "outcome": facts.get("outcome", NOT_MEASURED),
             "metrics": as_floats(facts["metrics"]),
         }
 

@@ -60,7 +60,16 @@ class Run:
         last = self.history[self.history["iteration"] == self.history["iteration"].max()]
         columns = (last[name].tolist() for name in ("quantity", "layer", "value"))
         final = {metric_name(quantity, layer): value for quantity, layer, value in zip(*columns, strict=True)}
-        return {**final, **self._reference_metrics(final), **self._event_metrics()}
+        return {**final, **self._learned_metrics(), **self._reference_metrics(final), **self._event_metrics()}
+
+    def _learned_metrics(self) -> dict[str, float]:
+        if self.references.learnable is None:  # recorded before this was measured
+            return {}
+        return {
+            "learned/train": self.verdict.learned,
+            "learned/test": self.verdict.learned_test,
+            "reference/ceiling": self.references.ceiling,
+        }
 
     def _reference_metrics(self, final: dict[str, float]) -> dict[str, float]:
         """Return the reference scores, and the network's lead over the affine model."""

@@ -1,7 +1,7 @@
 """run.json: the facts about one run, signed with a checksum of the text itself.
 
     format, fingerprint, task, sizes, config
-    metrics, verdict, events, warning, references
+    metrics, verdict, events, warning, references, outcome, learned
     files       the checksums of the other files of the run folder
     facts       versions and times; `measures` is the version of the measurements, 1 if it is missing
     digest      the checksum of all text above it
@@ -11,6 +11,7 @@ Earlier versions wrote a checksum of the values instead of the text, or none. Th
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from nnlab.config import ConfigError, flatten
 from nnlab.diagnostics.events import Event
+from nnlab.diagnostics.outcome import NOT_MEASURED
 from nnlab.diagnostics.references import References
 from nnlab.diagnostics.verdict import Finding, Verdict
 from nnlab.record.run import Run
@@ -27,6 +29,7 @@ __all__ = [
     "DamagedRunError",
     "as_floats",
     "damaged",
+    "finite_or_text",
     "measures_of",
     "read_facts",
     "references_of",
@@ -67,11 +70,13 @@ def to_json(run: Run, checksums: dict[str, str]) -> str:
         "task": run.task,
         "sizes": run.sizes,
         "config": flatten(run.config),
-        "metrics": _finite_or_text(run.metrics),
+        "metrics": finite_or_text(run.metrics),
         "verdict": [finding._asdict() for finding in run.verdict.findings],
         "events": [event._asdict() for event in run.verdict.events],
         "warning": run.verdict.warning,
-        "references": _finite_or_text(run.references._asdict()),
+        "references": finite_or_text(run.references._asdict()),
+        "outcome": run.verdict.outcome,
+        "learned": finite_or_text({"train": run.verdict.learned, "test": run.verdict.learned_test}),
         "files": checksums,
         "facts": run.facts,
     }
@@ -130,6 +135,8 @@ def verdict_of(facts: dict[str, Any]) -> Verdict:
         tuple(Finding(**finding) for finding in facts["verdict"]),
         tuple(Event(**event) for event in facts["events"]),
         facts.get("warning", ""),
+        facts.get("outcome", NOT_MEASURED),
+        *(as_floats(facts.get("learned", {})).get(part, math.nan) for part in ("train", "test")),
     )
 
 
@@ -148,7 +155,7 @@ def as_floats(values: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def _finite_or_text(values: dict[str, float]) -> dict[str, float | str]:
+def finite_or_text(values: dict[str, float]) -> dict[str, float | str]:
     """Return numbers as JSON can hold them: the inverse of `as_floats`."""
     return {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
 

@@ -12,17 +12,19 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnlab.config import MEASURES, RunConfig, hidden_sizes
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import Measurement, function, measure
-from nnlab.diagnostics.references import fit_references
+from nnlab.diagnostics.outcome import balanced_score
 from nnlab.diagnostics.verdict import judge
 from nnlab.network.activations import ACTIVATIONS
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
 from nnlab.network.parameters import Parameters
-from nnlab.network.propagation import ARITHMETICS
+from nnlab.network.propagation import ARITHMETICS, forward
 from nnlab.network.training import Snapshot, checkpoints, train
 from nnlab.record.history import History
 from nnlab.record.run import Run
+from nnlab.results import Results
 from nnlab.seeding import legacy_stream, stream
+from nnlab.study.references import references_of, scikit_learn
 
 __all__ = ["layer_sizes", "run_stack", "snapshots"]
 
@@ -38,7 +40,8 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
         for snapshot in snapshots(configs, data, _schedule(configs[0])):
             history.add(snapshot.iteration, _measurements(snapshot, data, configs[0].diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
-        references = fit_references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+        references = references_of(data, Results.at(configs[0].results_dir))
+        scores = _final_scores(snapshot, data)
     frames, profiles = history.frames(), history.profiles()
     return [
         Run(
@@ -48,7 +51,9 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
             profiles=profiles[index],
             parameters=snapshot.parameters.as_dict(index),
             standardization=_standardization(data),
-            verdict=judge(*history.curves(index), hidden_sizes(config.model), config.model.activation, references),
+            verdict=judge(
+                *history.curves(index), hidden_sizes(config.model), config.model.activation, references, scores[index]
+            ),
             references=references,
             fingerprint=fingerprints[index],
             facts=facts,
@@ -101,6 +106,15 @@ def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Me
     yield from measure(snapshot, preset)
 
 
+def _final_scores(snapshot: Snapshot, data: Dataset) -> list[tuple[float, float]]:
+    """Return the score of each network on the training and on the test data, as `balanced_score` measures it."""
+    cost, parameters = snapshot.cost_function, snapshot.parameters
+    with np.errstate(all="ignore"):
+        logits = forward(parameters, data.X_test.astype(parameters.flat.dtype), snapshot.activation)[0][-1]
+        train, test = balanced_score(snapshot.Z[-1], data.Y, cost), balanced_score(logits, data.Y_test, cost)
+    return list(zip(train.tolist(), test.tolist(), strict=True))
+
+
 def _standardization(data: Dataset) -> dict[str, np.ndarray]:
     return {"x_mean": data.x_mean, "x_scale": data.x_scale, "y_mean": data.y_mean, "y_scale": data.y_scale}
 
@@ -112,6 +126,7 @@ def _facts(R: int, seconds: float) -> dict[str, Any]:
         "seconds": seconds / R,
         "stack": R,
         "measures": MEASURES,
+        "scikit_learn": scikit_learn(),
         "process": os.getpid(),
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlab.config import KEYS, SWEEPS, ConfigError, RunConfig, TrackingConfig
 from nnlab.config_field import Key
+from nnlab.diagnostics.outcome import NOT_MEASURED
 from nnlab.record.frames import DTYPES, no_such_experiment, read_file, unreadable_file
 from nnlab.record.run_json import DamagedRunError, as_floats
 from nnlab.tracking.connection import SQLITE, check_uri, connect, import_mlflow, plain_errors, tracking_uri
@@ -41,6 +42,7 @@ def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
             "measures": int(tags.get("measures", 1)),
             "config": {name: _parsed(text, KEYS[name]) for name, text in entry.data.params.items() if name in KEYS},
             "verdict": tags.get("verdict"),
+            "outcome": tags.get("outcome", NOT_MEASURED),
             "metrics": metrics,
         }
     if not earlier:

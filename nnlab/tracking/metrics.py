@@ -10,7 +10,7 @@ __all__ = ["metric_points"]
 
 _PERFORMANCE = ("cost/", "accuracy/", "r2/")
 _FINAL = (
-    *("reference/", "accuracy/over_affine/", "r2/over_affine/"),
+    *("learned/", "reference/", "accuracy/over_affine/", "r2/over_affine/"),
     *("symmetry/broken_at/", "activity/born_dead/", "activity/died_at/"),
 )
 """The beginnings of metrics that belong to a run, not to a checkpoint."""

@@ -160,7 +160,6 @@ def test_the_regularized_model_is_scikit_learns(name: str, monkeypatch: pytest.M
     from sklearn.preprocessing import StandardScaler
 
     monkeypatch.setattr(references, "PENALTIES", (3.0,))
-    monkeypatch.setattr(references, "_fitted", {})
     data = nnlab.load_dataset(nnlab.DataConfig(name))
     inputs, labels, test_inputs, test_labels = part(data)
     model: Any = Ridge(3.0 / 2) if name == "diabetes" else LogisticRegression(C=1 / 3.0, tol=1e-6, max_iter=1000)
@@ -200,13 +199,6 @@ def test_the_penalty_does_not_depend_on_the_test_data() -> None:
         for part in (slice(None, 60), slice(60, None))
     )
     assert one.regularized_train == other.regularized_train
-
-
-def test_the_references_of_a_data_set_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, Y = np.random.default_rng(3).standard_normal((2, 1, 20))
-    first = fit_references(X, Y, X, Y, COSTS["regression"])
-    monkeypatch.setattr(references, "_fit", lambda *_: pytest.fail("fitted again"))
-    assert fit_references(X.copy(), Y.copy(), X, Y, COSTS["regression"]) is first
 
 
 @pytest.mark.parametrize("m", [1, 2, 3, 7])

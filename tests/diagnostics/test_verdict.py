@@ -230,7 +230,7 @@ def test_fitting_noise_is_healthy_training_with_a_warning_of_overfitting(tmp_pat
     run = trained(tmp_path, data=noise, init=XAVIER, **model(hidden_size=50), training=Training(5000, 0.5))
     assert run.verdict.name == "healthy"
     assert "overfitting" in run.verdict.text
-    assert not trained(tmp_path, init=XAVIER, **model(hidden_size=20), training=Training(3000, 0.5)).verdict.notes
+    assert not trained(tmp_path, init=XAVIER, **model(hidden_size=20), training=Training(3000, 0.5)).verdict.warning
 
 
 def test_without_probes_the_verdict_uses_only_the_cost(tmp_path: Path) -> None:

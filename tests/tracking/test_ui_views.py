@@ -20,7 +20,12 @@ def test_a_view_shows_what_was_swept_and_how_it_went() -> None:
     views = swept_views(["seed", "init.scale"])
     assert views.keys() == {"mlflow.sharedViewState.swept", "mlflow.sharedViewState.seeds"}
     swept = state(views["mlflow.sharedViewState.swept"])
-    assert swept["selectedColumns"][:3] == ["tags.`verdict`", "params.`init.scale`", "params.`seed`"]
+    assert swept["selectedColumns"][:4] == [
+        "tags.`outcome`",
+        "tags.`verdict`",
+        "params.`init.scale`",
+        "params.`seed`",
+    ]
     assert "groupBy" not in swept
     assert {chart["metricKey"]: chart["scaleType"] for chart in swept["compareRunCharts"]}["cost/train"] == "log"
     averaged = state(views["mlflow.sharedViewState.seeds"])

@@ -1,0 +1,77 @@
+"""The scores of reference models on a data set: fitted once, and kept for all networks that learn it."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+
+from nnlab.config import MEASURES
+from nnlab.datasets import Dataset
+from nnlab.diagnostics.references import References, fit_references
+from nnlab.network.costs import COSTS
+from nnlab.record.files import locked, write_atomically
+from nnlab.record.run_json import as_floats, finite_or_text
+from nnlab.results import Results
+from nnlab.study.strong_models import fit_ceiling
+
+__all__ = ["references_of", "scikit_learn"]
+
+_fitted: dict[str, References] = {}
+
+
+def references_of(data: Dataset, results: Results) -> References:
+    """Return the scores of the reference models on a data set.
+
+    They are kept in this process and, by a digest of the data, in the results folder: importing scikit-learn takes
+    longer than fitting its models. Of several processes that need them, one fits them and the others wait. In a
+    folder that does not exist or cannot be written to, nothing is kept.
+    """
+    digest = _digest(data)
+    if digest not in _fitted:
+        path = results.references(digest)
+        with _exclusive(results, digest):
+            try:
+                _fitted[digest] = References(**as_floats(json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, TypeError, AttributeError):  # none, or not as it was written
+                _fitted[digest] = _fit(data)
+                if results.folder.is_dir():
+                    with contextlib.suppress(OSError):
+                        write_atomically(path, json.dumps(finite_or_text(_fitted[digest]._asdict())))
+    return _fitted[digest]
+
+
+def _fit(data: Dataset) -> References:
+    ceiling = fit_ceiling(data.X, data.Y, regression=data.task == "regression")
+    affine = fit_references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+    return affine._replace(score_nothing=ceiling.nothing, ceiling=ceiling.ceiling, ceiling_error=ceiling.error)
+
+
+@contextlib.contextmanager
+def _exclusive(results: Results, digest: str) -> Iterator[None]:
+    """Exclude other processes that fit models to the same data; do nothing if the folder cannot be written to."""
+    path = results.references(f".{digest}").with_suffix(".lock")
+    with contextlib.ExitStack() as lock:
+        if results.folder.is_dir():
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(exist_ok=True)
+                lock.enter_context(locked(path))
+        yield
+
+
+def _digest(data: Dataset) -> str:
+    """Return a digest of the data and of the versions that decide the scores."""
+    digest = hashlib.sha256(f"{data.task} {MEASURES} {scikit_learn()}".encode())
+    for array in (data.X, data.Y, data.X_test, data.Y_test):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+@cache
+def scikit_learn() -> str:
+    """Return the version of scikit-learn, without importing it."""
+    return version("scikit-learn")
