@@ -5,6 +5,8 @@
     run.history                                 # tidy frame: iteration, layer, quantity, value
     run.metrics["accuracy/test"]                # final values
     run.verdict.text                            # why it learned or did not
+    run.verdict.outcome                         # learned, partly, not learned, diverged, nothing to learn
+    nnlab.why(config).text                      # what would have made it learn, found by training it with changes
     runs = nnlab.sweep([config, ...], n_jobs=2) # networks of one shape are trained together, as stacks
     data = nnlab.load_dataset(config.data)      # X, Y, X_test, Y_test: (n, m), examples as columns
     frame = nnlab.load_runs("initialization")   # one row per recorded run
@@ -34,12 +36,15 @@ if TYPE_CHECKING:
     from nnlab.findings.load import load_curves, load_runs
     from nnlab.record.run import Run
     from nnlab.study.api import StudyError, run, sweep
+    from nnlab.study.explanation import Explanation
+    from nnlab.study.why import why
 
 __all__ = [
     "ConfigError",
     "DataConfig",
     "Dataset",
     "DiagnosticsConfig",
+    "Explanation",
     "InitConfig",
     "LauncherConfig",
     "ModelConfig",
@@ -54,6 +59,7 @@ __all__ = [
     "load_runs",
     "run",
     "sweep",
+    "why",
 ]
 
 _HOMES = {
@@ -61,6 +67,8 @@ _HOMES = {
     "nnlab.findings.load": ("load_curves", "load_runs"),
     "nnlab.record.run": ("Run",),
     "nnlab.study.api": ("StudyError", "run", "sweep"),
+    "nnlab.study.explanation": ("Explanation",),
+    "nnlab.study.why": ("why",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

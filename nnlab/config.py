@@ -35,6 +35,7 @@ __all__ = [
     "plain",
     "resolve",
     "to_word",
+    "with_values",
 ]
 
 NUMERICAL_VERSION = 4
@@ -335,6 +336,14 @@ _READERS = {name: attrgetter(name) for name in KEYS}
 def flatten(config: RunConfig) -> dict[str, Any]:
     """Return `{"seed": 3, ..., "model.hidden_size": 4, ...}`."""
     return {name: read(config) for name, read in _READERS.items()}
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Return a copy of a config in which some keys have other values: `{"model.activation": "relu"}`."""
+    values = {**flatten(config), **values}
+    # A resolved config without hidden layers has width 0, which is not legal.
+    width = values["model.hidden_size"] or KEYS["model.hidden_size"].default
+    return from_dict(_nested({**values, "model.hidden_size": width}))
 
 
 def overrides(config: RunConfig) -> list[str]:

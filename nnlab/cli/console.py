@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlab.cli.process import INTERRUPTED, NO_DISK
 from nnlab.cli.quoting import as_name, pasteable
-from nnlab.config import RunConfig
+from nnlab.config import RunConfig, overrides
 from nnlab.record.run_json import DamagedRunError
 from nnlab.study.execute import Outcome, count_recorded, execute
 from nnlab.study.plan import Plan, repeat_command
@@ -144,9 +144,22 @@ def _next(plan: Plan, outcome: Outcome) -> str:
         if others:
             report = pasteable(["nnlab", "report", *_results_option(plan), *as_name(plan.experiment)])
             steps.append(f"          of these runs; {others} more with: {report}")
+    if len(plan.jobs) > 1:
+        why = ["nnlab", "why", *_results_option(plan), *as_name(plan.experiment)]
+        steps.append(f"{pasteable(why)}    what would have made settings learn that did not")
+    elif outcome.recorded and _missed(plan):
+        why = ["nnlab", "why", *overrides(plan.config)]
+        steps.append(f"{pasteable(why)}    what would have made it learn")
     results_dir = plan.config.results_dir
     where = f", {results_dir!r}" if _results_option(plan) else ""
     return "".join(f"\n  {step}" for step in [*steps, f'nnlab.load_runs("{plan.experiment}"{where})'])
+
+
+def _missed(plan: Plan) -> bool:
+    """Return True if a single run did not learn what can be learned."""
+    with contextlib.suppress(DamagedRunError, FileNotFoundError):
+        return plan.folders.facts(plan.jobs[0].fingerprint).get("outcome") in ("partly", "not learned", "diverged")
+    return False
 
 
 def _in_the_ui(plan: Plan, views: dict[str, str]) -> list[str]:

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from nnlab.cli.check_overrides import check_words
+from nnlab.cli.compose import composed
 from nnlab.cli.options import parse, parser
 from nnlab.cli.process import catch_signals
 
@@ -34,7 +35,7 @@ def main(words: Sequence[str]) -> None:
     if experiments := [word for word in arguments.words if word.lstrip("+").startswith("experiment=")]:
         sys.exit(f"a film is of one network, got {experiments[0]}, which is a sweep")
     try:
-        (job,) = prepare([_composed(arguments.words)])
+        (job,) = prepare([composed(arguments.words)])
         content = film_of(job.config, job.name)
     except (ConfigError, ValueError) as error:
         sys.exit(str(error))
@@ -66,23 +67,3 @@ def _scenes(config: "RunConfig", data: "Dataset") -> "Iterator[Scene]":
     for snapshot in snapshots([config], data, checkpoints(config.training.iterations, SCENES)):
         accuracy = snapshot.cost_function.score(snapshot.Z[-1], snapshot.Y)
         yield Scene(snapshot.iteration, float(snapshot.cost[0]), float(accuracy[0]), snapshot.parameters.as_dict())
-
-
-def _composed(words: Sequence[str]) -> "RunConfig":
-    """Return the config of one network. Raises ConfigError for words that Hydra rejects."""
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from nnlab.cli.hydra_schema import register
-    from nnlab.config import ConfigError, from_dict
-    from nnlab.results import conf_folder
-
-    register()
-    try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            cfg = compose("config", overrides=list(words))
-        return from_dict(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from None

@@ -8,22 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlab.cli.find_run import SHORTEST, find_run
 from nnlab.cli.options import add_results_dir, parser, results_at
 from nnlab.cli.process import catch_signals
 from nnlab.cli.quoting import program
 from nnlab.config import ConfigError, RunConfig
-from nnlab.results import Results
 
 if TYPE_CHECKING:
     from nnlab.record.run import Run
     from nnlab.tracking.register import Registration
 
 __all__ = ["main"]
-
-SHORTEST = 4
-"""Digits of a fingerprint that must be given."""
-SHOWN = 8
-"""Runs that a message lists."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -46,7 +41,7 @@ def main(words: Sequence[str]) -> None:
 
     catch_signals()
     try:
-        folder = _find(results, arguments.fingerprint)
+        folder = find_run(results, arguments.fingerprint)
         experiment = folder.parent.name
         run = RunFolders(results, experiment).read(folder.name)
         tracking = replace(run.config.tracking, uri=arguments.uri, experiment=experiment)
@@ -57,30 +52,6 @@ def main(words: Sequence[str]) -> None:
     done = "Registered" if registration.is_new else "Registered already:"
     print(f"{done} {experiment}/{folder.name} as {registration.uri}. To serve it:")
     print(_serve_command(run, registration.uri, tracking_uri(config)))
-
-
-def _find(results: Results, text: str) -> Path:
-    """Return the run folder that the user means: `[EXPERIMENT/]DIGITS`. Raises ConfigError unless there is one."""
-    from nnlab.record.run_folders import RunFolders
-
-    *_, experiment, digits = ["", *text.rstrip("/").split("/")]
-    if len(digits) < SHORTEST:
-        raise ConfigError(f"the fingerprint must have at least {SHORTEST} digits, got {text!r}")
-    recorded: list[Path] = []
-    for name in results.experiments():
-        folders = RunFolders(results, name)
-        recorded += [folders.path(fingerprint) for fingerprint in folders.fingerprints()]
-    matches = [run for run in recorded if run.name.startswith(digits) and experiment in ("", run.parent.name)]
-    if len(matches) == 1:
-        return matches[0]
-    target = "one run only" if matches else "a recorded run"
-    raise ConfigError(f"the fingerprint must match {target} ({_listed(matches or recorded)}), got {text!r}")
-
-
-def _listed(runs: Sequence[Path]) -> str:
-    names = [f"{run.parent.name}/{run.name}" for run in runs[:SHOWN]]
-    more = [f"{len(runs) - SHOWN} more"] if len(runs) > SHOWN else []
-    return ", ".join([*names, *more]) or "there are none yet"
 
 
 def _register(run: "Run", folder: Path, config: RunConfig, name: str | None) -> "Registration":

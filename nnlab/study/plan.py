@@ -23,7 +23,7 @@ from nnlab.study.workers import cores
 from nnlab.tracking.connection import check_uri, tracking_uri
 from nnlab.validation import validate
 
-__all__ = ["Plan", "make_plan", "prepare", "repeat_command"]
+__all__ = ["Datasets", "Plan", "make_plan", "prepare", "repeat_command"]
 
 LOGGING_SECONDS = 0.04
 """About the seconds that the writer needs to log one run to MLflow on SQLite (`make bench`)."""
@@ -159,12 +159,16 @@ def _shares_its_draws(config: RunConfig) -> bool:
     )
 
 
-def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) -> list[Job]:
+def prepare(
+    configs: Sequence[RunConfig], swept: Sequence[str] | None = None, datasets: "Datasets | None" = None
+) -> list[Job]:
     """Check every config, load every data set and name the runs by the swept keys.
+
+    `datasets` keeps the data sets for later calls.
 
     Raises ConfigError with everything that is wrong: each message once, with the number of runs it concerns.
     """
-    datasets = _Datasets()
+    datasets = datasets or Datasets()
     problems: Counter[str] = Counter()
     resolved = []
     for config in configs:
@@ -190,8 +194,8 @@ def prepare(configs: Sequence[RunConfig], swept: Sequence[str] | None = None) ->
     ]
 
 
-class _Datasets:
-    """The data sets of a sweep, each loaded once."""
+class Datasets:
+    """Data sets, each loaded once."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Dataset | ConfigError] = {}

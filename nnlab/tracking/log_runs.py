@@ -72,6 +72,12 @@ class RunTracker(Tracker):
             self.ledger.settle(run.fingerprint, run_id)
         return True
 
+    def add_to_description(self, run: Run, text: str) -> None:
+        """Write a run's description again, with a paragraph added. Does nothing if MLflow lacks the run."""
+        run_id = self.ledger.run_id(run.fingerprint)
+        if run_id is not None:
+            self.client.set_tag(run_id, DESCRIPTION, f"{run_note(run)}\n\n{text}")
+
     def save_views(self, swept: Iterable[str] | None) -> dict[str, str]:
         """Save views of what was swept and how it went; return the label of each, with its path in MLflow's UI.
 
@@ -114,6 +120,7 @@ def _tags(run: Run) -> dict[str, str]:
         "fingerprint": run.fingerprint,
         "task": run.task,
         "verdict": run.verdict.name,
+        "outcome": run.verdict.outcome,
         "verdicts": " ".join(run.verdict.all),
         DESCRIPTION: run_note(run),
     }
