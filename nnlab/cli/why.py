@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-BUDGET, SEEDS = 120.0, 5
-
 
 def main(words: Sequence[str]) -> None:
     """Print for each network what made it learn and what did not. Exits with 1 if the words mean no network."""
@@ -33,20 +31,21 @@ def main(words: Sequence[str]) -> None:
         help="KEY=VALUE ... for one network, as for nnlab run; the fingerprint of a recorded run; or an experiment: "
         "all of its settings of which fewer than 4 of 5 seeds learned",
     )
-    options.add_argument("--budget", type=float, default=BUDGET, help="seconds for the changes (120)")
-    options.add_argument("--seeds", type=int, default=SEEDS, help="seeds of one network (5)")
+    options.add_argument("--budget", type=float, help="seconds for the changes (120)")
+    options.add_argument("--seeds", type=int, help="seeds of one network (5)")
     add_results_dir(options)
     arguments = parse(options, words)
-    if not arguments.budget > 0:
+    if arguments.budget is not None and not arguments.budget > 0:
         sys.exit(f"--budget must be a number of seconds above 0, got {arguments.budget:g}")
-    if arguments.seeds < 1:
+    if arguments.seeds is not None and arguments.seeds < 1:
         sys.exit(f"--seeds must be at least 1, got {arguments.seeds}")
     from nnlab.config import ConfigError
+    from nnlab.study.why import BUDGET, SEEDS
 
     catch_signals()
     try:
-        settings = _settings(arguments.words, arguments.seeds, arguments.results_dir)
-        explanations = _explained(settings, arguments.budget, ["why", *words])
+        settings = _settings(arguments.words, arguments.seeds or SEEDS, arguments.results_dir)
+        explanations = _explained(settings, arguments.budget or BUDGET, ["why", *words])
     except (ConfigError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ CHANCE_R2 = 4.0
 
 
 def fit_ceiling(X: Array, Y: Array, *, regression: bool) -> Ceiling:
-    """Return what strong models reach on training data X (n_x, m), Y (n_y, m).
+    """Return the best score of a few strong models, given training data X (n_x, m), Y (n_y, m).
 
     The models are an affine one, 10 nearest neighbours, and support vectors with a Gaussian kernel, on standardized
     inputs and with equal weight for every class. The best of their scores in 5-fold cross-validation counts, so

@@ -280,7 +280,7 @@ class Laboratory:
             self._slowness = max(sum(took) / sum(map(seconds, jobs)), 0.1)
 
     def _answer(self, fingerprint: str) -> Answer | None:
-        """Return what is known of a run, from this process or from disk; None if it must be trained."""
+        """Return the answer of a run that was trained by this process or is on disk; None for any other run."""
         if fingerprint not in self.answers:
             for folders in self._folders:
                 if fingerprint in folders:
