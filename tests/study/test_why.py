@@ -13,10 +13,12 @@ from nnlab.config import RunConfig
 from nnlab.diagnostics.changes import CHANGES
 from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
+from nnlab.study import laboratory
 from nnlab.study import why as module
 from nnlab.study.explanation import Explanation, Trial
+from nnlab.study.laboratory import Answer, Laboratory
 from nnlab.study.stacking import Job
-from nnlab.study.why import Answer, explain, replicates, unlearned_settings, why
+from nnlab.study.why import explain, replicates, unlearned_settings, why
 
 
 def network(folder: Path, **parts: object) -> RunConfig:
@@ -67,7 +69,7 @@ def test_runs_that_are_on_disk_are_read_instead_of_trained(
     zeros: tuple[RunConfig, Explanation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, explanation = zeros
-    monkeypatch.setattr(module, "execute", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(laboratory, "execute", lambda *_: pytest.fail("trained again"))
     assert why(config, seeds=3, n_jobs=1).table.equals(explanation.table)
 
 
@@ -111,7 +113,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, share: Callable[[RunConfig], float]
     """Answer for each run with this share instead of training it; return the list of runs that were asked for."""
     asked: list[RunConfig] = []
 
-    def train(self: module.Laboratory, jobs: Sequence[Job], stage: str) -> None:
+    def train(self: Laboratory, jobs: Sequence[Job], stage: str) -> None:
         for job in jobs:
             asked.append(job.config)
             value = share(job.config)
@@ -120,7 +122,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, share: Callable[[RunConfig], float]
             if outcome == "failed":
                 self.errors[job.fingerprint] = job.name, "MemoryError"
 
-    monkeypatch.setattr(module.Laboratory, "train", train)
+    monkeypatch.setattr(Laboratory, "train", train)
     return asked
 
 
