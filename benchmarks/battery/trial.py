@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.battery.cases import ANY, Case, cases
 from benchmarks.battery.outcomes import Outcome, Weights, state_of
 from benchmarks.battery.rivals import RIVALS, observe
-from nnlab.config import hidden_sizes
+from nnlab.config import flatten
 from nnlab.diagnostics.verdict import judge
 from nnlab.network.parameters import Parameters
 from nnlab.record.run import Run
@@ -83,14 +83,14 @@ def _layers(parameters: Parameters) -> Weights:
 
 def _named_for_good(run: Run, state: str) -> int | None:
     """Return the iteration after which the headline, judged on the measurements up to then, is always the state."""
-    model = run.config.model
+    config = flatten(run.config)
     checkpoints = sorted(run.history["iteration"].unique())
     groups = run.history.groupby(["quantity", "layer"])
     curves = {cast("tuple[str, int]", key): group["value"].to_numpy() for key, group in groups}
     since = None
     for count in range(len(checkpoints), 0, -1):
         so_far = {key: curve[:count] for key, curve in curves.items()}
-        verdict = judge(checkpoints[:count], so_far, hidden_sizes(model), model.activation, run.references)
+        verdict = judge(checkpoints[:count], so_far, config, run.references)
         if verdict.name != state:
             break
         since = int(checkpoints[count - 1])

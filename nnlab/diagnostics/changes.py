@@ -7,7 +7,7 @@ A config is a plain mapping from keys to values here, with every default written
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["CHANGES", "Change", "applicable"]
+__all__ = ["CHANGES", "Change", "applicable", "widths_of"]
 
 Values = Mapping[str, Any]
 SMALL_BATCH = 32
@@ -44,6 +44,11 @@ def applicable(config: Values, m: int) -> list[tuple[Change, dict[str, Any]]]:
         if values and values not in (others for _, others in found):
             found.append((change, values))
     return found
+
+
+def widths_of(config: Values) -> list[int]:
+    """Return the numbers of units of the hidden layers."""
+    return list(config["model.layers"] or [config["model.hidden_size"]] * config["model.depth"])
 
 
 def _times(value: float, factor: float) -> float:

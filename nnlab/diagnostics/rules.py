@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.diagnostics.changes import widths_of
 from nnlab.diagnostics.references import References
 from nnlab.diagnostics.thresholds import THRESHOLDS
 from nnlab.network.activations import Array
@@ -33,13 +34,20 @@ class Finding(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What the rules use to judge one run."""
+    """What the rules use to judge one run.
+
+    `config` is a plain mapping from keys to values, with every default written out.
+    """
 
     iterations: Sequence[int]
     curves: Curves
-    widths: Sequence[int]
-    activation: str
+    config: Mapping[str, Any]
     references: References
+
+    @property
+    def widths(self) -> list[int]:
+        """The numbers of units of the hidden layers."""
+        return widths_of(self.config)
 
     def layers(self, quantity: str) -> list[tuple[int, Array]]:
         """Return (layer, curve) for every layer with this quantity."""

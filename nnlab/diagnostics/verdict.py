@@ -5,8 +5,9 @@ healthy if it fits the training data better than the best affine model, and unfi
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class Verdict:
     outcome : one of `outcome.OUTCOMES`, or "not measured"
     learned : the share of what can be learned that was learned, on the training data (see `outcome.learned_share`)
     learned_test : the same on test data
+    cure : what to try first: keys of the config with their new values; empty if nothing is to be cured
     """
 
     findings: tuple[Finding, ...]
@@ -36,6 +38,7 @@ class Verdict:
     outcome: str = NOT_MEASURED
     learned: float = math.nan
     learned_test: float = math.nan
+    cure: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -73,23 +76,22 @@ class Verdict:
 def judge(
     iterations: Sequence[int],
     curves: Curves,
-    widths: Sequence[int],
-    activation: str,
+    config: Mapping[str, Any],
     references: References,
     scores: tuple[float, float] | None = None,
 ) -> Verdict:
     """Return the verdict on one run.
 
-    `curves` are the measurements of the standard preset at the checkpoints `iterations`; `widths` are the numbers of
-    units of the hidden layers; `scores` are the final scores on training and test data (see `balanced_score`), None if
-    they are not known. A rule whose quantities were not measured does not object.
+    `curves` are the measurements of the standard preset at the checkpoints `iterations`; `config` maps every key to its
+    value, with all defaults written out; `scores` are the final scores on training and test data (see
+    `balanced_score`), None if they are not known. A rule whose quantities were not measured does not object.
     """
-    case = Case(iterations, curves, widths, activation, references)
+    case = Case(iterations, curves, config, references)
     # For a network with NaN, the other rules would report side effects, such as equal units.
     rules = RULES if np.isfinite(case.cost[-1]) else (diverged,)
     findings = tuple(finding for rule in rules if (finding := rule(case)) is not None)
     final = unfinished(case) if case.misses_goal else healthy(case)
-    events, warning = find_events(iterations, curves, widths), _overfitting_warning(case)
+    events, warning = find_events(iterations, curves, case.widths), _overfitting_warning(case)
     verdict = Verdict(findings or (final,), events, warning)
     ceiling = references.learnable
     if scores is None or ceiling is None:

@@ -1,7 +1,7 @@
 """run.json: the facts about one run, signed with a checksum of the text itself.
 
     format, fingerprint, task, sizes, config
-    metrics, verdict, events, warning, references, outcome, learned
+    metrics, verdict, events, warning, references, outcome, learned, cure
     files       the checksums of the other files of the run folder
     facts       versions and times; `measures` is the version of the measurements, 1 if it is missing
     digest      the checksum of all text above it
@@ -77,6 +77,7 @@ def to_json(run: Run, checksums: dict[str, str]) -> str:
         "references": finite_or_text(run.references._asdict()),
         "outcome": run.verdict.outcome,
         "learned": finite_or_text({"train": run.verdict.learned, "test": run.verdict.learned_test}),
+        "cure": dict(run.verdict.cure),
         "files": checksums,
         "facts": run.facts,
     }
@@ -131,12 +132,15 @@ def _check(facts: dict[str, Any]) -> None:
 
 def verdict_of(facts: dict[str, Any]) -> Verdict:
     """Return the verdict in the content of run.json."""
+    learned = as_floats(facts.get("learned", {}))
     return Verdict(
         tuple(Finding(**finding) for finding in facts["verdict"]),
         tuple(Event(**event) for event in facts["events"]),
         facts.get("warning", ""),
         facts.get("outcome", NOT_MEASURED),
-        *(as_floats(facts.get("learned", {})).get(part, math.nan) for part in ("train", "test")),
+        learned.get("train", math.nan),
+        learned.get("test", math.nan),
+        facts.get("cure", {}),
     )
 
 

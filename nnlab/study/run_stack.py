@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from nnlab.config import MEASURES, RunConfig, hidden_sizes
+from nnlab.config import MEASURES, RunConfig, flatten, hidden_sizes
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import Measurement, function, measure
 from nnlab.diagnostics.outcome import balanced_score
@@ -51,9 +51,7 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
             profiles=profiles[index],
             parameters=snapshot.parameters.as_dict(index),
             standardization=_standardization(data),
-            verdict=judge(
-                *history.curves(index), hidden_sizes(config.model), config.model.activation, references, scores[index]
-            ),
+            verdict=judge(*history.curves(index), flatten(config), references, scores[index]),
             references=references,
             fingerprint=fingerprints[index],
             facts=facts,

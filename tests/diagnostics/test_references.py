@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import linprog
 
 import nnlab
+from nnlab.config import flatten, resolve
 from nnlab.datasets import Dataset
 from nnlab.diagnostics import references
 from nnlab.diagnostics.references import fit_references
@@ -221,4 +222,4 @@ def test_references_of_earlier_versions_are_read_and_raise_no_warning_of_overfit
     assert np.isnan([models.separable, models.regularized_train]).all()
     curves = {("cost/train", 0): [0.7, 0.01], ("accuracy/train", 0): [0.5, 1.0], ("accuracy/test", 0): [0.5, 0.5]}
     measured = {key: np.array(curve) for key, curve in curves.items()}
-    assert not judge([0, 1], measured, [4], "tanh", models).warning
+    assert not judge([0, 1], measured, flatten(resolve(nnlab.RunConfig())), models).warning

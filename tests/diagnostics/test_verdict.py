@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nnlab
+from nnlab.config import flatten, resolve
 from nnlab.diagnostics.references import References
 from nnlab.diagnostics.verdict import RULES, judge
 from nnlab.record.run import Run
@@ -238,6 +239,11 @@ def test_without_probes_the_verdict_uses_only_the_cost(tmp_path: Path) -> None:
     assert run.verdict.all == ("plateau",)
 
 
+def network(layers: list[int], activation: str) -> dict[str, object]:
+    config = nnlab.RunConfig(model=nnlab.ModelConfig(layers=layers, activation=activation))
+    return flatten(resolve(config))
+
+
 def curves(cost: list[float], ratio: list[float] | None = None) -> dict[tuple[str, int], np.ndarray]:
     costs = {("cost/train", 0): np.array(cost)}
     return costs if ratio is None else costs | {("signal/ratio", 0): np.array(ratio)}
@@ -248,21 +254,22 @@ SEPARABLE = References(np.log(2), np.log(2), 1e-9, score_train=1, score_test=0.9
 
 
 def test_a_spike_that_recovers_is_no_divergence() -> None:
-    assert judge([0, 1, 2], curves([0.7, 90.0, 0.1]), [4], "tanh", REFERENCES).name == "healthy"
-    assert judge([0, 1, 2], curves([0.7, 0.5, 9.0]), [4], "tanh", REFERENCES).name == "diverged"
-    assert judge([0, 1], curves([1e308, 1.5e308]), [4], "tanh", REFERENCES).name != "diverged"
-    assert judge([0, 1], curves([1e307, 1.5e308]), [4], "tanh", REFERENCES).name == "diverged"
+    assert judge([0, 1, 2], curves([0.7, 90.0, 0.1]), network([4], "tanh"), REFERENCES).name == "healthy"
+    assert judge([0, 1, 2], curves([0.7, 0.5, 9.0]), network([4], "tanh"), REFERENCES).name == "diverged"
+    assert judge([0, 1], curves([1e308, 1.5e308]), network([4], "tanh"), REFERENCES).name != "diverged"
+    assert judge([0, 1], curves([1e307, 1.5e308]), network([4], "tanh"), REFERENCES).name == "diverged"
 
 
 def test_the_iteration_of_divergence_is_the_first_that_is_not_finite() -> None:
-    verdict = judge([0, 10, 20], curves([0.7, np.inf, np.nan]), [4], "tanh", REFERENCES)
+    verdict = judge([0, 10, 20], curves([0.7, np.inf, np.nan]), network([4], "tanh"), REFERENCES)
     assert verdict.all == ("diverged",)
     assert "inf from iteration 10 on" in verdict.text
 
 
 def test_exploding_requires_a_network_that_learns_no_more_than_an_affine_model() -> None:
-    assert judge([0, 1], curves([0.7, 0.69], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "exploding"
-    assert judge([0, 1], curves([0.7, 0.10], ratio=[1e4, 1e4]), [4] * 9, "relu", REFERENCES).name == "healthy"
+    deep = network([4] * 9, "relu")
+    assert judge([0, 1], curves([0.7, 0.69], ratio=[1e4, 1e4]), deep, REFERENCES).name == "exploding"
+    assert judge([0, 1], curves([0.7, 0.10], ratio=[1e4, 1e4]), deep, REFERENCES).name == "healthy"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -288,7 +295,7 @@ def test_a_gain_over_the_affine_model_that_does_not_carry_over_warns_of_overfitt
     train: float, test: float, warns: bool
 ) -> None:
     scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
-    verdict = judge([0, 1], curves([0.7, 0.1]) | scores, [4], "tanh", REFERENCES)
+    verdict = judge([0, 1], curves([0.7, 0.1]) | scores, network([4], "tanh"), REFERENCES)
     assert ("overfitting" in verdict.text) == warns
 
 
@@ -302,7 +309,7 @@ def test_a_loss_on_test_data_warns_of_overfitting_where_classes_are_separable(
 ) -> None:
     """The affine model has 0.99 of 1 in training: a network cannot gain 0.05 on it."""
     scores = {("accuracy/train", 0): np.array([0.5, train]), ("accuracy/test", 0): np.array([0.5, test])}
-    verdict = judge([0, 1], curves([0.7, 0.01]) | scores, [4], "tanh", SEPARABLE)
+    verdict = judge([0, 1], curves([0.7, 0.01]) | scores, network([4], "tanh"), SEPARABLE)
     assert ("overfitting" in verdict.text) == warns
 
 
@@ -323,12 +330,12 @@ def test_born_dead_networks_are_dead_and_zero_networks_are_frozen() -> None:
     state = {("signal/norm_dW", 1): none, ("signal/norm_dW", 2): none, ("activity/dead", 1): np.ones(3)}
     born_dead, zero = ({("update", 1): np.array([np.nan, step, step])} for step in (0.0, np.nan))
     for updates, name in ((born_dead, "dead"), (zero, "frozen")):
-        verdict = judge([0, 1, 2], curves([0.7, 0.69, 0.69]) | state | updates, [4], "relu", REFERENCES)
+        verdict = judge([0, 1, 2], curves([0.7, 0.69, 0.69]) | state | updates, network([4], "relu"), REFERENCES)
         assert verdict.name == name
 
 
 def test_vanishing_is_judged_by_the_last_step() -> None:
     for step, name in ((1e-5, "vanishing"), (1e-2, "unfinished")):
         update = {("update", 1): np.array([np.nan, 1.0, step])}
-        verdict = judge([0, 1, 2], curves([0.7, 0.65, 0.65], [1e-5] * 3) | update, [4] * 9, "tanh", REFERENCES)
+        verdict = judge([0, 1, 2], curves([0.7, 0.65, 0.65], [1e-5] * 3) | update, network([4] * 9, "tanh"), REFERENCES)
         assert verdict.name == name
