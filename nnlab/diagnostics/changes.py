@@ -4,13 +4,17 @@ A config is a plain mapping from keys to values here, with every default written
 `CHANGES`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["CHANGES", "Change", "applicable", "widths_of"]
+__all__ = ["CHANGES", "Change", "applicable", "values_of", "widths_of", "words"]
 
 Values = Mapping[str, Any]
 SMALL_BATCH = 32
+MANY = SMALL_BATCH + 1
+"""A number of examples to which every change applies."""
+LARGEST_RATE = 1.0
+"""A learning rate is not multiplied by 100 beyond this."""
 WIDTH = 8
 """Units of the hidden layer that a network without one gets."""
 
@@ -40,10 +44,29 @@ def applicable(config: Values, m: int) -> list[tuple[Change, dict[str, Any]]]:
     """
     found: list[tuple[Change, dict[str, Any]]] = []
     for change in CHANGES:
-        values = {key: value for key, value in change.apply(config, m).items() if config[key] != value}
+        values = values_of([change], config, m)
         if values and values not in (others for _, others in found):
             found.append((change, values))
     return found
+
+
+def values_of(changes: Iterable[Change], config: Values, m: int = MANY) -> dict[str, Any]:
+    """Return the keys that changes, made one after the other, change in a config, with their new values.
+
+    m is the number of training examples.
+    """
+    after = dict(config)
+    for change in changes:
+        after |= change.apply(after, m)
+    return {key: value for key, value in after.items() if value != config[key]}
+
+
+def words(values: Values) -> str:
+    """Return values as they are typed: `init.scheme=he init.scale=1.0`. They need no quotes."""
+    typed = {None: "null", True: "true", False: "false"}
+    return " ".join(
+        f"{key}={typed[value] if value is None or isinstance(value, bool) else value}" for key, value in values.items()
+    )
 
 
 def widths_of(config: Values) -> list[int]:
@@ -57,12 +80,12 @@ def _times(value: float, factor: float) -> float:
 
 
 def _rate(factor: float) -> Change:
-    return Change(
-        f"learning rate x {factor:g}",
-        "smaller steps" if factor < 1 else "larger steps",
-        max(factor, 1 / factor),
-        lambda config, m: {"training.learning_rate": _times(config["training.learning_rate"], factor)},
-    )
+    def apply(config: Values, m: int) -> dict[str, Any]:
+        rate = _times(config["training.learning_rate"], factor)
+        return {} if factor > 10 and rate > LARGEST_RATE else {"training.learning_rate": rate}
+
+    aspect = "smaller steps" if factor < 1 else "larger steps"
+    return Change(f"learning rate x {factor:g}", aspect, max(factor, 1 / factor), apply)
 
 
 def _scale(factor: float) -> Change:
@@ -114,6 +137,7 @@ CHANGES: tuple[Change, ...] = (
     _rate(0.1),
     _rate(3),
     _rate(10),
+    _rate(100),
     Change("iterations x 10", "iterations", 10, lambda c, m: {"training.iterations": 10 * c["training.iterations"]}),
     Change("width x 4", "width", 4, _wider),
     Change("depth - 1", "depth", 1, _shallower),

@@ -43,11 +43,13 @@ class Ceiling(NamedTuple):
     ceiling : the score of the best of a few strong models, on examples that they were not fitted to
     error : how far chance alone lifts the best of the strong models above `nothing`, at most, in 97.7 % of data sets
         whose labels do not depend on the inputs
+    affine : the score of the affine one of the strong models; NaN where no model was fitted
     """
 
     nothing: float
     ceiling: float
     error: float
+    affine: float = float("nan")
 
     @property
     def nothing_to_learn(self) -> bool:

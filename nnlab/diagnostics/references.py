@@ -36,6 +36,7 @@ class References(NamedTuple):
     - `separable`: 1 if an affine model separates the classes, else 0. The affine cost then has no minimum: it tends to
       0 as the weights grow, and `affine` is where the fit stopped.
     - `score_nothing`, `ceiling`, `ceiling_error`: the scores that say how much can be learned (see `Ceiling`)
+    - `ceiling_affine`: what an affine model reaches of the ceiling, on examples that it was not fitted to
 
     Those from `separable` on are NaN in runs of earlier versions, whose `score_test` is the best affine model's.
     """
@@ -50,6 +51,7 @@ class References(NamedTuple):
     score_nothing: float = float("nan")
     ceiling: float = float("nan")
     ceiling_error: float = float("nan")
+    ceiling_affine: float = float("nan")
 
     @property
     def learnable(self) -> Ceiling | None:

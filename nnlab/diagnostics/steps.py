@@ -83,22 +83,32 @@ def distance(snapshot: Snapshot) -> Iterator[Measurement]:
 
 
 def scales(snapshot: Snapshot) -> Iterator[Measurement]:
-    """Yield `data/input_scale`, and for real labels `data/target_scale`: the size of the data that the network sees.
+    """Yield `data/input_scale`, `input_offset`, `input_norm`, for real labels `target_scale`: the size of the data.
 
-    input_scale is the largest root mean square of a feature over the training examples, target_scale that of a target,
-    both after `data.standardize`. They do not change during training.
+    - input_scale: the largest root mean square of a feature over the training examples; target_scale, of a target
+    - input_offset: the largest mean of a feature, as a share of its standard deviation; features that do not vary do
+      not count
+    - input_norm: the root mean square of an example's norm
 
-    How to read it: standardized data have 1. The curvature of the cost grows with the square of the inputs' scale, so
-    at 10 the learning rate has to be about 100 times smaller, and the first layer's units start saturated or with huge
-    outputs. A large target_scale makes the first gradients as large as itself. Much below 1, learning is slow.
+    All are measured after `data.standardize`, and do not change during training.
+
+    How to read it: standardized data have scale 1 and offset 0. The curvature of the cost grows with the square of the
+    inputs' scale, so at 10 the learning rate has to be about 100 times smaller, and the first layer's units start
+    saturated or with huge outputs. The largest learning rate falls with the square of input_norm; standardized data of
+    n features have sqrt(n). Above offset 1, hardly any value of a feature lies on the other side of 0, so few units
+    start with their boundary among the data. A large target_scale makes the first gradients as large as itself. Much
+    below 1, learning is slow.
     Source: LeCun et al. 1998, Efficient BackProp, section 4.3.
     """
-    yield "data/input_scale", 0, _scale(snapshot, snapshot.X)
-    if snapshot.cost_function.score_name == "r2":
-        yield "data/target_scale", 0, _scale(snapshot, snapshot.Y)
-
-
-def _scale(snapshot: Snapshot, values: Array) -> Array:
+    X, R = snapshot.X.astype(np.float64), len(snapshot.parameters.flat)
     with np.errstate(all="ignore"):
-        largest = np.square(values, dtype=np.float64).mean(axis=-1).max()
-    return np.full(len(snapshot.parameters.flat), np.sqrt(largest))
+        squares = np.square(X)
+        mean, deviation = X.mean(axis=-1), X.std(axis=-1)
+        varies = deviation > np.finfo(np.float64).eps * np.abs(mean)
+        offset = np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0)
+        yield "data/input_scale", 0, np.full(R, np.sqrt(squares.mean(axis=-1).max()))
+        yield "data/input_offset", 0, np.full(R, offset)
+        yield "data/input_norm", 0, np.full(R, np.sqrt(squares.sum(axis=0).mean()))
+        if snapshot.cost_function.score_name == "r2":
+            largest = np.square(snapshot.Y, dtype=np.float64).mean(axis=-1).max()
+            yield "data/target_scale", 0, np.full(R, np.sqrt(largest))

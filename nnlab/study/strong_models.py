@@ -50,8 +50,8 @@ def fit_ceiling(X: Array, Y: Array, *, regression: bool) -> Ceiling:
         error = BEST_OF_THREE * float(np.sqrt((nothing * (1 - nothing) / np.maximum(counts, 1)).sum())) / len(counts)
     if m < FEWEST_EXAMPLES or smallest < FEWEST_OF_A_CLASS:
         return Ceiling(nothing, _score(labels, _memorized(X, labels, regression), regression), 0.0)
-    answers = _predictions(X.T, labels, regression)
-    return Ceiling(nothing, max(_score(labels, each, regression) for each in answers), error)
+    scores = [_score(labels, answers, regression) for answers in _predictions(X.T, labels, regression)]
+    return Ceiling(nothing, max(scores), error, affine=scores[0])
 
 
 def _score(labels: NDArray[Any], answers: NDArray[Any], regression: bool) -> float:

@@ -8,7 +8,7 @@ import pytest
 import nnlab
 from nnlab.config import flatten, resolve
 from nnlab.diagnostics.references import References
-from nnlab.diagnostics.verdict import RULES, judge
+from nnlab.diagnostics.verdict import VERDICTS, judge
 from nnlab.record.run import Run
 
 Training, Data = nnlab.TrainingConfig, nnlab.DataConfig
@@ -59,7 +59,7 @@ SICK: list[tuple[str, dict[str, object]]] = [
         },
     ),
     ("linear", model(activation="identity", depth=2) | {"init": XAVIER, "training": Training(1000, 0.1)}),
-    ("linear", {"training": Training(10)}),
+    ("plateau", {"training": Training(10)}),
     ("linear", {"data": Data("moons"), **model(depth=0), "training": Training(300)}),
     (
         "saturated",
@@ -217,26 +217,26 @@ def test_rounding_that_breaks_constant_weights_is_reported_with_its_iteration(tm
 
 def test_all_findings_are_kept_in_the_order_of_the_rules(tmp_path: Path) -> None:
     names = trained(tmp_path, init=FROZEN, training=Training(20)).verdict.all
-    assert names == ("frozen", "symmetric", "linear", "plateau")
-    order = [rule.__name__.lstrip("_") for rule in RULES]
-    assert sorted(names, key=order.index) == list(names)
+    assert names == ("frozen", "symmetric", "plateau", "unfinished")
+    assert sorted(names, key=VERDICTS.index) == list(names)
 
 
-def test_fitting_noise_is_healthy_training_with_a_warning_of_overfitting(tmp_path: Path) -> None:
+def test_in_noise_there_is_nothing_to_learn_and_fitting_it_is_overfitting(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "noise.csv"
     table = np.column_stack([rng.standard_normal((400, 2)), rng.integers(0, 2, 400)])
     np.savetxt(path, table, ("%.6f", "%.6f", "%d"), ",", header="a,b,y", comments="")
     noise = Data("file", path=str(path), target="y", test_fraction=0.8)
     run = trained(tmp_path, data=noise, init=XAVIER, **model(hidden_size=50), training=Training(5000, 0.5))
-    assert run.verdict.name == "healthy"
+    assert run.verdict.name == run.verdict.outcome == "nothing to learn"
+    assert not run.verdict.cure
     assert "overfitting" in run.verdict.text
     assert not trained(tmp_path, init=XAVIER, **model(hidden_size=20), training=Training(3000, 0.5)).verdict.warning
 
 
 def test_without_probes_the_verdict_uses_only_the_cost(tmp_path: Path) -> None:
     run = trained(tmp_path, init=FROZEN, diagnostics=nnlab.DiagnosticsConfig("none"), training=Training(20))
-    assert run.verdict.all == ("plateau",)
+    assert run.verdict.all == ("plateau", "unfinished")
 
 
 def network(layers: list[int], activation: str) -> dict[str, object]:
@@ -334,8 +334,8 @@ def test_born_dead_networks_are_dead_and_zero_networks_are_frozen() -> None:
         assert verdict.name == name
 
 
-def test_vanishing_is_judged_by_the_last_step() -> None:
-    for step, name in ((1e-5, "vanishing"), (1e-2, "unfinished")):
+def test_vanishing_is_judged_by_the_last_step_where_no_distance_was_measured() -> None:
+    for step, name in ((1e-5, "vanishing"), (1e-2, "unexplained")):
         update = {("update", 1): np.array([np.nan, 1.0, step])}
         verdict = judge([0, 1, 2], curves([0.7, 0.65, 0.65], [1e-5] * 3) | update, network([4] * 9, "tanh"), REFERENCES)
         assert verdict.name == name
