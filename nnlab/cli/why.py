@@ -21,7 +21,7 @@ def main(words: Sequence[str]) -> None:
     """Print for each network what made it learn and what did not. Exits with 1 if the words mean no network."""
     options = parser(
         "why",
-        "Train a network with several seeds, then with one thing changed at a time, and with pairs of changes if no "
+        "Train a network with several seeds, then with one thing changed at a time, and with two or three if no "
         "single one makes it learn. All runs are recorded in the experiment 'EXPERIMENT why'.",
     )
     options.add_argument(

@@ -7,19 +7,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from nnlab.config import RunConfig, hidden_sizes, to_word
-from nnlab.diagnostics.changes import Change
+from nnlab.config import RunConfig, hidden_sizes
+from nnlab.diagnostics.changes import Change, words
 from nnlab.diagnostics.outcome import average_share
+from nnlab.diagnostics.sweep_cause import SUFFICIENT
 from nnlab.findings.intervals import share_interval
 
 __all__ = ["SUFFICIENT", "Explanation", "Trial"]
 
-SUFFICIENT = 0.8
-"""The share of seeds that a change must make learn to be a cause: 4 of 5."""
 MOVED = 0.05
 """A change makes no difference if the mean share that was learned moves by less than this."""
 LEADING = (
-    *("data", "smaller steps", "iterations", "larger steps", "width", "depth"),
+    *("smaller steps", "iterations", "larger steps", "width", "depth", "data"),
     *("smaller scale", "larger scale", "scheme", "activation", "batch", "precision"),
 )
 """The aspects in the order in which one is named as the cause if several changes suffice."""
@@ -30,7 +29,7 @@ class Trial(NamedTuple):
 
     Attributes
     ----------
-    changes : the changes, one or two; none for the network as it is
+    changes : the changes, up to three; none for the network as it is
     values : the keys that change, with their new values
     outcomes, shares, fingerprints : for each seed the outcome, how much was learned, and the run; the outcome of a run
         that raised is "failed", its share NaN
@@ -60,7 +59,7 @@ class Trial(NamedTuple):
     @property
     def words(self) -> str:
         """The new values as they are typed: `init.scheme=he init.scale=1.0`."""
-        return " ".join(f"{key}={to_word(value)}" for key, value in self.values.items())
+        return words(self.values)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -87,6 +86,7 @@ class Explanation:
     ----------
     config : the network, resolved, with the first of its seeds
     trials : the network as it is, then every change that was tried, in the order of the table of changes, then pairs
+        and triples
     not_tried : the names of the changes for which the budget did not suffice
     failures : the names of the runs that raised, with the last line of the traceback
     """
@@ -108,7 +108,8 @@ class Explanation:
 
     @property
     def causes(self) -> tuple[Trial, ...]:
-        """The smallest changes that suffice: of each aspect the one that goes least far; pairs if no single one does.
+        """The smallest changes that suffice: of each aspect the one that goes least far; pairs, or triples, if no
+        single one, or pair, does.
 
         Those that make most seeds learn come first.
         """
@@ -124,6 +125,14 @@ class Explanation:
             if len(trial.changes) == fewest and _size(trial) == sizes[tuple(change.aspect for change in trial.changes)]
         )
         return tuple(sorted(smallest, key=lambda trial: (-trial.learned, -trial.mean)))
+
+    @property
+    def named_cause(self) -> Trial | None:
+        """The change that says most about the network among those that suffice; None if none does."""
+        causes = self.causes
+        if not causes or len(causes[0].changes) > 1:
+            return causes[0] if causes else None
+        return min(causes, key=lambda trial: LEADING.index(trial.changes[0].aspect))
 
     @property
     def without_effect(self) -> tuple[Trial, ...]:
@@ -161,16 +170,17 @@ class Explanation:
         if before.suffices:
             return f"learned in {before.seeds}"
         parts = [f"did not learn ({before.seeds})"]
-        causes = self.causes
-        if not causes and len(self.trials) > 1:
+        causes, named = self.causes, self.named_cause
+        if named is None and len(self.trials) > 1:
             best = max(self.trials, key=lambda trial: trial.mean)
-            parts.append(f"none of {len(self.trials) - 1} changes sufficed")
+            parts.append(f"none of the {len(self.trials) - 1} changes sufficed")
             if best is not before:
                 parts.append(f"{best.name} came furthest ({best.seeds}, mean learned {best.mean:.2f})")
-        elif causes and len(causes[0].changes) > 1:
-            parts.append(f"no single change sufficed, {_listed(causes[:3])}")
-        elif causes:
-            parts += [_cause(self.config, causes), _listed(causes)]
+        elif named and len(named.changes) > 1:
+            fewer = "single change" if len(named.changes) == 2 else "pair of changes"
+            parts.append(f"no {fewer} sufficed, {_listed(causes[:3])}")
+        elif named:
+            parts += [_cause(self.config, named.changes[0].aspect), _listed(causes)]
         helped = [trial for trial in self.trials[1:] if len(trial.changes) == 1 and before.learned < trial.learned]
         if some := [trial for trial in helped if not trial.suffices]:
             parts.append(f"not enough: {_listed(some)}")
@@ -195,9 +205,8 @@ def _described(trial: Trial) -> str:
     return f"{width} units" if len(trial.changes) == 1 and trial.changes[0].aspect == "width" and width else trial.name
 
 
-def _cause(config: RunConfig, causes: Sequence[Trial]) -> str:
-    """Return the cause in words: what the most telling of the changes that suffice says about the network."""
-    aspect = min((trial.changes[0].aspect for trial in causes), key=LEADING.index)
+def _cause(config: RunConfig, aspect: str) -> str:
+    """Return the cause in words: what the change that is named as the cause says about the network."""
     widths, activation = hidden_sizes(config.model), config.model.activation.replace("_", " ")
     units = f"{widths[0]} {activation} unit{'s' * (widths[0] > 1)}" if len(set(widths)) == 1 else f"{activation} layers"
     return {
@@ -206,14 +215,14 @@ def _cause(config: RunConfig, causes: Sequence[Trial]) -> str:
         "larger steps": "the steps are too small",
         "iterations": "the training is too short",
         "width": f"{units} {'are' if units.endswith('s') else 'is'} too few here",
-        "depth": f"{len(widths)} hidden layers are not what these weights and this activation can train"
+        "depth": f"these initial weights and {activation} cannot train {len(widths)} hidden layers"
         if widths
         else "a line cannot fit these data",
         "smaller scale": "the initial weights are too large",
         "larger scale": "the initial weights are too small",
         "scheme": "the initial weights hold it back",
-        "activation": f"{activation} holds it back",
-        "batch": "the size of the batches holds it back",
+        "activation": f"the activation {activation} holds it back",
+        "batch": "the batch size holds it back",
         "precision": "float32 is too coarse",
     }[aspect]
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nnlab.config import ConfigError, RunConfig, flatten, with_values
-from nnlab.diagnostics.changes import Change, applicable
+from nnlab.diagnostics.changes import Change, applicable, values_of
 from nnlab.diagnostics.outcome import NOT_MEASURED
+from nnlab.record.causes import recorded_causes
 from nnlab.record.files import write_atomically
 from nnlab.record.run import Run
 from nnlab.record.run_folders import RunFolders
@@ -25,6 +26,8 @@ from nnlab.tracking.log_runs import RunTracker
 
 __all__ = ["Answer", "Laboratory", "Network", "OnResult", "OnStage", "Request"]
 
+EXTENDED_PAIRS = 5
+"""Pairs to which third changes are added."""
 PAIRED_FIRST = ("scheme", "activation", "width", "larger steps", "iterations", "depth")
 """Aspects that sufficed in pairs where no single change did, the most frequent first."""
 
@@ -43,10 +46,14 @@ class Request(NamedTuple):
 
 @dataclass(eq=False)
 class Network:
-    """A network that is to be explained: its configs, one for each seed, and what was found out so far."""
+    """A network that is to be explained: its configs, one for each seed, and what was found out so far.
+
+    `cure` is that of the verdict on the network with its first seed.
+    """
 
     configs: tuple[RunConfig, ...]
     m: int
+    cure: Mapping[str, Any] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     not_tried: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -60,18 +67,37 @@ class Network:
         return [change for change, _ in applicable(flatten(self.configs[0]), self.m)]
 
     def with_changes(self, *changes: Change) -> Request:
-        values: dict[str, Any] = {}
-        before = flatten(self.configs[0])
-        for change in changes:
-            after = {**before, **values}
-            values |= {key: value for key, value in change.apply(after, self.m).items() if value != after[key]}
+        values = self._values(changes)
         return Request(self, changes, values, tuple(with_values(config, values) for config in self.configs))
 
-    def pairs(self) -> list[tuple[Change, Change]]:
-        """Return pairs of changes of different aspects: first those whose parts moved what was learned most."""
+    def pairs(self) -> list[tuple[Change, ...]]:
+        """Return pairs of changes: the verdict's cure, then those whose parts moved what was learned most."""
         gains = {trial.changes[0]: max(trial.mean - self.trials[0].mean, 0.0) for trial in self.trials[1:]}
-        pairs = [pair for pair in itertools.combinations(gains, 2) if pair[0].aspect != pair[1].aspect]
-        return sorted(pairs, key=lambda pair: (-sum(round(gains[change], 1) for change in pair), _rank(pair)))
+        pairs = [pair for pair in itertools.combinations(gains, 2) if self._is_possible(pair)]
+
+        def order(pair: tuple[Change, ...]) -> tuple[bool, float, int]:
+            return not self._is_cure(pair), -sum(round(gains[one], 1) for one in pair), _rank(pair)
+
+        return sorted(pairs, key=order)
+
+    def triples(self) -> list[tuple[Change, ...]]:
+        """Return the pairs that made the network learn most, each with every third change."""
+        pairs = sorted((trial for trial in self.trials if len(trial.changes) == 2), key=lambda trial: -trial.mean)
+        singles = [trial.changes[0] for trial in self.trials if len(trial.changes) == 1]
+        triples = [(*pair.changes, third) for pair in pairs[:EXTENDED_PAIRS] for third in singles]
+        first = {frozenset(triple): triple for triple in reversed(triples) if self._is_possible(triple)}
+        return list(reversed(first.values()))
+
+    def _is_possible(self, changes: Sequence[Change]) -> bool:
+        """True if no two of the changes are of one aspect, or change the same keys."""
+        keys = {frozenset(self._values([change])) for change in changes}
+        return len(keys) == len({change.aspect for change in changes}) == len(changes)
+
+    def _is_cure(self, changes: Sequence[Change]) -> bool:
+        return self._values(changes) == self.cure
+
+    def _values(self, changes: Sequence[Change]) -> dict[str, Any]:
+        return values_of(changes, flatten(self.configs[0]), self.m)
 
     def explanation(self) -> Explanation:
         order = {change: number for number, change in enumerate(self.applicable())}
@@ -89,6 +115,7 @@ class Answer(NamedTuple):
 
     outcome: str
     share: float
+    cure: Mapping[str, Any] = {}
 
 
 class Laboratory:
@@ -163,12 +190,16 @@ class Laboratory:
             self.train(list(todo.values()), stage)
         for request in affordable:
             request.network.trials.append(self._trial(request))
+            if not request.changes:
+                request.network.cure = self.answers[self.jobs(request)[0].fingerprint].cure
         return spent
 
     def train(self, jobs: Sequence[Job], stage: str) -> None:
         def collect(result: Run | Failure) -> None:
             if isinstance(result, Run):
-                self.answers[result.fingerprint] = Answer(result.verdict.outcome, result.verdict.learned)
+                self.answers[result.fingerprint] = Answer(
+                    result.verdict.outcome, result.verdict.learned, result.verdict.cure
+                )
                 took.append(result.facts["seconds"])
             else:
                 self.answers[result.job.fingerprint] = Answer("failed", float("nan"))
@@ -199,7 +230,9 @@ class Laboratory:
                         continue
                     outcome = facts.get("outcome", NOT_MEASURED)
                     if outcome != NOT_MEASURED:
-                        self.answers[fingerprint] = Answer(outcome, as_floats(facts["learned"])["train"])
+                        self.answers[fingerprint] = Answer(
+                            outcome, as_floats(facts["learned"])["train"], facts.get("cure", {})
+                        )
                         break
         return self.answers.get(fingerprint)
 
@@ -209,14 +242,20 @@ class Laboratory:
             if fingerprint in self.errors:
                 name, error = self.errors[fingerprint]
                 request.network.failures[name] = error
-        outcomes, shares = zip(*(self.answers[fingerprint] for fingerprint in fingerprints), strict=True)
+        answers = [self.answers[fingerprint] for fingerprint in fingerprints]
+        outcomes = tuple(answer.outcome for answer in answers)
+        shares = tuple(answer.share for answer in answers)
         return Trial(request.changes, request.values, outcomes, shares, fingerprints)
 
     def record(self, network: Network) -> Explanation:
         """Write down which run answers for which change, and return the explanation."""
         explanation = network.explanation()
+        named = explanation.named_cause
         content = {
             "text": explanation.text,
+            "cause": [change.name for change in named.changes] if named else [],
+            "aspects": [change.aspect for change in named.changes] if named else [],
+            "other_causes": [trial.name for trial in explanation.causes if trial is not named],
             "trials": [
                 {
                     "changes": [change.name for change in trial.changes],
@@ -256,6 +295,7 @@ class Laboratory:
                     dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, experiment=name))
                 )
                 for run, text in found:
-                    tracker.add_to_description(run, f"tried (`nnlab why`): {text}")
+                    tracker.say_what_was_tried(run, text)
+                tracker.tag_causes(recorded_causes(name, self._results))
             except Exception as error:  # whatever a server or a database raises
                 warnings.warn(f"what was tried could not be written to MLflow: {error}", stacklevel=3)

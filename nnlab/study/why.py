@@ -6,23 +6,25 @@ from collections.abc import Sequence
 
 from nnlab.config import KEYS, SCIENCE, ConfigError, RunConfig, with_values
 from nnlab.record.run_folders import RunFolders
+from nnlab.settings import settings_of
 from nnlab.study.explanation import SUFFICIENT, Explanation
-from nnlab.study.laboratory import Laboratory, OnResult, OnStage
+from nnlab.study.laboratory import Laboratory, Network, OnResult, OnStage
 
 __all__ = ["BUDGET", "SEEDS", "explain", "replicates", "unlearned_settings", "why"]
 
 SEEDS = 5
 BUDGET = 120.0
 """Seconds that the changes may take."""
-PAIRS_AT_A_TIME = 12
-"""Pairs that are trained together; then one that suffices ends the search."""
+COMBINATIONS_AT_A_TIME = 12
+"""Combinations of changes that are trained together; then one that suffices ends the search."""
 
 
 def why(config: RunConfig, seeds: int = SEEDS, *, budget: float = BUDGET, n_jobs: int | None = None) -> Explanation:
     """Find out what would have made a network learn.
 
     The network is trained with `seeds` seeds, its own first, then with each change of `nnlab.diagnostics.changes` that
-    applies to it, and, if none suffices, with pairs of changes. All runs are kept in the results folder, in the
+    applies to it, and, if none suffices, with pairs of changes, the verdict's cure first, then with the best pairs and
+    a third change. All runs are kept in the results folder, in the
     experiment "EXPERIMENT why"; those that are there, or in the experiment itself, are read instead of trained. If the
     network learned, or if there is nothing to learn, no change is tried. Cheap changes are tried first, until `budget`
     seconds are spent.
@@ -46,16 +48,12 @@ def unlearned_settings(folders: RunFolders) -> list[list[RunConfig]]:
     A setting has the first five of its seeds, and further ones if fewer are recorded. Where every seed has its own
     data.seed, data sets are part of the replicate. Runs recorded without an outcome count as not learned.
     """
-    runs = [folders.facts(fingerprint) for fingerprint in folders.fingerprints()]
-    pairs = {(run["config"]["seed"], run["config"]["data.seed"]) for run in runs}
-    is_paired = len(pairs) == len({seed for seed, _ in pairs}) == len({data_seed for _, data_seed in pairs}) > 1
-    free = {"seed", "data.seed"} if is_paired else {"seed"}
+    runs = sorted(map(folders.facts, folders.fingerprints()), key=lambda run: run["config"]["seed"])
     settings: dict[str, list[tuple[RunConfig, bool]]] = {}
-    for run in sorted(runs, key=lambda run: run["config"]["seed"]):
+    for run, setting in zip(runs, settings_of([run["config"] for run in runs]), strict=True):
         values = {key: value for key, value in run["config"].items() if key.split(".")[0] in SCIENCE}
-        name = repr([(key, value) for key, value in values.items() if key not in free])
         learned = run.get("outcome") == "learned"
-        settings.setdefault(name, []).append((with_values(RunConfig(), values), learned))
+        settings.setdefault(repr(setting), []).append((with_values(RunConfig(), values), learned))
     return [
         _enough([config for config, _ in members])
         for members in settings.values()
@@ -90,14 +88,15 @@ def explain(
     puzzles = [network for network in networks if network.is_open]
     singles = [network.with_changes(change) for network in puzzles for change in network.applicable()]
     budget -= laboratory.try_out("one change at a time", sorted(singles, key=laboratory.price), budget)
-    waiting = {network: deque(network.pairs()) for network in puzzles}
-    while budget > 0 and (remaining := [network for network in puzzles if network.is_open and waiting[network]]):
-        pairs = [
-            network.with_changes(*waiting[network].popleft())
-            for network in remaining
-            for _ in range(min(PAIRS_AT_A_TIME, len(waiting[network])))
-        ]
-        budget -= laboratory.try_out("two changes at a time", pairs, budget)
+    for stage, combinations in (("two", Network.pairs), ("three", Network.triples)):
+        waiting = {network: deque(combinations(network)) for network in puzzles if network.is_open}
+        while budget > 0 and (remaining := [network for network in waiting if network.is_open and waiting[network]]):
+            requests = [
+                network.with_changes(*waiting[network].popleft())
+                for network in remaining
+                for _ in range(min(COMBINATIONS_AT_A_TIME, len(waiting[network])))
+            ]
+            budget -= laboratory.try_out(f"{stage} changes at a time", requests, budget)
     explanations = [laboratory.record(network) for network in networks]
     laboratory.describe(explanations)
     return explanations

@@ -2,15 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nnlab
-from nnlab.config import RunConfig
+from nnlab.config import RunConfig, flatten
 from nnlab.diagnostics.changes import CHANGES
+from nnlab.record.explanations import read_explanations
 from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
 from nnlab.study import laboratory
@@ -55,6 +56,12 @@ def test_every_trial_says_which_runs_answer_for_it(zeros: tuple[RunConfig, Expla
     path = results.explanation("puzzle", explanation.baseline.fingerprints[0])
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written["text"] == explanation.text
+    assert written["cause"] == [explanation.named_cause.changes[0].name]  # type: ignore[union-attr]
+    assert (written["aspects"], len(written["other_causes"])) == (["scheme"], len(explanation.causes) - 1)
+    (read,) = read_explanations(results, "puzzle")
+    assert read.evidence.aspect == "scheme"
+    assert list(read.outcomes) == list(explanation.baseline.fingerprints)
+    assert list(read.outcomes.values()) == list(explanation.baseline.outcomes)
     assert len(written["trials"]) == len(explanation.trials)
     for trial in written["trials"]:
         runs = [folders.read(fingerprint) for fingerprint in trial["fingerprints"]]
@@ -109,8 +116,13 @@ def test_mlflow_says_what_was_tried(results: Path) -> None:
 # ---- what is tried, with answers that are made up instead of trained
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, share: Callable[[RunConfig], float]) -> list[RunConfig]:
-    """Answer for each run with this share instead of training it; return the list of runs that were asked for."""
+def answers(
+    monkeypatch: pytest.MonkeyPatch, share: Callable[[RunConfig], float], cure: Mapping[str, object] | None = None
+) -> list[RunConfig]:
+    """Answer for each run with this share instead of training it; return the list of runs that were asked for.
+
+    `cure` is what the verdicts propose.
+    """
     asked: list[RunConfig] = []
 
     def train(self: Laboratory, jobs: Sequence[Job], stage: str) -> None:
@@ -118,7 +130,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, share: Callable[[RunConfig], float]
             asked.append(job.config)
             value = share(job.config)
             outcome = "failed" if math.isnan(value) else "learned" if value >= 0.9 else "not learned"
-            self.answers[job.fingerprint] = Answer(outcome, value)
+            self.answers[job.fingerprint] = Answer(outcome, value, cure or {})
             if outcome == "failed":
                 self.errors[job.fingerprint] = job.name, "MemoryError"
 
@@ -146,8 +158,33 @@ def test_pairs_whose_parts_helped_come_first(tmp_path: Path, monkeypatch: pytest
     explanation = why(network(tmp_path, seed=0), seeds=1)
     assert {change.name for change in explanation.causes[0].changes} == {"iterations x 10", "width x 4"}
     pairs = [trial for trial in explanation.trials if len(trial.changes) == 2]
-    assert len(pairs) <= module.PAIRS_AT_A_TIME  # the first batch held it
+    assert len(pairs) <= module.COMBINATIONS_AT_A_TIME  # the first batch held it
     assert len(asked) == len(explanation.trials)
+
+
+def test_the_cure_of_the_verdict_is_the_first_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cure = {"model.activation": "gelu", "training.batch_size": 32}
+    asked = answers(monkeypatch, lambda config: 0.1, cure)
+    explanation = why(network(tmp_path, seed=0), seeds=1)
+    singles = sum(len(trial.changes) == 1 for trial in explanation.trials)
+    first_pair = asked[1 + singles]
+    assert (first_pair.model.activation, first_pair.training.batch_size) == ("gelu", 32)
+
+
+def test_three_changes_are_tried_if_no_pair_suffices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {"model.hidden_size": 16, "training.iterations": 2000, "model.activation": "gelu"}
+
+    def share(config: RunConfig) -> float:
+        values = flatten(config)
+        return 0.1 + 0.3 * sum(values[key] == value for key, value in needed.items())
+
+    answers(monkeypatch, share)
+    explanation = why(network(tmp_path, seed=0), seeds=1)
+    (cause,) = explanation.causes
+    assert cause.values == needed
+    assert "no pair of changes sufficed" in explanation.text
+    tried = [frozenset(trial.values.items()) for trial in explanation.trials if len(trial.changes) == 3]
+    assert len(set(tried)) == len(tried)
 
 
 def test_what_the_budget_does_not_allow_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
