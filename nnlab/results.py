@@ -80,9 +80,13 @@ class Results:
         """Return the path of a report or film, given its file name."""
         return self.folder / "reports" / name
 
+    def explanations(self, experiment: str) -> Path:
+        """Return the folder of the files that say what made the networks of an experiment learn."""
+        return self.folder / "why" / experiment
+
     def explanation(self, experiment: str, fingerprint: str) -> Path:
         """Return the file that says what made a network learn, given the fingerprint of its first run."""
-        return self.folder / "why" / experiment / f"{fingerprint}.json"
+        return self.explanations(experiment) / f"{fingerprint}.json"
 
     def references(self, digest: str) -> Path:
         """Return the file with the scores of reference models on the data of this digest."""

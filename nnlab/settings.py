@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nnlab.config import SCIENCE, RunConfig, flatten
+from nnlab.config import KEYS, SCIENCE, RunConfig, flatten
 
 __all__ = [
     "by_architecture",
@@ -19,6 +19,7 @@ __all__ = [
     "run_name",
     "setting_keys",
     "setting_name",
+    "settings_of",
     "swept_keys",
     "varied",
 ]
@@ -48,11 +49,30 @@ def varied(runs: pd.DataFrame) -> list[str]:
 def setting_keys(runs: pd.DataFrame) -> list[str]:
     """Return the config keys by which the settings of these runs differ: those that vary, without the seed."""
     keys = [key for key in _result_keys(runs) if key != "seed"]
-    if "data.seed" in keys and "seed" in runs:
-        pairs = runs[["seed", "data.seed"]].drop_duplicates()
-        if len(pairs) == runs["seed"].nunique() == runs["data.seed"].nunique():
-            keys.remove("data.seed")  # each seed brings its own data: it is part of the replicate, not of the setting
+    if "data.seed" in keys and "seed" in runs and _are_paired(zip(runs["seed"], runs["data.seed"], strict=True)):
+        keys.remove("data.seed")
     return independent_keys({key: runs[key].astype(object).map(repr).tolist() for key in keys})
+
+
+def settings_of(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the setting of each recorded run, given the flat configs of all runs of an experiment.
+
+    A setting has every key that can change a result, without the seed; also without the data's seed if each seed has
+    its own. Keys that are newer than a run have their default.
+    """
+    is_paired = _are_paired((config["seed"], config["data.seed"]) for config in configs)
+    free = ("seed", "data.seed") if is_paired else ("seed",)
+    keys = {name: key.default for name, key in KEYS.items() if name.split(".")[0] in SCIENCE and name not in free}
+    return [{name: config.get(name, default) for name, default in keys.items()} for config in configs]
+
+
+def _are_paired(seeds: Iterable[tuple[object, object]]) -> bool:
+    """Return True if each of several seeds brings its own data, given the pairs (seed, data.seed) of all runs.
+
+    Then the data's seed is part of the replicate, not of the setting.
+    """
+    pairs = set(seeds)
+    return len(pairs) == len({seed for seed, _ in pairs}) == len({data_seed for _, data_seed in pairs}) > 1
 
 
 def replicate_key(runs: pd.DataFrame) -> str:

@@ -18,6 +18,9 @@ __all__ = ["Draw", "caption", "panels", "pooled", "run_count", "spread_name", "w
 
 # ---- panels
 
+FEW_ENTRIES = 12
+"""With more entries, the lines of a legend are closer together."""
+
 
 class Draw(Protocol):
     """A figure as `panels` calls it: `draw(part, ax, among=whole)`."""
@@ -39,8 +42,9 @@ def panels(
     the columns fingerprint and seed, and the title ends with the number of runs and seeds.
 
     Each panel is drawn by `draw(part, ax, among=frame)`, where `part` is the panel's rows of `frame`. The figures of
-    `nnlab.findings.plots` give a value the place and colour that it has among the values in `among`, so that panels
-    agree: `panels(runs, "init.scale", partial(verdict_map, x="model.hidden_size", y="model.activation"), "Verdict")`.
+    `nnlab.findings.plots` and `nnlab.findings.maps` give a value the place and colour that it has among the values in
+    `among`, so that panels agree:
+    `panels(runs, "init.scale", partial(verdict_map, x="model.hidden_size", y="model.activation"), "Verdict")`.
     """
     across, down = _parts(frame, by), _parts(frame, rows)
     shape = (len(down), len(across))
@@ -92,6 +96,7 @@ def _share_legend(figure: Figure, axes: Sequence[Axes]) -> None:
             frameon=False,
             fontsize=8,
             title_fontsize=8,
+            labelspacing=0.5 if len(entries) <= FEW_ENTRIES else 0.2,
         )
 
 

@@ -2,7 +2,7 @@
 
 Each figure is a pure function `(frame, ax, ..., among=None) -> ax` that neither loads, saves nor trains. `among` are
 the runs of all panels if `frame` is one of several: a value then has the same place and colour in every panel (see
-`nnlab.findings.panels`). Figures of a single network are in `nnlab.findings.portraits`.
+`nnlab.findings.panels`). Maps are in `nnlab.findings.maps`, figures of a single network in `nnlab.findings.portraits`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from nnlab.findings.panels import caption, pooled, wrapped
+from nnlab.findings.panels import caption
 from nnlab.findings.statistics import aggregate
 from nnlab.findings.style import (
-    VERDICT_STYLES,
+    SMALL_LEGEND,
     SeriesStyle,
     draw_reference,
     has_value,
-    ink,
-    labels,
     legend_title,
     literal,
     log_scale,
@@ -38,14 +35,12 @@ from nnlab.findings.style import (
     values_of,
 )
 
-__all__ = ["clipped_runs", "cost_curves", "gradient_flow", "metric_by_value", "signal_by_layer", "verdict_map"]
+__all__ = ["clipped_runs", "cost_curves", "gradient_flow", "metric_by_value", "signal_by_layer"]
 
 Array = NDArray[np.float64]
 
 BAND_RESAMPLES = 200
 """Bootstrap samples of a band: its edge is drawn one pixel wide, and a band has dozens of checkpoints."""
-
-SMALL_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "title_fontsize": 8}
 
 
 # ---- cost while training
@@ -246,74 +241,6 @@ def _draw_points(ax: Axes, places: Array, points: pd.DataFrame, style: SeriesSty
 def _draw_baseline(ax: Axes, runs: pd.DataFrame, key: str) -> None:
     if key in runs and runs[key].nunique(dropna=False) == 1 and np.isfinite(level := runs[key].iloc[0]):
         draw_reference(ax, level, "affine model")
-
-
-# ---- verdicts
-
-
-def verdict_map(runs: pd.DataFrame, ax: Axes, x: str, y: str, among: pd.DataFrame | None = None) -> Axes:
-    """Draw a tile for each pair of values of two swept keys, in the colour and with the letter of its verdict.
-
-    If the runs of a tile have several verdicts, as seeds may, the tile is divided into stripes as wide as their share
-    of the runs. It carries the letter and count of the most frequent verdict, or the letters of all that are equally
-    frequent. A tile without runs is empty.
-    """
-    whole = runs if among is None else among
-    columns, rows = values_of(whole, x), values_of(whole, y)
-    for name in [name for name in VERDICT_STYLES if name in set(runs["verdict"])]:
-        letter, colour = VERDICT_STYLES[name]
-        ax.add_patch(Rectangle((-9, -9), 1, 1, facecolor=colour, edgecolor="0.6", label=f"{letter}  {name}"))
-    by_tile = pd.DataFrame(
-        {"row": places_of(runs[y], rows), "column": places_of(runs[x], columns), "verdict": runs["verdict"].to_numpy()}
-    ).groupby(["row", "column"])["verdict"]
-    stripes: list[tuple[Rectangle, str]] = []
-    for place, verdicts in by_tile:
-        row, column = np.asarray(place, np.float64).tolist()
-        counts = verdicts.value_counts()
-        stripes += _stripes(column - 0.5, row - 0.5, counts)
-        _name_tile(ax, column, row, counts)
-    tiles, colours = [stripe for stripe, _ in stripes], [colour for _, colour in stripes]
-    ax.add_collection(PatchCollection(tiles, facecolors=colours, edgecolors="none"))
-    _draw_grid(ax, len(columns), len(rows))
-    name_ticks(ax, columns)
-    ax.set_yticks(range(len(rows)), labels(rows))
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    over = pooled(runs, [x, y], whole)
-    title = f"verdict of\n{wrapped(over)};\na stripe is as wide as\nits share of the runs" if over else "verdict"
-    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), **SMALL_LEGEND)
-    return ax
-
-
-def _stripes(left: float, top: float, counts: pd.Series) -> list[tuple[Rectangle, str]]:
-    """Return the stripes of a tile with their colours, given its upper left corner and the counts of its verdicts."""
-    stripes = []
-    for name in [name for name in VERDICT_STYLES if name in counts]:
-        share = counts[name] / counts.sum()
-        stripes.append((Rectangle((left, top), share, 1), VERDICT_STYLES[name][1]))
-        left += share
-    return stripes
-
-
-def _name_tile(ax: Axes, column: float, row: float, counts: pd.Series) -> None:
-    """Write the letters of the most frequent verdicts on a tile, with their count if it has several verdicts."""
-    first = [name for name in VERDICT_STYLES if counts.get(name) == counts.max()]
-    letters, colour = " ".join(VERDICT_STYLES[name][0] for name in first), VERDICT_STYLES[first[0]][1]
-    divided = len(counts) > 1
-    text = f"{letters} {counts.max()}/{counts.sum()}" if divided else letters
-    # The white edge separates the text from the stripes behind it.
-    edge = "white" if divided else "none"
-    box = {"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": edge, "linewidth": 1.2}
-    ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(colour), bbox=box)
-
-
-def _draw_grid(ax: Axes, columns: int, rows: int) -> None:
-    ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(rows - 0.5, -0.5)
-    for border in np.arange(columns + 1) - 0.5:
-        ax.axvline(border, color="white", linewidth=1.5)
-    for border in np.arange(rows + 1) - 0.5:
-        ax.axhline(border, color="white", linewidth=1.5)
 
 
 # ---- the back-propagated signal

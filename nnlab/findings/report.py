@@ -12,10 +12,10 @@ import pandas as pd
 
 from nnlab.config import RunConfig, flatten
 from nnlab.findings.completeness import holes
-from nnlab.findings.load import load_runs
+from nnlab.findings.load import load_explanations, load_runs
 from nnlab.findings.panels import run_count
-from nnlab.findings.sections import Block, figure_sections, score_tables, table_block, verdict_section
-from nnlab.findings.style import VERDICT_STYLES, ink, labels, values_of
+from nnlab.findings.sections import Block, cure_sections, figure_sections, score_tables, table_block, verdict_section
+from nnlab.findings.style import OUTCOME_COLOURS, ink, labels, shaded, values_of
 from nnlab.record.sweeps import SweepLog, SweepSummary
 from nnlab.results import Results
 from nnlab.settings import by_architecture, constant, varied
@@ -44,10 +44,16 @@ def report(
         question=log.question(experiment),
         runs=run_count(runs),
         others=len(recorded) - len(runs),
-        verdicts=_verdict_counts(runs),
+        outcomes=_outcome_counts(runs),
+        verdicts=", ".join(f"{name} {number}" for name, number in Counter(runs["verdict"]).most_common()),
         swept=_swept_values(runs, swept),
         missing=[*(f"{hole}: other settings have it" for hole in holes(runs, swept)), *_unmade(runs, sweeps)],
-        sections=[verdict_section(runs, swept), *figure_sections(runs, swept), *score_tables(runs, swept)],
+        sections=[
+            verdict_section(runs, swept),
+            *cure_sections(runs, swept, load_explanations(experiment, results_dir)),
+            *figure_sections(runs, swept),
+            *score_tables(runs, swept),
+        ],
         failures=_failures(sweeps, set(recorded["fingerprint"])),
         same=_constant_values(runs),
         sweeps=list(reversed(sweeps)),
@@ -63,11 +69,13 @@ def _template() -> jinja2.Template:
 # ---- runs
 
 
-def _verdict_counts(runs: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the verdicts, the most frequent first, with their counts and colours."""
+def _outcome_counts(runs: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the outcomes, with their counts and colours."""
+    counts = Counter(runs["outcome"])
     return [
-        {"name": name, "count": number, "colour": VERDICT_STYLES[name][1], "ink": ink(VERDICT_STYLES[name][1])}
-        for name, number in Counter(runs["verdict"]).most_common()
+        {"name": name, "count": counts[name], "colour": shaded(name), "ink": ink(shaded(name))}
+        for name in OUTCOME_COLOURS
+        if counts[name]
     ]
 
 

@@ -16,14 +16,15 @@ from PIL import Image
 
 from nnlab.findings.axes import curve_keys, map_keys
 from nnlab.findings.intervals import statistic_name
-from nnlab.findings.load import load_curves
+from nnlab.findings.load import load_curves, with_cures
+from nnlab.findings.maps import cure_map, verdict_map
 from nnlab.findings.panels import panels, pooled, run_count, spread_name
-from nnlab.findings.plots import clipped_runs, cost_curves, metric_by_value, verdict_map
+from nnlab.findings.plots import clipped_runs, cost_curves, metric_by_value
 from nnlab.findings.style import has_value, labels, values_of
 from nnlab.findings.tables import decimals, score_table, verdict_table
-from nnlab.settings import varied
+from nnlab.settings import setting_keys, setting_name, varied
 
-__all__ = ["Block", "Section", "figure_sections", "score_tables", "table_block", "verdict_section"]
+__all__ = ["Block", "Section", "cure_sections", "figure_sections", "score_tables", "table_block", "verdict_section"]
 
 SCORES = ("accuracy/test", "r2/test")
 METRICS = (*SCORES, "accuracy/train", "r2/train", "cost/train")
@@ -31,7 +32,7 @@ METRICS = (*SCORES, "accuracy/train", "r2/train", "cost/train")
 LEAST_SCORE = -1.0
 """The lowest score that is shown: an r2 far below it, as of runs that diverged, would press the others flat."""
 
-UNBROKEN_SPACES = r"(?<=[a-z]) (?=\d)|(?<=,) (?=[^\s\]]+\])"
+UNBROKEN_SPACES = r"(?<=[a-z)]) (?=\d)|(?<=,) (?=[^\s\]]+\])"
 """The spaces of "healthy 4" and "[0.63, 0.67]", at which a narrow cell must not break."""
 
 
@@ -62,23 +63,56 @@ def verdict_section(runs: pd.DataFrame, swept: Sequence[str]) -> Section:
     panel, y, x = map_keys(runs, swept)
     blocks = []
     if x != y:
-        title = f"Verdict by {x} and {y}"
+        title = f"Outcome and cause by {x} and {y}"
         figure = panels(runs, panel, partial(verdict_map, x=x, y=y), title)
-        counts = ", ".join(f"{name} {number}" for name, number in Counter(runs["verdict"]).most_common())
-        alt = f"Map of tiles. {run_count(runs)}: {counts}. The table below has every tile."
+        counts = ", ".join(f"{name} {number}" for name, number in Counter(runs["outcome"]).most_common())
+        alt = f"Map of tiles. {run_count(runs)}: {counts}. The table below has the verdicts of every tile."
         blocks.append(_figure_block(figure, title, alt))
     table = verdict_table(runs, swept, allow_incomplete=True)
     over = pooled(runs, [key for key in (panel, x, y) if key])
     text = (
-        f"One word says why a run learned or not. A tile shows {over or 'one run'}; the table counts where they differ."
+        "The outcome says how much of what strong models find in the data a run has learned; the verdict, in one word, "
+        f"why it learned or not. A tile shows {over or 'one run'}; the table counts where verdicts differ."
     )
-    if (runs["verdict"] == "healthy").any():
-        text += (
-            " Healthy runs fit the training data better than the best affine model can, if only slightly. If that "
-            "model already fits almost perfectly, healthy runs bring the cost below a twentieth of the cost of "
-            "predicting class shares alone."
-        )
+    causes = set(runs["sweep_cause"])
+    if "stuck" in causes:
+        text += " Stuck runs did not learn although at least half of the other seeds did."
+    if "narrow" in causes:
+        text += " Narrow networks did not learn, and the same ones with more units did."
     return Section("Verdicts", text, [*blocks, table_block("verdicts", table)])
+
+
+def cure_sections(runs: pd.DataFrame, swept: Sequence[str], explanations: pd.DataFrame) -> list[Section]:
+    """Return the section of what would have helped, if `nnlab why` explained any of these runs."""
+    explained = explanations[explanations["fingerprint"].isin(runs["fingerprint"])]
+    if explained.empty:
+        return []
+    runs = with_cures(runs, explained)
+    panel, y, x = map_keys(runs, swept)
+    blocks = []
+    if x != y:
+        title = f"What would have helped, by {x} and {y}"
+        columns, rows = (runs[key].nunique(dropna=False) for key in (x, y))
+        size = (1.6 + 0.62 * columns, max(2.8, 1.0 + 0.5 * rows))
+        draw = partial(cure_map, x=x, y=y)
+        figure = panels(runs, None, draw, title, size, panel)
+        counts = ", ".join(f"{name} {number}" for name, number in Counter(runs["cure"]).most_common())
+        alt = f"Map of tiles. Runs: {counts}. The table below has every setting that was explained."
+        blocks.append(_figure_block(figure, title, alt))
+    text = (
+        "For settings that did not learn, nnlab why changed one thing at a time, and two where no single one "
+        "sufficed. These are the smallest changes with which at least 4 of 5 seeds learned."
+    )
+    return [Section("What would have helped", text, [*blocks, table_block("cures", _cure_table(runs, explained))])]
+
+
+def _cure_table(runs: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each explained setting: the change that is named as the cause, and the others."""
+    keys = setting_keys(runs)
+    rows = runs[runs["fingerprint"].isin(explained["fingerprint"])].drop_duplicates(keys) if keys else runs.head(1)
+    names = [setting_name({**setting}) for _, setting in rows[keys].iterrows()] if keys else ["all runs"]
+    others = [", ".join(names) or "none" for names in rows["others"]]
+    return pd.DataFrame({"smallest change": rows["cure"].tolist(), "would do as well": others}, index=names)
 
 
 # ---- figures of curves and scores

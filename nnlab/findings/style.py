@@ -1,7 +1,7 @@
 """Colours, labels and axes that all figures share."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,14 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
+from nnlab.diagnostics.outcome import NOT_MEASURED
+
 __all__ = [
     "COLOURS",
+    "LETTERS",
     "MARKERS",
-    "VERDICT_STYLES",
+    "OUTCOME_COLOURS",
+    "SMALL_LEGEND",
     "SeriesStyle",
     "draw_reference",
     "has_value",
@@ -28,6 +32,7 @@ __all__ = [
     "name_ticks",
     "places_of",
     "series_styles",
+    "shaded",
     "values_of",
 ]
 
@@ -42,21 +47,57 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX"
 """One shape beside each colour, for readers who cannot distinguish the colours or print in grey."""
 
-VERDICT_STYLES = {
-    "healthy": ("H", "#009E73"),
-    "unfinished": ("U", "#B9E3D3"),
-    "plateau": ("P", "#F0E442"),
-    "linear": ("L", "#56B4E9"),
-    "symmetric": ("S", "#E69F00"),
-    "vanishing": ("V", "#0072B2"),
-    "exploding": ("E", "#D55E00"),
-    "saturated": ("T", "#CC79A7"),
-    "dead": ("D", "#5A5A5A"),
-    "frozen": ("F", "#A6A6A6"),
-    "diverged": ("X", "#000000"),
-    "failed": ("!", "#FFFFFF"),
+OUTCOME_COLOURS = {
+    "learned": "#009E73",
+    "partly": "#F0E442",
+    "not learned": "#D55E00",
+    "diverged": "#000000",
+    "nothing to learn": "#56B4E9",
+    NOT_MEASURED: "#BBBBBB",
 }
-"""Letter and colour of every verdict. The letters are for readers who cannot distinguish the colours."""
+"""The colour of every outcome; the first three are paler where less was learned."""
+
+PALEST = 0.55
+"""The part of its colour that an outcome keeps where nothing was learned."""
+
+TYPICAL_SHARES = {"learned": 1.0, "partly": 0.6, "not learned": 0.1}
+"""What was learned with these outcomes in the middle of their range, for the colours of legends."""
+
+LETTERS = {
+    "healthy": "H",
+    "diverged": "X",
+    "frozen": "F",
+    "symmetric": "S",
+    "dead": "D",
+    "saturated": "T",
+    "vanishing": "V",
+    "exploding": "E",
+    "overshooting": "O",
+    "unscaled": "C",
+    "linear": "L",
+    "plateau": "P",
+    "slow": "W",
+    "unfinished": "U",
+    "unexplained": "?",
+    "stuck": "K",
+    "narrow": "N",
+    "nothing to learn": "\N{EMPTY SET}",
+    "failed": "!",
+}
+"""The letter of every verdict and of every cause that only other runs can show."""
+
+
+def shaded(outcome: str, learned: float | None = None) -> str:
+    """Return the colour of an outcome, paler if only a part of what can be learned was learned.
+
+    Without `learned`, return the colour for a legend.
+    """
+    if outcome not in TYPICAL_SHARES:
+        return OUTCOME_COLOURS[outcome]
+    share = TYPICAL_SHARES[outcome] if learned is None else learned
+    strength = PALEST + (1 - PALEST) * min(max(share, 0.0), 1.0)
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(OUTCOME_COLOURS[outcome]))
+    return to_hex((red, green, blue))
 
 
 class SeriesStyle(NamedTuple):
@@ -141,7 +182,9 @@ def legend_title(key: str, values: Sequence[object]) -> str:
     return key if len(values) <= len(COLOURS) else f"{key}, {len(COLOURS)} of {len(values)} values"
 
 
-# ---- axes
+# ---- axes and legends
+
+SMALL_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "title_fontsize": 8}
 
 MOST_TICKS = 16
 """The most values that are named along an axis."""

@@ -45,13 +45,17 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def verdict_table(runs: pd.DataFrame, swept: Sequence[str], *, allow_incomplete: bool = False) -> pd.DataFrame:
-    """Return the verdicts by swept value: `healthy`, or `healthy 3, linear 2` if seeds differ.
+    """Return the verdicts by swept value: `healthy`, or `healthy 3, linear (stuck) 2` if seeds differ.
+
+    In parentheses is the sweep cause of runs that have one.
 
     Raises IncompleteError if some settings lack seeds that others have, unless `allow_incomplete`.
     """
     if not allow_incomplete:
         refuse_holes(runs, swept)
     keys = [key for key in swept if key != "seed"]
+    causes = " (" + runs["sweep_cause"] + ")"
+    runs = runs.assign(verdict=runs["verdict"] + causes.where(runs["sweep_cause"] != "", ""))
     if not keys:
         return _crosstab(pd.DataFrame(index=[0]), [_tally(runs["verdict"])], "verdict", len(runs))
     cells = runs.groupby(keys, dropna=False)["verdict"].agg(_tally).reset_index()

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from nnlab.config import KEYS, ConfigError
 from nnlab.diagnostics.outcome import NOT_MEASURED
+from nnlab.record.causes import causes_of
+from nnlab.record.explanations import read_explanations
 from nnlab.record.run_folders import RunFolders
 from nnlab.record.run_json import DamagedRunError, as_floats, measures_of
 from nnlab.results import Results
@@ -36,8 +38,8 @@ __all__ = [
 def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per run, sorted by fingerprint; `nnlab.load_runs` describes the columns.
 
-    Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, `outcome`, and the mappings `config`
-    and `metrics`.
+    Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, `outcome`, `sweep_cause`, and the
+    mappings `config` and `metrics`.
     """
     rows = sorted(rows, key=lambda row: row["fingerprint"])
     columns = {name: _column([row[name] for row in rows], str) for name in ("fingerprint", "folder", "task")}
@@ -45,30 +47,34 @@ def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns |= {
         name: _column([row["config"].get(name) for row in rows], key.type, key.optional) for name, key in KEYS.items()
     }
-    columns |= {name: _column([row[name] for row in rows], str) for name in ("verdict", "outcome")}
+    columns |= {name: _column([row[name] for row in rows], str) for name in ("verdict", "outcome", "sweep_cause")}
     names = sorted({name for row in rows for name in row["metrics"]})
     columns |= {name: _column([row["metrics"].get(name) for row in rows], float) for name in names}
     return pd.DataFrame(columns)
 
 
-def read_rows(experiment: str, results: Results) -> Iterator[dict[str, Any]]:
-    """Yield the rows for `runs_frame` from the run folders of an experiment. Raises the errors of `nnlab.load_runs`."""
+def read_rows(experiment: str, results: Results) -> list[dict[str, Any]]:
+    """Return the rows for `runs_frame` from an experiment's run folders. Raises the errors of `nnlab.load_runs`."""
     if not isinstance(experiment, str) or Path(experiment).name != experiment or experiment in ("", ".."):
         raise ConfigError(f"experiment must be a name, not a path, got {experiment!r}")
     folders = RunFolders(results, experiment)
-    fingerprints = folders.fingerprints()
-    if not fingerprints:
+    rows = [_row(folders, fingerprint) for fingerprint in folders.fingerprints()]
+    if not rows:
         raise no_such_experiment(experiment, results.experiments())
-    for fingerprint in fingerprints:
-        facts = folders.facts(fingerprint)
-        yield {
-            **{name: facts[name] for name in ("fingerprint", "task", "config")},
-            "folder": str(folders.path(fingerprint)),
-            "measures": measures_of(facts),
-            "verdict": facts["verdict"][0]["name"],
-            "outcome": facts.get("outcome", NOT_MEASURED),
-            "metrics": as_floats(facts["metrics"]),
-        }
+    causes = causes_of(rows, read_explanations(results, experiment))
+    return [{**row, "sweep_cause": causes[row["fingerprint"]]} for row in rows]
+
+
+def _row(folders: RunFolders, fingerprint: str) -> dict[str, Any]:
+    facts = folders.facts(fingerprint)
+    return {
+        **{name: facts[name] for name in ("fingerprint", "task", "config")},
+        "folder": str(folders.path(fingerprint)),
+        "measures": measures_of(facts),
+        "verdict": facts["verdict"][0]["name"],
+        "outcome": facts.get("outcome", NOT_MEASURED),
+        "metrics": as_floats(facts["metrics"]),
+    }
 
 
 def no_such_experiment(experiment: str, recorded: Iterable[str]) -> ConfigError:

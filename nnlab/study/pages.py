@@ -41,7 +41,7 @@ def write_pages(plan: Plan, summary: SweepSummary, sweeps: SweepLog, *, changed:
     tables, page, failure = "", None, ""
     if not plan.folders.fingerprints():
         return Pages(tables, page, failure)
-    before = None if changed else _earlier_sweep(summary, sweeps)
+    before = None if changed else _earlier_sweep(plan, summary, sweeps)
     try:
         tables = _write_tables(summary, sweeps, plan.results, before)
         if plan.config.tracking.report:
@@ -51,14 +51,29 @@ def write_pages(plan: Plan, summary: SweepSummary, sweeps: SweepLog, *, changed:
     return Pages(tables, page, failure)
 
 
-def _earlier_sweep(summary: SweepSummary, sweeps: SweepLog) -> Path | None:
-    """Return the folder of the last finished sweep of the same runs by the same code; None if there is none."""
+def _earlier_sweep(plan: Plan, summary: SweepSummary, sweeps: SweepLog) -> Path | None:
+    """Return the folder of the last finished sweep of the same runs by the same code; None if there is none.
+
+    None as well if a run was judged again, or a setting explained, since that sweep.
+    """
     wanted = (summary.experiment, summary.runs.keys(), summary.versions)
     for earlier in reversed(list(sweeps)):
         same = (earlier.experiment, earlier.runs.keys(), earlier.versions) == wanted
         if same and earlier.sweep != summary.sweep and earlier.status == "FINISHED":
-            return sweeps.path(earlier.sweep)
+            folder = sweeps.path(earlier.sweep)
+            return None if _last_change(plan, summary) > _modified(folder / TABLES) else folder
     return None
+
+
+def _last_change(plan: Plan, summary: SweepSummary) -> float:
+    """Return when the last of the sweep's runs, or the last explanation of its experiment, was written."""
+    runs = [plan.folders.path(fingerprint) / "run.json" for fingerprint in summary.runs]
+    return max(map(_modified, [*runs, *plan.results.explanations(summary.experiment).glob("*.json")]))
+
+
+def _modified(path: Path) -> float:
+    """Return when a file was last written; 0 if it does not exist."""
+    return path.stat().st_mtime if path.is_file() else 0.0
 
 
 def _write_tables(summary: SweepSummary, sweeps: SweepLog, results: Results, before: Path | None) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nnlab.config import ConfigError, RunConfig
+from nnlab.record.causes import recorded_causes
+from nnlab.record.explanations import read_explanations
 from nnlab.record.run import Run
 from nnlab.record.run_folders import RunFolders
 from nnlab.record.run_json import DamagedRunError
@@ -19,6 +21,9 @@ __all__ = ["run_folders_of", "sync"]
 
 def sync(experiment: str, results_dir: str = RunConfig.results_dir, uri: str | None = None) -> Iterator[bool]:
     """Log every run of an experiment that MLflow lacks; yield True for each run that this call logged, else False.
+
+    Then the entries of runs that were judged again or explained since they were logged are updated, and so is the tag
+    `sweep_cause` of all runs, because runs with other seeds and widths may have been added.
 
     `uri` is a tracking URI, None the database in the results folder. Nothing is logged twice, even by two calls at
     once, and an interrupted call can be repeated. Raises ConfigError if there are no runs or MLflow does not answer,
@@ -61,9 +66,22 @@ def _log(experiment: str, results_dir: str, uri: str | None, folders: RunFolders
         for run in runs:
             folder, name = folders.path(run.fingerprint), run_name(run.config, swept)
             yield run.fingerprint not in logged and tracker.log(run, name, folder, swept, {"sweep": "synced"})
+        paths = {run.fingerprint: folders.path(run.fingerprint) for run in runs}
+        tracker.update(runs, paths, _answers(experiment, Results.at(results_dir)))
+        tracker.tag_causes(recorded_causes(experiment, Results.at(results_dir)))
         sweeps = SweepLog(Results.at(results_dir))
         sweeps.close_killed()
         SweepTracker(config, tracker, sweeps).catch_up()
         tracker.describe(sweeps.question(experiment))
         tracker.save_views(swept)
         tracker.close()
+
+
+def _answers(experiment: str, results: Results) -> dict[str, str]:
+    """Return what `nnlab why` answered about each run that did not learn, by fingerprint."""
+    return {
+        fingerprint: explanation.text
+        for explanation in read_explanations(results, experiment.removesuffix(" why"))
+        for fingerprint, outcome in explanation.outcomes.items()
+        if outcome not in ("learned", "failed")
+    }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nnlab.record.causes import recorded_causes
 from nnlab.record.run import Run
 from nnlab.record.run_json import DamagedRunError
 from nnlab.record.sweeps import SweepLog, SweepSummary
@@ -67,6 +68,8 @@ class MlflowSink:
         """Log how the sweep ended, write the views and return how logging went."""
         if summary:
             self._try(lambda: self._sweeps.log(summary))
+            if len(self._plan.jobs) > 1:  # a sweeper that tries runs one by one would wait for it each time
+                self._try(lambda: self._runs.tag_causes(recorded_causes(self._plan.experiment, self._plan.results)))
         views: dict[str, str] = {}
         self._try(lambda: views.update(self._finish()))
         return Logged(views, self._failure, tuple(self._unreadable))

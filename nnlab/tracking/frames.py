@@ -43,6 +43,7 @@ def read_entries(experiment: str, uri: str) -> Iterator[dict[str, Any]]:
             "config": {name: _parsed(text, KEYS[name]) for name, text in entry.data.params.items() if name in KEYS},
             "verdict": tags.get("verdict"),
             "outcome": tags.get("outcome", NOT_MEASURED),
+            "sweep_cause": tags.get("sweep_cause", ""),
             "metrics": metrics,
         }
     if not earlier:

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from nnlab.config import RunConfig
+from nnlab.diagnostics.outcome import NOT_MEASURED
 from nnlab.record.run import Run
 from nnlab.tracking.connection import SQLITE, import_mlflow
-from nnlab.tracking.metrics import metric_points
+from nnlab.tracking.metrics import final_points, metric_points
 from nnlab.tracking.tracker import DESCRIPTION, Tracker, metric_entities, param_entities, retry_once, run_id_of
 from nnlab.tracking.ui_views import links, merged_views
 
 __all__ = ["RunTracker", "run_note"]
+
+TRIED = "tried (`nnlab why`): "
+"""The beginning of the last paragraph of the description of a run that was explained."""
 
 
 class RunTracker(Tracker):
@@ -72,11 +76,58 @@ class RunTracker(Tracker):
             self.ledger.settle(run.fingerprint, run_id)
         return True
 
-    def add_to_description(self, run: Run, text: str) -> None:
-        """Write a run's description again, with a paragraph added. Does nothing if MLflow lacks the run."""
+    def say_what_was_tried(self, run: Run, text: str) -> None:
+        """Write a run's description again, with the answer of `nnlab why`. Does nothing if MLflow lacks the run."""
         run_id = self.ledger.run_id(run.fingerprint)
         if run_id is not None:
-            self.client.set_tag(run_id, DESCRIPTION, f"{run_note(run)}\n\n{text}")
+            self.client.set_tag(run_id, DESCRIPTION, _with_answer(run_note(run), text))
+
+    def update(self, runs: Iterable[Run], folders: Mapping[str, Path], answers: Mapping[str, str]) -> None:
+        """Update the entries of runs that were judged again, or explained, since they were logged.
+
+        `folders` are the run folders, and `answers` what `nnlab why` answered, both by fingerprint. Where verdict,
+        outcome or final metrics differ, tags, metrics and artifacts are written again. Otherwise descriptions keep what
+        users wrote, and only the answer at their end is replaced.
+        """
+        entries = {run_id_of(entry): entry for entry in self.search("attributes.status = 'FINISHED'")}
+        for run in runs:
+            entry = entries.get(self.ledger.run_id(run.fingerprint) or "")
+            if entry is None:  # never logged, or deleted in MLflow
+                continue
+            answer, note = answers.get(run.fingerprint, ""), entry.data.tags.get(DESCRIPTION, "")
+            points = [point for point in final_points(run) if entry.data.metrics.get(point[0]) != point[1]]
+            tags: dict[str, str] = {}
+            if points or _is_outdated(entry, run):
+                tags, note = _tags(run), run_note(run)
+                self._log_artifacts(entry, folders[run.fingerprint])
+            tags[DESCRIPTION] = _with_answer(note, answer)
+            changed = {name: value for name, value in tags.items() if entry.data.tags.get(name, "") != value}
+            if changed or points:
+                tag = import_mlflow().entities.RunTag
+                self.client.log_batch(
+                    run_id_of(entry),
+                    metrics=metric_entities(points, int(time.time() * 1000)),
+                    tags=[tag(*one) for one in changed.items()],
+                )
+
+    def tag_causes(self, causes: Mapping[str, str]) -> None:
+        """Write the tag `sweep_cause` of runs, given by fingerprint. Runs without such a cause have no such tag.
+
+        Only tags that change are written.
+        """
+        entries = self.search("tags.sweep_cause != ''")
+        tagged = {entry.data.tags.get(self.key_tag): entry.data.tags["sweep_cause"] for entry in entries}
+        for fingerprint, cause in causes.items():
+            run_id = self.ledger.run_id(fingerprint) if cause != tagged.get(fingerprint, "") else None
+            if run_id is None or not self._is_active(run_id):
+                continue
+            if cause:
+                self.client.set_tag(run_id, "sweep_cause", cause)
+            else:
+                self.client.delete_tag(run_id, "sweep_cause")
+
+    def _is_active(self, run_id: str) -> bool:
+        return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
 
     def save_views(self, swept: Iterable[str] | None) -> dict[str, str]:
         """Save views of what was swept and how it went; return the label of each, with its path in MLflow's UI.
@@ -133,6 +184,18 @@ def _tags(run: Run) -> dict[str, str]:
     if non_finite:
         tags["non_finite"] = json.dumps(non_finite)
     return tags
+
+
+def _is_outdated(entry: Any, run: Run) -> bool:
+    """Return True if the verdict or the outcome of an entry is not that of the run."""
+    tags, wanted = {"outcome": NOT_MEASURED, **entry.data.tags}, _tags(run)
+    return any(tags.get(name) != wanted[name] for name in ("verdict", "verdicts", "outcome"))
+
+
+def _with_answer(note: str, answer: str) -> str:
+    """Return a description with the answer of `nnlab why` at its end, instead of an earlier one."""
+    before = note.partition(f"\n\n{TRIED}")[0]
+    return f"{before}\n\n{TRIED}{answer}" if answer else note
 
 
 def run_note(run: Run) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from nnlab.config import flatten
 from nnlab.record.run import Run, metric_name
 
-__all__ = ["metric_points"]
+__all__ = ["final_points", "metric_points"]
 
 _PERFORMANCE = ("cost/", "accuracy/", "r2/")
 _FINAL = (
@@ -34,12 +34,15 @@ def metric_points(run: Run, swept: Iterable[str]) -> list[tuple[str, float, int]
         for iteration, value in _without_plateaus(curve if quantity.startswith(_PERFORMANCE) else _thinned(curve))
         if math.isfinite(value)
     ]
-    final = {name: value for name, value in run.metrics.items() if name.startswith(_FINAL) and math.isfinite(value)}
-    points += [(name, value, 0) for name, value in final.items()]
     values = flatten(run.config)
     # MLflow's params are text (`params.x < 0.1` is an error), so each swept number is logged as a metric as well.
     numbers = [key for key in swept if isinstance(values[key], int | float)]
-    return points + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+    return points + final_points(run) + [(f"config/{key}", float(values[key]), 0) for key in numbers]
+
+
+def final_points(run: Run) -> list[tuple[str, float, int]]:
+    """Return the points (name, value, step) of metrics that belong to the run as a whole; finite values only."""
+    return [(name, value, 0) for name, value in run.metrics.items() if name.startswith(_FINAL) and math.isfinite(value)]
 
 
 def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:

@@ -153,7 +153,10 @@ class Tracker(ABC):
             raise
 
     def _log_artifacts(self, entry: Any, folder: Path) -> None:
-        """Log the files of a run folder: as hard links where both are on one disk, which takes no time or space."""
+        """Log the files of a run folder: as hard links where both are on one disk, which takes no time or space.
+
+        Files that were logged before are replaced.
+        """
         location = urllib.parse.urlparse(entry.info.artifact_uri)
         if location.scheme != "file":
             self.client.log_artifacts(run_id_of(entry), str(folder))
@@ -161,6 +164,7 @@ class Tracker(ABC):
         target = Path(urllib.request.url2pathname(location.path))
         target.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
+            (target / path.name).unlink(missing_ok=True)
             try:
                 os.link(path, target / path.name)
             except OSError:  # another disk, or a file system without links

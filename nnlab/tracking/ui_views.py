@@ -84,7 +84,7 @@ def _runs_state(keys: Sequence[str]) -> dict[str, Any]:
     params = [f"params.`{key}`" for key in keys]
     metrics = [f"metrics.`{name}`" for name in _METRICS]
     sections = dict.fromkeys(metric.split("/")[0] for metric in _CURVES)
-    return _list_state(["tags.`outcome`", "tags.`verdict`", *params, *metrics]) | {
+    return _list_state(["tags.`outcome`", "tags.`verdict`", "tags.`sweep_cause`", *params, *metrics]) | {
         "orderByKey": "metrics.`cost/test`",
         "orderByAsc": True,
         "isAccordionReordered": True,  # otherwise MLflow sorts the sections by name; cost comes first

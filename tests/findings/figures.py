@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import nnlab
-from nnlab.findings import plots, portraits
+from nnlab.findings import maps, plots, portraits
 from nnlab.findings.panels import panels
 
 FOLDER = Path(__file__).with_name("pictures")
@@ -31,7 +31,28 @@ def runs() -> pd.DataFrame:
                     rows.append((scale, activation, size, seed, "healthy" if good else "linear", score, 0.55))
     columns = ["init.scale", "model.activation", "model.hidden_size", "seed", "verdict", "accuracy/test"]
     frame = pd.DataFrame(rows, columns=[*columns, "reference/affine_accuracy/test"])
-    return frame.assign(fingerprint=[f"{number:016x}" for number in range(len(frame))])
+    good = frame["verdict"] == "healthy"
+    return frame.assign(
+        fingerprint=[f"{number:016x}" for number in range(len(frame))],
+        outcome=np.where(good, "learned", "partly"),
+        sweep_cause=np.where(good | (frame["model.activation"] == "tanh"), "", "stuck"),
+        **{"learned/train": np.where(good, 1.0, 0.3 + 0.1 * frame["seed"])},
+    )
+
+
+def cures() -> pd.DataFrame:
+    """The same settings, as `with_cures` would return them, with every kind of cure."""
+    found: dict[tuple[str, int], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+        ("relu", 1): ("learning rate x 0.1", ("smaller steps",), ("he", "tanh")),
+        ("relu", 2): ("he and width x 4", ("scheme", "width"), ()),
+        ("relu", 4): ("none found", (), ()),
+        ("tanh", 1): ("width x 4", ("width",), ()),
+        ("tanh", 2): ("not explained", (), ()),
+        ("tanh", 4): ("learned", (), ()),
+    }
+    some = runs()
+    each = [found[pair] for pair in zip(some["model.activation"], some["model.hidden_size"], strict=True)]
+    return some.assign(cure=[one[0] for one in each], aspects=[one[1] for one in each], others=[one[2] for one in each])
 
 
 def cost() -> pd.DataFrame:
@@ -98,8 +119,9 @@ def boundary() -> Figure:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "verdict_map": lambda: panels(
-        runs(), "init.scale", partial(plots.verdict_map, x="model.hidden_size", y="model.activation"), "Verdict"
+        runs(), "init.scale", partial(maps.verdict_map, x="model.hidden_size", y="model.activation"), "Verdict"
     ),
+    "cure_map": lambda: alone(maps.cure_map, cures(), "model.hidden_size", "model.activation"),
     "cost_curves": lambda: panels(
         cost(),
         "init.scale",

@@ -11,61 +11,19 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
-from nnlab.diagnostics.verdict import RULES
+from nnlab.findings.maps import verdict_map
 from nnlab.findings.panels import panels, pooled
-from nnlab.findings.plots import clipped_runs, cost_curves, gradient_flow, metric_by_value, signal_by_layer, verdict_map
+from nnlab.findings.plots import clipped_runs, cost_curves, gradient_flow, metric_by_value, signal_by_layer
 from nnlab.findings.statistics import aggregate
-from nnlab.findings.style import COLOURS, VERDICT_STYLES, ink, labels
+from nnlab.findings.style import COLOURS, labels
 
 
 @pytest.fixture
 def ax() -> Axes:
     return Figure().subplots()
-
-
-def tiles(ax: Axes) -> list[tuple[float, float, float, str]]:
-    """(left, row, width, colour) of every filled tile."""
-    (collection,) = ax.collections
-    boxes = [path.get_extents() for path in collection.get_paths()]
-    colours = [to_hex(colour).upper() for colour in collection.get_facecolor()]
-    return [(box.x0, box.y0 + 0.5, round(box.width, 3), colour) for box, colour in zip(boxes, colours, strict=True)]
-
-
-def test_a_tile_is_divided_if_verdicts_differ_and_empty_without_runs(ax: Axes) -> None:
-    runs = pd.DataFrame(
-        {
-            "width": [1, 1, 1, 1, 2, 2],
-            "name": ["a", "a", "a", "a", "a", "b"],
-            "verdict": ["dead", "healthy", "healthy", "healthy", "linear", "frozen"],
-        }
-    )
-    verdict_map(runs, ax, "width", "name")
-    colour = {name: colour.upper() for name, (_, colour) in VERDICT_STYLES.items()}
-    assert sorted(tiles(ax)) == sorted(
-        [
-            (-0.5, 0.0, 0.75, colour["healthy"]),
-            (0.25, 0.0, 0.25, colour["dead"]),
-            (0.5, 0.0, 1.0, colour["linear"]),
-            (0.5, 1.0, 1.0, colour["frozen"]),
-        ]
-    )
-    assert [text.get_text() for text in ax.texts] == ["H 3/4", "L", "F"]
-    legend = ax.get_legend()
-    assert legend is not None
-    assert {text.get_text().split()[1] for text in legend.get_texts()} == {"healthy", "dead", "linear", "frozen"}
-
-
-def test_every_verdict_has_its_own_letter_and_colour() -> None:
-    names = {rule.__name__.lstrip("_") for rule in RULES}
-    assert len({letter for letter, _ in VERDICT_STYLES.values()}) == len(
-        {colour for _, colour in VERDICT_STYLES.values()}
-    )
-    assert len(VERDICT_STYLES) == len({letter for letter, _ in VERDICT_STYLES.values()})
-    assert VERDICT_STYLES.keys() == names | {"healthy", "unfinished", "failed"}
 
 
 @pytest.mark.parametrize("zero", [0.0, 1e-9])
@@ -148,18 +106,6 @@ def test_panels_have_the_same_limits_and_count_their_runs() -> None:
     assert figure.get_suptitle() == "Title\n60 runs, 5 seeds"
 
 
-def test_text_on_a_tile_has_enough_contrast() -> None:
-    """WCAG 2 requires a contrast of 4.5."""
-
-    def luminance(colour: str) -> float:
-        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-
-    for _, colour in VERDICT_STYLES.values():
-        low, high = sorted((luminance(colour), luminance(ink(colour))))
-        assert (high + 0.05) / (low + 0.05) >= 4.5, colour
-
-
 def unequal() -> pd.DataFrame:
     """Runs of two panels: the second has neither the first column nor the first row."""
     rows = [("a", 1, "relu"), ("a", 2, "relu"), ("a", 4, "tanh"), ("b", 4, "tanh"), ("b", 2, "tanh")]
@@ -169,6 +115,8 @@ def unequal() -> pd.DataFrame:
         seed=np.tile([0, 1], len(rows)),
         fingerprint=[f"{number:016x}" for number in range(len(frame))],
         verdict="healthy",
+        outcome="learned",
+        sweep_cause="",
         **{"accuracy/test": np.linspace(0.5, 0.9, len(frame))},
     )
 
@@ -178,8 +126,8 @@ def test_a_value_has_the_same_place_and_colour_in_all_panels() -> None:
     figure = panels(unequal(), "data.name", partial(verdict_map, x=x, y=by), "Verdict")
     left, right = figure.axes
     assert [tick.get_text() for tick in right.get_xticklabels()] == ["1", "2", "4"]
-    assert {(place, row) for place, row, _, _ in tiles(left)} == {(-0.5, 0.0), (0.5, 0.0), (1.5, 1.0)}
-    assert {(place, row) for place, row, _, _ in tiles(right)} == {(0.5, 1.0), (1.5, 1.0)}
+    places = [{text.get_position() for text in ax.texts} for ax in (left, right)]
+    assert places == [{(0.0, 0.0), (1.0, 0.0), (2.0, 1.0)}, {(1.0, 1.0), (2.0, 1.0)}]
 
     figure = panels(unequal(), "data.name", partial(metric_by_value, metric="accuracy/test", x=x, by=by), "Score")
     for ax in figure.axes:
@@ -280,15 +228,6 @@ def test_labels_of_numbers_are_as_short_as_they_can_be_while_they_differ() -> No
     assert labels([0.1, 0.10000001]) == ["0.1", "0.10000001"]
 
 
-def test_a_tile_has_the_letters_of_all_equally_frequent_verdicts(ax: Axes) -> None:
-    runs = figures.runs().query("`init.scale` == 1 and `model.activation` == 'tanh'").head(4)
-    runs = runs.assign(verdict=["linear", "linear", "healthy", "healthy"], **{"model.hidden_size": 2})
-    for frame in (runs, runs.iloc[::-1]):
-        ax.clear()
-        verdict_map(frame, ax, "model.hidden_size", "model.activation")
-        assert [text.get_text() for text in ax.texts] == ["H L 2/4"]
-
-
 def test_dollar_signs_in_values_are_not_read_as_formulas() -> None:
     runs = figures.runs()
     runs["model.activation"] = runs["model.activation"] + r"$\frac{$"
@@ -297,12 +236,6 @@ def test_dollar_signs_in_values_are_not_read_as_formulas() -> None:
         (None, partial(metric_by_value, metric="accuracy/test", x="model.activation")),
     ):
         panels(runs, by, draw, "Title").savefig(io.BytesIO())
-
-
-def test_a_missing_value_has_a_place_on_the_axis(ax: Axes) -> None:
-    runs = figures.runs().assign(size=pd.array([16, 32, None] * 20, dtype="Int64"))
-    verdict_map(runs, ax, "size", "model.activation")
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "32", "none"]
 
 
 def test_gradient_flow_keeps_its_limits_and_shows_theory_in_the_same_colours(ax: Axes) -> None:

@@ -1,7 +1,9 @@
 """Tests of the page about an experiment; tests/browser has those in a browser."""
 
 import dataclasses
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pandas as pd
 import pytest
 
 import nnlab
+from nnlab.findings.load import load_explanations, with_cures
 from nnlab.findings.report import report
+from nnlab.results import Results
 from nnlab.study.execute import execute
 from nnlab.study.plan import make_plan
 
@@ -154,6 +158,47 @@ def test_a_page_is_drawn_again_only_for_new_runs(tmp_path: Path, monkeypatch: py
     assert "1 more are recorded" in report(
         "playground", str(tmp_path), [run.fingerprint for run in nnlab.sweep(configs[:2], n_jobs=1)]
     )
+
+
+def explain(folder: Path, fingerprint: str, **content: object) -> None:
+    """Write what `nnlab why` would write about the setting of a run."""
+    trial = {"fingerprints": [fingerprint], "outcomes": ["not learned"]}
+    path = Results.at(str(folder)).explanation("playground", fingerprint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"text": "", "cause": [], "aspects": [], "other_causes": [], "trials": [trial], **content}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+
+
+def test_a_page_shows_what_would_have_helped(recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded / "runs", tmp_path / "runs")
+    assert "What would have helped" not in report("playground", str(tmp_path))
+    runs = nnlab.load_runs("playground", str(tmp_path)).query("seed == 0").set_index("model.hidden_size")
+    first, second = (runs.query(f"`model.activation` == '{name}'").loc[2, "fingerprint"] for name in ("relu", "tanh"))
+    explain(tmp_path, first, cause=["width x 4"], aspects=["width"], other_causes=["he", "tanh"])
+    explain(tmp_path, second)
+    (tmp_path / "why" / "playground" / "damaged.json").write_text("{")
+    explained = with_cures(nnlab.load_runs("playground", str(tmp_path)), load_explanations("playground", str(tmp_path)))
+    settings = explained.groupby(["model.activation", "model.hidden_size"])["cure"].agg(set)
+    assert settings["relu", 2] == {"width x 4"}  # both seeds
+    assert settings["tanh", 2] == {"none found"}
+    page = report("playground", str(tmp_path))
+    table = page[page.index("<h2>What would have helped") :].replace("\N{NO-BREAK SPACE}", " ")
+    assert page.count("<img") == 4
+    assert re.search(r"<th>relu h2</th>\s*<td>width x 4</td>\s*<td>he, tanh</td>", table)
+    assert re.search(r"<th>tanh h2</th>\s*<td>none found</td>\s*<td>none</td>", table)
+
+
+def test_a_page_is_drawn_again_once_a_setting_is_explained(tmp_path: Path) -> None:
+    configs = [
+        nnlab.RunConfig(seed=seed, training=nnlab.TrainingConfig(iterations=5), results_dir=str(tmp_path))
+        for seed in range(2)
+    ]
+    run = nnlab.sweep(configs, n_jobs=1)[0]
+    explain(tmp_path, run.fingerprint, cause=["he"], aspects=["scheme"])
+    nnlab.sweep(configs, n_jobs=1)
+    page = (tmp_path / "reports" / "playground.html").read_text(encoding="utf-8")
+    assert "What would have helped" in page  # a table alone: only the seed was swept
+    assert "<td>he</td>" in page
 
 
 def test_earlier_tables_are_not_reused_if_a_run_is_damaged(tmp_path: Path) -> None:

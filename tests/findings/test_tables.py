@@ -56,6 +56,15 @@ def test_missing_seeds_are_named_and_rejected_unless_allowed(recorded: Path) -> 
         assert table(allow_incomplete=True).shape == (2, 3)
 
 
+def test_causes_that_other_runs_show_are_in_parentheses(recorded: Path) -> None:
+    runs = nnlab.load_runs("playground", str(recorded))
+    relu = runs["model.activation"] == "relu"
+    runs = runs.assign(verdict="plateau", sweep_cause=["stuck" if one else "" for one in relu & (runs["seed"] == 1)])
+    table = verdict_table(runs, varied(runs))
+    assert {", ".join(sorted(cell.split(", "))) for cell in table.loc["relu"]} == {"plateau (stuck) 1, plateau 1"}
+    assert set(table.loc["tanh"]) == {"plateau"}
+
+
 def test_diverged_numbers_are_short() -> None:
     assert [decimals(number) for number in (0.12345, -999_999.5, 1.5e6, -2.5e176, np.inf)] == [
         *("0.123", "-999999.500", "1.5e+06", "-2.5e+176", "inf"),

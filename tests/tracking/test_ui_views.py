@@ -20,9 +20,10 @@ def test_a_view_shows_what_was_swept_and_how_it_went() -> None:
     views = swept_views(["seed", "init.scale"])
     assert views.keys() == {"mlflow.sharedViewState.swept", "mlflow.sharedViewState.seeds"}
     swept = state(views["mlflow.sharedViewState.swept"])
-    assert swept["selectedColumns"][:4] == [
+    assert swept["selectedColumns"][:5] == [
         "tags.`outcome`",
         "tags.`verdict`",
+        "tags.`sweep_cause`",
         "params.`init.scale`",
         "params.`seed`",
     ]
