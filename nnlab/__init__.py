@@ -7,6 +7,7 @@
     run.verdict.text                            # why it learned or did not
     run.verdict.outcome                         # learned, partly, not learned, diverged, nothing to learn
     nnlab.why(config).text                      # what would have made it learn, found by training it with changes
+    nnlab.judge("initialization")               # verdicts of recorded runs by the rules of today, without training
     runs = nnlab.sweep([config, ...], n_jobs=2) # networks of one shape are trained together, as stacks
     data = nnlab.load_dataset(config.data)      # X, Y, X_test, Y_test: (n, m), examples as columns
     frame = nnlab.load_runs("initialization")   # one row per recorded run
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from nnlab.record.run import Run
     from nnlab.study.api import StudyError, run, sweep
     from nnlab.study.explanation import Explanation
+    from nnlab.study.judge import judge
     from nnlab.study.why import why
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "TrackingConfig",
     "TrainingConfig",
     "course",
+    "judge",
     "load_curves",
     "load_dataset",
     "load_runs",
@@ -68,6 +71,7 @@ _HOMES = {
     "nnlab.record.run": ("Run",),
     "nnlab.study.api": ("StudyError", "run", "sweep"),
     "nnlab.study.explanation": ("Explanation",),
+    "nnlab.study.judge": ("judge",),
     "nnlab.study.why": ("why",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

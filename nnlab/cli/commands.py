@@ -6,6 +6,7 @@ COMMANDS = {
     "run": "train and record one network",
     "sweep": "train and record many networks: a preset, or any values",
     "why": "find out by experiment why networks did not learn",
+    "judge": "judge recorded runs again, without training",
     "ui": "compare recorded runs in the MLflow UI",
     "report": "write the report on an experiment",
     "film": "make a GIF of one network during training",

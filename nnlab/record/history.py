@@ -7,7 +7,7 @@ import pandas as pd
 
 from nnlab.network.activations import Array
 
-__all__ = ["History", "no_profiles"]
+__all__ = ["History", "curves_of", "no_profiles"]
 
 
 class History:
@@ -59,6 +59,16 @@ class History:
             "index": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
         }
         return [pd.DataFrame({**index, "value": row}) for row in np.concatenate(values, axis=1)]
+
+
+def curves_of(history: pd.DataFrame) -> tuple[list[int], dict[tuple[str, int], Array]]:
+    """Return the checkpoints of one network's frame and its values at them, by (quantity, layer): `History.curves`."""
+    ordered = history.sort_values("iteration", kind="stable")
+    columns = (ordered[name].tolist() for name in ("quantity", "layer", "value"))
+    curves: dict[tuple[str, int], list[float]] = {}
+    for quantity, layer, value in zip(*columns, strict=True):
+        curves.setdefault((quantity, layer), []).append(value)
+    return ordered["iteration"].unique().tolist(), {key: np.array(values) for key, values in curves.items()}
 
 
 def no_profiles() -> pd.DataFrame:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nnlab.config import ConfigError
-from nnlab.record.files import locked, sync_folder
+from nnlab.record.files import locked, sync_file, sync_folder
 from nnlab.record.processes import is_running
 from nnlab.record.read_run import problems, read_run
 from nnlab.record.run import Run
-from nnlab.record.run_json import DamagedRunError, as_floats, read_facts
+from nnlab.record.run_json import DamagedRunError, as_floats, judgement_to_json, read_facts
 from nnlab.record.write_run import write_run
 from nnlab.results import Results
 
@@ -87,6 +87,25 @@ class RunFolders:
             shutil.rmtree(partial, ignore_errors=True)
         sync_folder(self.folder)
         return final
+
+    def write_judgement(self, before: Run, after: Run) -> None:
+        """Write the judgement and the facts of a run again, atomically. No other file of its folder is touched.
+
+        Raises DamagedRunError if the run on disk is no longer `before`, as it was read.
+        """
+        folder = self.path(before.fingerprint)
+        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{os.getpid()}-", dir=self.folder))
+        try:
+            with self._locked():
+                written = read_facts(folder)
+                if written["facts"] != before.facts:
+                    raise DamagedRunError(f"{folder} was written by another process meanwhile")
+                (partial / "run.json").write_text(judgement_to_json(after, written), encoding="utf-8")
+                sync_file(partial / "run.json")
+                (partial / "run.json").replace(folder / "run.json")
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        sync_folder(folder)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

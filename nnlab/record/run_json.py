@@ -3,7 +3,8 @@
     format, fingerprint, task, sizes, config
     metrics, verdict, events, warning, references, outcome, learned, cure
     files       the checksums of the other files of the run folder
-    facts       versions and times; `measures` is the version of the measurements, 1 if it is missing
+    facts       versions and times; `measures` is the version of the measurements, 1 if it is missing; `judged` is when
+                and by which versions the run was judged again, missing if it was not
     digest      the checksum of all text above it
 
 Earlier versions wrote a checksum of the values instead of the text, or none. Their files are read as well.
@@ -30,6 +31,8 @@ __all__ = [
     "as_floats",
     "damaged",
     "finite_or_text",
+    "judgement",
+    "judgement_to_json",
     "measures_of",
     "read_facts",
     "references_of",
@@ -70,6 +73,23 @@ def to_json(run: Run, checksums: dict[str, str]) -> str:
         "task": run.task,
         "sizes": run.sizes,
         "config": flatten(run.config),
+        **judgement(run),
+        "files": checksums,
+        "facts": run.facts,
+    }
+    return _text_of(content)
+
+
+def judgement_to_json(run: Run, written: dict[str, Any]) -> str:
+    """Return the text of run.json with the judgement and the facts of `run`; all else is as it was `written`."""
+    ends = {"files": written["files"], "facts": run.facts}
+    kept = {name: value for name, value in written.items() if name not in (*ends, "digest")}
+    return _text_of({**kept, **judgement(run), **ends})
+
+
+def judgement(run: Run) -> dict[str, Any]:
+    """Return what run.json says about a run besides its measurements: metrics, verdict, references and outcome."""
+    return {
         "metrics": finite_or_text(run.metrics),
         "verdict": [finding._asdict() for finding in run.verdict.findings],
         "events": [event._asdict() for event in run.verdict.events],
@@ -78,10 +98,7 @@ def to_json(run: Run, checksums: dict[str, str]) -> str:
         "outcome": run.verdict.outcome,
         "learned": finite_or_text({"train": run.verdict.learned, "test": run.verdict.learned_test}),
         "cure": dict(run.verdict.cure),
-        "files": checksums,
-        "facts": run.facts,
     }
-    return _signed(json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}"))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -162,6 +179,10 @@ def as_floats(values: dict[str, Any]) -> dict[str, float]:
 def finite_or_text(values: dict[str, float]) -> dict[str, float | str]:
     """Return numbers as JSON can hold them: the inverse of `as_floats`."""
     return {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
+
+
+def _text_of(content: dict[str, Any]) -> str:
+    return _signed(json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}"))
 
 
 def _signed(text: str) -> str:

@@ -3,11 +3,16 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nnlab.config import MEASURES
 from nnlab.datasets import Dataset
@@ -18,7 +23,17 @@ from nnlab.record.run_json import as_floats, finite_or_text
 from nnlab.results import Results
 from nnlab.study.strong_models import fit_ceiling
 
-__all__ = ["references_of", "scikit_learn"]
+__all__ = ["fit_in_background", "references_of", "scikit_learn"]
+
+FIT = """
+import pickle, sys
+from nnlab.study.references import references_of
+data_sets, results = pickle.load(sys.stdin.buffer)
+for data in data_sets:
+    references_of(data, results)
+"""
+"""What the process of `fit_in_background` executes."""
+
 
 _fitted: dict[str, References] = {}
 
@@ -44,10 +59,56 @@ def references_of(data: Dataset, results: Results) -> References:
     return _fitted[digest]
 
 
+@contextlib.contextmanager
+def fit_in_background(data_sets: Iterable[Dataset], results: Results) -> Iterator[None]:
+    """Fit the models that are not fitted yet in a process of its own, which ends with the context.
+
+    `references_of` then reads what that process has written, waits for it, or fits the models itself if it was faster.
+    A thread would not help: importing scikit-learn holds the interpreter. Nothing is started if this process has
+    imported scikit-learn already; then fitting takes less time than starting a process.
+    """
+    missing = [data for data in data_sets if not _is_fitted(data, results)]
+    with contextlib.ExitStack() as context:
+        if missing and "sklearn.svm" not in sys.modules:
+            with contextlib.suppress(OSError):
+                context.enter_context(_fitting(missing, results))
+        yield
+
+
+@contextlib.contextmanager
+def _fitting(data_sets: Sequence[Dataset], results: Results) -> Iterator[None]:
+    with tempfile.TemporaryFile() as file:  # a pipe would block until the process has imported nnlab
+        pickle.dump((data_sets, results), file)
+        file.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-c", FIT],
+            stdin=file,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal sends Ctrl-C to the processes of its session only
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_fitted(data: Dataset, results: Results) -> bool:
+    digest = _digest(data)
+    return digest in _fitted or results.references(digest).is_file()
+
+
 def _fit(data: Dataset) -> References:
-    ceiling = fit_ceiling(data.X, data.Y, regression=data.task == "regression")
-    affine = fit_references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
-    return affine._replace(score_nothing=ceiling.nothing, ceiling=ceiling.ceiling, ceiling_error=ceiling.error)
+    with threadpool_limits(limits=1):  # the number of threads decides the last bits
+        ceiling = fit_ceiling(data.X, data.Y, regression=data.task == "regression")
+        affine = fit_references(data.X, data.Y, data.X_test, data.Y_test, COSTS[data.task])
+    return affine._replace(
+        score_nothing=ceiling.nothing,
+        ceiling=ceiling.ceiling,
+        ceiling_error=ceiling.error,
+        ceiling_affine=ceiling.affine,
+    )
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from nnlab.results import Results
 from nnlab.seeding import legacy_stream, stream
 from nnlab.study.references import references_of, scikit_learn
 
-__all__ = ["layer_sizes", "run_stack", "snapshots"]
+__all__ = ["final_scores", "layer_sizes", "run_stack", "snapshots"]
 
 
 def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequence[str]) -> list[Run]:
@@ -41,7 +41,7 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
             history.add(snapshot.iteration, _measurements(snapshot, data, configs[0].diagnostics.preset))
         facts = _facts(len(configs), time.perf_counter() - started)
         references = references_of(data, Results.at(configs[0].results_dir))
-        scores = _final_scores(snapshot, data)
+        scores = final_scores(snapshot, data)
     frames, profiles = history.frames(), history.profiles()
     return [
         Run(
@@ -51,7 +51,7 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
             profiles=profiles[index],
             parameters=snapshot.parameters.as_dict(index),
             standardization=_standardization(data),
-            verdict=judge(*history.curves(index), flatten(config), references, scores[index]),
+            verdict=judge(*history.curves(index), flatten(config), references, scores[index], fingerprints[index]),
             references=references,
             fingerprint=fingerprints[index],
             facts=facts,
@@ -104,7 +104,7 @@ def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Me
     yield from measure(snapshot, preset)
 
 
-def _final_scores(snapshot: Snapshot, data: Dataset) -> list[tuple[float, float]]:
+def final_scores(snapshot: Snapshot, data: Dataset) -> list[tuple[float, float]]:
     """Return the score of each network on the training and on the test data, as `balanced_score` measures it."""
     cost, parameters = snapshot.cost_function, snapshot.parameters
     with np.errstate(all="ignore"):

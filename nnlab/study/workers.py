@@ -19,8 +19,10 @@ import psutil
 from nnlab.config import LauncherConfig
 from nnlab.record.processes import is_running
 from nnlab.record.run import Run
+from nnlab.results import Results
 from nnlab.study.attempt import Failure, attempt
 from nnlab.study.cluster import cluster_threads, train_on_cluster
+from nnlab.study.references import fit_in_background
 from nnlab.study.stacking import Stack
 
 __all__ = ["Failure", "cores", "train_stacks"]
@@ -61,11 +63,21 @@ def train_stacks(
         with contextlib.closing(train_on_cluster(stacks, launcher)) as results:
             yield results
     elif n_jobs > 1:
-        with contextlib.closing(_Workers(stacks, n_jobs)) as workers:
+        with _fitting_references(stacks, n_jobs, launcher), contextlib.closing(_Workers(stacks, n_jobs)) as workers:
             yield workers.results()
     else:
-        with contextlib.closing(_train_here(stacks)) as results:
+        with _fitting_references(stacks, n_jobs, launcher), contextlib.closing(_train_here(stacks)) as results:
             yield results
+
+
+def _fitting_references(
+    stacks: Sequence[Stack], n_jobs: int, launcher: LauncherConfig
+) -> contextlib.AbstractContextManager[None]:
+    """Return the context in which reference models are fitted while networks train, if there is a core to spare."""
+    if not stacks or cores(launcher) <= n_jobs:
+        return contextlib.nullcontext()
+    data_sets = {id(job.data): job.data for stack in stacks for job in stack.jobs}
+    return fit_in_background(data_sets.values(), Results.at(stacks[0].jobs[0].config.results_dir))
 
 
 def _train_here(stacks: Sequence[Stack]) -> Generator[Run | Failure, None, None]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import nnlab
-from nnlab.cli import film, main, report, sync, ui, verify
+from nnlab.cli import film, judge, main, report, sync, ui, verify
 from nnlab.cli.commands import COMMANDS
 from nnlab.tracking.connection import import_mlflow
 
@@ -82,8 +82,8 @@ def test_a_network_that_cannot_be_filmed_is_refused(word: str, message: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-ABOUT_A_FOLDER = {"sync": sync, "verify": verify, "report": report, "ui": ui}
-NAMED = {"report": ["small"]}
+ABOUT_A_FOLDER = {"judge": judge, "sync": sync, "verify": verify, "report": report, "ui": ui}
+NAMED = {"judge": ["small"], "report": ["small"]}
 
 
 @pytest.mark.parametrize("name", ABOUT_A_FOLDER)

@@ -1,5 +1,6 @@
 """Runs made without MLflow are logged later: all of them, and each once."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from servers import mlflow_server
 
 import nnlab
 from nnlab.cli.sync import main as sync_command
+from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
 from nnlab.study.sync import sync
 from nnlab.tracking.connection import import_mlflow
@@ -219,3 +222,81 @@ def test_an_empty_address_is_refused(results: Path) -> None:
     nnlab.sweep(configs_in(results)[:1], n_jobs=1)
     with pytest.raises(SystemExit, match="uri must be a tracking URI"):
         sync_command(["small", "--results-dir", str(results), "--uri", ""])
+
+
+# ---- runs that were judged again or explained, and causes that only other runs show
+
+
+def judge_again(results: Path, *outcomes: str) -> None:
+    """Give the recorded runs other outcomes, in the order of their seeds, as a later version might."""
+    folders = RunFolders(Results.at(str(results)), "small")
+    for run in list(folders):
+        verdict = replace(run.verdict, outcome=outcomes[run.config.seed], learned=run.config.seed / 4)
+        folders.write(replace(run, verdict=verdict), replace=True)
+
+
+def assert_both_sources_agree(results: Path) -> pd.DataFrame:
+    here, there = (nnlab.load_runs("small", str(results), uri=uri) for uri in (None, f"sqlite:///{results}/mlflow.db"))
+    pd.testing.assert_frame_equal(there.drop(columns="folder"), here.drop(columns="folder"))
+    return here.set_index("seed").sort_index()
+
+
+def test_entries_of_runs_that_were_judged_again_are_updated_in_place(results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:3], n_jobs=1, tracking=True)
+    uri = f"sqlite:///{results}/mlflow.db"
+    before = {entry.info.run_id for entry in recorded(uri)}
+    judge_again(results, "learned", "learned", "partly")
+    assert list(sync("small", str(results))) == [False] * 3
+    assert {entry.info.run_id for entry in recorded(uri)} == before
+    runs = assert_both_sources_agree(results)
+    assert runs["outcome"].tolist() == ["learned", "learned", "partly"]
+    assert runs["learned/train"].tolist() == [0.0, 0.25, 0.5]
+    for entry in recorded(uri):
+        folder = Path(entry.info.artifact_uri.removeprefix("file://"))
+        written = results / "runs" / "small" / entry.data.tags["fingerprint"]
+        assert (folder / "run.json").read_bytes() == (written / "run.json").read_bytes()
+        assert f"outcome: {entry.data.tags['outcome']}" in entry.data.tags["mlflow.note.content"]
+
+
+def test_the_tag_of_the_sweep_cause_follows_later_runs(results: Path) -> None:
+    configs = configs_in(results)[:3]
+    nnlab.sweep(configs[:1], n_jobs=1, tracking=True)
+    nnlab.sweep(configs[1:], n_jobs=1)
+    judge_again(results, "partly", "learned", "learned")
+    list(sync("small", str(results)))
+    assert assert_both_sources_agree(results)["sweep_cause"].tolist() == ["stuck", "", ""]
+    judge_again(results, "partly", "learned", "not learned")
+    nnlab.sweep(configs, n_jobs=1, tracking=True)  # the end of a sweep tags as well
+    uri = f"sqlite:///{results}/mlflow.db"
+    assert {entry.data.tags.get("sweep_cause") for entry in recorded(uri)} == {"stuck", None}
+    judge_again(results, "partly", "not learned", "not learned")
+    list(sync("small", str(results)))
+    assert assert_both_sources_agree(results)["sweep_cause"].tolist() == ["", "", ""]
+    assert {entry.data.tags.get("sweep_cause") for entry in recorded(uri)} == {None}
+
+
+def test_a_deleted_entry_is_not_tagged(results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:3], n_jobs=1, tracking=True)
+    judge_again(results, "partly", "learned", "learned")
+    uri = f"sqlite:///{results}/mlflow.db"
+    (stuck,) = [entry for entry in recorded(uri) if entry.data.params["seed"] == "0"]
+    import_mlflow().MlflowClient(uri).delete_run(stuck.info.run_id)
+    list(sync("small", str(results)))
+    assert len(recorded(uri)) == 2
+
+
+def test_answers_of_why_are_written_and_what_users_wrote_is_kept(results: Path) -> None:
+    nnlab.sweep(configs_in(results)[:2], n_jobs=1, tracking=True)
+    uri = f"sqlite:///{results}/mlflow.db"
+    client = import_mlflow().MlflowClient(uri)
+    ours = recorded(uri)[0]
+    client.set_tag(ours.info.run_id, "mlflow.note.content", "my note")
+    for answer in ("more units", "tanh"):
+        trial = {"fingerprints": [ours.data.tags["fingerprint"]], "outcomes": ["partly"]}
+        content = {"text": answer, "cause": [], "aspects": [], "other_causes": [], "trials": [trial]}
+        path = Results.at(str(results)).explanation("small", "0" * 16)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        list(sync("small", str(results)))
+        note = client.get_run(ours.info.run_id).data.tags["mlflow.note.content"]
+        assert note == f"my note\n\ntried (`nnlab why`): {answer}"
