@@ -4,9 +4,13 @@
 """
 
 import argparse
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import yaml
@@ -20,13 +24,28 @@ from nnlab.study.plan import prepare
 from nnlab.study.run_stack import snapshots
 from nnlab.study.stacking import plan_stacks
 
-__all__ = ["Price", "main", "measure", "section", "targets"]
+__all__ = ["Price", "ReferencePrice", "main", "measure", "measure_references", "section", "targets"]
 
 DEFAULT_SWEEP = Path(__file__).resolve().parents[1] / "conf" / "experiment" / "initialization.yaml"
 
 
 PASSES = "backward pass"
 """What several probes share: computed once at a checkpoint. The forward pass is needed whatever the preset."""
+
+REFERENCES = """
+import json, time
+from pathlib import Path
+from nnlab import DataConfig, load_dataset
+from nnlab.results import Results
+from nnlab.study.references import references_of
+data = load_dataset(DataConfig())
+started = time.perf_counter()
+import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neighbors, sklearn.pipeline, sklearn.svm
+imported = time.perf_counter()
+references_of(data, Results(Path("nowhere")))
+print(json.dumps([time.perf_counter() - imported, imported - started]))
+"""
+"""A new process prints the seconds for the reference models of the default data set, and for importing scikit-learn."""
 
 
 class Price(NamedTuple):
@@ -40,6 +59,13 @@ class Price(NamedTuple):
     def of(self, preset: str) -> float:
         """Return the seconds of a preset's probes."""
         return self.probes[PASSES] + sum(self.probes[_name(probe)] for probe in PRESETS[preset])
+
+
+class ReferencePrice(NamedTuple):
+    """Seconds in a new process for the reference models of the default data set, and for importing scikit-learn."""
+
+    fitting: float
+    importing: float
 
 
 def _name(probe: Probe) -> str:
@@ -62,6 +88,16 @@ def measure(shorter: int = 1) -> list[Price]:
         for activation in activations
         for size in (sizes if shorter == 1 else sizes[:2])
     ]
+
+
+def measure_references(rounds: int = 5) -> ReferencePrice:
+    """Measure the reference models in new processes; medians over the rounds."""
+    times = []
+    for _ in range(rounds):
+        done = subprocess.run([sys.executable, "-c", REFERENCES], capture_output=True, text=True, check=True)
+        times.append(json.loads(done.stdout))
+    fitting, importing = (median(column) for column in zip(*times, strict=True))
+    return ReferencePrice(fitting, importing)
 
 
 def _price(activation: str, hidden_size: int, scales: Sequence[float], iterations: int) -> Price:
@@ -98,8 +134,8 @@ def _seconds(function: Callable[..., object], *arguments: object) -> float:
     return time.perf_counter() - started
 
 
-def section(prices: Sequence[Price]) -> str:
-    """Return the section on the time that each preset adds, by activation and width, and that each probe adds."""
+def section(prices: Sequence[Price], references: ReferencePrice) -> str:
+    """Return the section on the time that presets add, by activation and width, and probes and reference models."""
     sizes = sorted({price.hidden_size for price in prices})
     lines = [f"| preset | {' | '.join(f'h = {size}' for size in sizes)} |", f"|---|{'---:|' * len(sizes)}"]
     for preset in ("standard", "full"):
@@ -114,7 +150,13 @@ def section(prices: Sequence[Price]) -> str:
         f"{RunConfig().diagnostics.checkpoints} checkpoints in {TrainingConfig().iterations:,} iterations:\n\n"
         + "\n".join(lines)
         + f"\n\nOver the whole sweep: standard {_total(prices, 'standard'):.1%}, full {_total(prices, 'full'):.1%}. "
-        "By probe:\n\n" + "\n".join(by_probe)
+        "By probe:\n\n"
+        + "\n".join(by_probe)
+        + "\n\n## Price of the reference models\n\nThe models that say how much can be learned are not included above. "
+        "They are fitted once for each data set and kept in the results folder. Seconds in a new process, for the "
+        f"default data set: importing scikit-learn {references.importing:.2f}, fitting {references.fitting:.2f}. One "
+        f"network of the default sweep trains for {_mean_training(prices):.2f} s. Where a core is to spare, a process "
+        "of its own imports and fits while networks train."
     )
 
 
@@ -126,6 +168,10 @@ def targets(prices: Sequence[Price]) -> list[Target]:
         Target("probes: standard adds", _total(prices, "standard"), 0.15, form=".1%"),
         Target("probes: steps and majority add", added, 0.05, form=".1%"),
     ]
+
+
+def _mean_training(prices: Sequence[Price]) -> float:
+    return sum(price.training for price in prices) / len(prices)
 
 
 def _total(prices: Sequence[Price], preset: str) -> float:
@@ -140,8 +186,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.probes", description="Time the probes.")
     parser.add_argument("--quick", action="store_true", help="a few iterations only, to try the command")
-    prices = measure(25 if parser.parse_args(arguments).quick else 1)
-    print(section(prices), "\n".join(f"- {target}" for target in targets(prices)), sep="\n\n")
+    quick = parser.parse_args(arguments).quick
+    prices = measure(25 if quick else 1)
+    print(
+        section(prices, measure_references(1 if quick else 5)),
+        "\n".join(f"- {target}" for target in targets(prices)),
+        sep="\n\n",
+    )
     report_missed(targets(prices))
 
 

@@ -55,13 +55,14 @@ def measure(effort: Effort, command: str, show: Callable[[str], None]) -> tuple[
         add(activation_section(activation, double))
     single = {key: time_cell(key[1], key[0], "float32", single_precision_contestants, effort) for key in double}
     prices = probes.measure(effort.shorter)
+    references = probes.measure_references(effort.size_rounds)
     page_targets = [*targets(double, single), *probes.targets(prices)]
     for part in (
         bare_pass_section(double),
         FUSED_KERNEL,
         single_precision_section(single),
         stack_size_section(double),
-        probes.section(prices),
+        probes.section(prices, references),
         targets_section(page_targets),
     ):
         add(part)

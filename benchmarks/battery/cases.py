@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig
+from nnlab import DataConfig, DiagnosticsConfig, InitConfig, ModelConfig, RunConfig, TrainingConfig, load_dataset
 
 __all__ = ["ANY", "LABELS", "PARTS", "RANDOM", "Case", "cases"]
 
@@ -35,6 +35,7 @@ class Half(NamedTuple):
     real: tuple[str, ...]
     regression: str
     unbalanced: str
+    far: tuple[str, ...]
     depths: tuple[int, ...]
     widths: tuple[int, ...]
     scales: tuple[float, ...]
@@ -46,6 +47,7 @@ DEVELOPMENT = Half(
     ("digits",),
     "friedman",
     "thinned",
+    ("hundreds", "shifted"),
     (6, 9, 12),
     (4, 10, 20),
     (0.1, 0.5),
@@ -56,10 +58,11 @@ HELD_OUT = Half(
     ("breast_cancer",),
     "diabetes",
     "breast_cancer",
+    ("thousands", "offset"),
     (7, 10, 14),
     (5, 8, 16),
     (0.2, 0.8),
-    1000,
+    3000,
 )
 
 Choice = tuple[str, ModelConfig, InitConfig, TrainingConfig]
@@ -83,9 +86,10 @@ def cases(part: str, folder: Path) -> list[Case]:
 def _config(choice: Choice, seed: int, files: dict[str, Path]) -> RunConfig:
     data, model, init, training = choice
     read = {"path": str(files[data]), "target": "y"} if data in files else {}
+    raw = False if data in FAR else None
     return RunConfig(
         seed=seed,
-        data=DataConfig("file" if read else data, seed=seed % 7, **read),  # type: ignore[arg-type]
+        data=DataConfig("file" if read else data, seed=seed % 7, standardize=raw, **read),  # type: ignore[arg-type]
         model=model,
         init=init,
         training=training,
@@ -93,16 +97,29 @@ def _config(choice: Choice, seed: int, files: dict[str, Path]) -> RunConfig:
     )
 
 
+FAR = {
+    "hundreds": ("moons", 200.0, 0.0),
+    "shifted": ("xor", 3.0, 40.0),
+    "thousands": ("circles", 900.0, 0.0),
+    "offset": ("quantiles", 4.0, -70.0),
+}
+"""Data sets in inconvenient units: points of another one times a factor, plus a constant. They are left as they are."""
+
+
 def _files(folder: Path) -> dict[str, Path]:
-    """Write the two data sets of the development half that are not part of nnlab: a regression and unequal classes."""
+    """Write the data sets that are not part of nnlab: a regression, unequal classes, inputs far from scale 1."""
     from sklearn.datasets import make_circles, make_friedman1
 
     X, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
     np.savetxt(folder / "friedman.csv", np.column_stack([X, y]), "%.6f", ",", header="a,b,c,d,e,f,y", comments="")
     X, y = make_circles((240, 80), noise=0.05, factor=0.5, random_state=0)
-    table = np.column_stack([X, y])
-    np.savetxt(folder / "thinned.csv", table, ("%.6f", "%.6f", "%d"), ",", header="a,b,y", comments="")
-    return {"friedman": folder / "friedman.csv", "thinned": folder / "thinned.csv"}
+    tables = {"thinned": np.column_stack([X, y])}
+    for name, (source, factor, shift) in FAR.items():
+        points = load_dataset(DataConfig(source, seed=100))
+        tables[name] = np.column_stack([factor * points.X.T + shift, points.Y[0]])
+    for name, table in tables.items():
+        np.savetxt(folder / f"{name}.csv", table, ("%.6f", "%.6f", "%d"), ",", header="a,b,y", comments="")
+    return {name: folder / f"{name}.csv" for name in ("friedman", *tables)}
 
 
 def _deep(depth: int, width: int, activation: str) -> ModelConfig:
@@ -155,7 +172,7 @@ def _dead(half: Half) -> Iterator[Choice]:
 def _saturated(half: Half) -> Iterator[Choice]:
     datasets = (*half.plane, half.regression, half.real[0])
     for activation, scale, data, depth, rate in product(
-        ("tanh", "sigmoid"), (10.0, 40.0), datasets, (2, 4), (0.001, 0.03)
+        ("tanh", "sigmoid"), (10.0, 40.0, 100.0), datasets, (2, 4), (0.001, 0.03)
     ):
         yield (
             data,
@@ -193,25 +210,44 @@ def _exploding(half: Half) -> Iterator[Choice]:
 
 
 def _linear(half: Half) -> Iterator[Choice]:
-    datasets = (*half.plane, half.real[0], half.regression, half.unbalanced)
-    for index, (data, depth) in enumerate(product(datasets, (1, 2, 3, 4))):
-        init = (InitConfig("xavier", 1.0), InitConfig("orthogonal", 1.0))[index % 2]
-        yield data, _deep(depth, half.widths[index % 3], "identity"), init, TrainingConfig(400, 0.1)
-    for data, rate in product(datasets, (0.1, 0.5)):
-        yield data, ModelConfig(depth=0), InitConfig("normal", 0.01), TrainingConfig(300, rate)
-    for activation, data, iterations in product(("tanh", "gelu", "sigmoid"), datasets[:3], (30, 100)):
-        yield data, _deep(1, half.widths[1], activation), InitConfig("normal", 0.01), TrainingConfig(iterations, 0.1)
+    for data, depth, width, rate in product(half.plane, (1, 2, 3, 4), half.widths, (0.05, 0.2)):
+        init = InitConfig("xavier" if depth % 2 else "orthogonal", 1.0)
+        yield data, _deep(depth, width, "identity"), init, TrainingConfig(1000, rate)
+    for data, rate in product(half.plane, (0.1, 0.5)):
+        yield data, ModelConfig(depth=0), InitConfig("normal", 0.01), TrainingConfig(1000, rate)
+
+
+def _overshooting(half: Half) -> Iterator[Choice]:
+    for activation, data, depth, width, rate in product(
+        ("leaky_relu", "gelu", "relu", "tanh"), half.plane, (1, 2), half.widths, (2.0, 5.0, 12.0, 30.0)
+    ):
+        init = InitConfig("xavier" if activation == "tanh" else "he", 1.0)
+        yield data, _deep(depth, 3 * width, activation), init, TrainingConfig(800, rate)
+
+
+def _slow(half: Half) -> Iterator[Choice]:
+    for activation, data, depth, width, rate, _ in product(
+        ("tanh", "relu", "leaky_relu", "gelu"), half.plane, (1, 2), half.widths, (0.001, 0.002, 0.004), range(2)
+    ):
+        tanh = activation == "tanh"
+        training = TrainingConfig(600 if tanh else 400, (5 if tanh else 1) * rate)
+        yield data, _deep(depth, 2 * width, activation), InitConfig("xavier" if tanh else "he", 1.0), training
+
+
+def _unscaled(half: Half) -> Iterator[Choice]:
+    for activation, data, depth, width, rate in product(
+        ("tanh", "sigmoid", "relu", "leaky_relu"), half.far, (1, 2), half.widths[1:], (0.03, 0.1)
+    ):
+        init = InitConfig("he" if "relu" in activation else "xavier", 2.0 if activation == "sigmoid" else 1.0)
+        speed = 10 if activation == "sigmoid" else 3 if activation == "tanh" else 1
+        yield data, _deep(depth, 2 * width, activation), init, TrainingConfig(3000, rate * speed)
 
 
 def _plateau(half: Half) -> Iterator[Choice]:
-    balanced = [name for name in half.plane if name != "moons"]
-    for activation, scale, data, width, iterations in product(
-        ("relu", "leaky_relu"), (0.01, 0.03, 0.1), balanced, half.widths[:2], (20, 60, 150)
+    for activation, scale, data, depth, width in product(
+        ("tanh", "relu", "leaky_relu", "gelu"), (1e-6, 1e-5, 1e-4), half.plane, (1, 2), half.widths[1:]
     ):
-        model = _deep(1, width, activation)
-        yield data, model, InitConfig("normal", scale), TrainingConfig(iterations, 0.03)
-    for activation, data, width in product(("relu", "leaky_relu"), (*half.plane, half.unbalanced), half.widths):
-        yield data, _deep(1, width, activation), InitConfig("normal", 0.1), TrainingConfig(300, 0.001)
+        yield data, _deep(depth, 2 * width, activation), InitConfig("normal", scale), TrainingConfig(800, 0.3)
 
 
 def _healthy(half: Half) -> Iterator[Choice]:
@@ -225,13 +261,13 @@ def _healthy(half: Half) -> Iterator[Choice]:
     )
     for data, (activation, init, rate), depth, width in product(datasets, networks, (1, 2, 3), half.widths[1:]):
         speed = 0.2 if data == half.regression else 1.0
-        training = TrainingConfig(600 if data in half.real else 2500, rate * speed)
+        training = TrainingConfig(600 if data in half.real else 3000, 2 * rate * speed)
         yield data, _deep(depth, 2 * width, activation), init, training
     for data, activation in product(half.plane, ("tanh", "sigmoid", "relu", "leaky_relu")):
         yield data, _deep(1, 20, activation), InitConfig("normal", 0.5), TrainingConfig(4000, 0.5, batch_size=100)
 
 
-def _random(number: int = 600) -> Iterator[Choice]:
+def _random(number: int = 400) -> Iterator[Choice]:
     """Draw trainings over all choices, scales and learning rates on log scales."""
     rng = np.random.default_rng(2026)
     datasets = sorted({*DEVELOPMENT.plane, *HELD_OUT.plane, "breast_cancer", "diabetes", "friedman", "thinned"})
@@ -256,7 +292,7 @@ def _random(number: int = 600) -> Iterator[Choice]:
             _deep(depth, int(rng.choice([2, 4, 8, 16, 32])), activation),
             InitConfig(scheme, float(np.exp(rng.uniform(np.log(low), np.log(high))))),
             TrainingConfig(
-                int(rng.choice([200, 1000, 3000])),
+                int(rng.choice([200, 600, 1500])),
                 float(np.exp(rng.uniform(np.log(1e-3), np.log(5.0)))),
                 batch_size=(None, None, 50)[int(rng.integers(3))],
                 arithmetic="exact" if scheme == "constant" else "blas",
@@ -268,12 +304,15 @@ LABELS: dict[str, Callable[[Half], Iterator[Choice]]] = {
     "diverged": _diverged,
     "frozen": _frozen,
     "symmetric": _symmetric,
+    "unscaled": _unscaled,
     "dead": _dead,
     "saturated": _saturated,
     "vanishing": _vanishing,
     "exploding": _exploding,
+    "overshooting": _overshooting,
     "linear": _linear,
     "plateau": _plateau,
+    "slow": _slow,
     "healthy": _healthy,
 }
 """The candidates of each state, in the order of the verdicts."""

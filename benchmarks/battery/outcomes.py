@@ -1,6 +1,7 @@
-"""The true state of a trained network, from its weights alone.
+"""The true state of a trained network, from its weights, and from training it again with one thing changed.
 
-This code is independent of the probes and their thresholds, which it checks.
+This code is independent of the probes, of nnlab's outcome and of their thresholds, which it checks. How much was
+learned says `benchmarks.battery.reachable`.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,21 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, ndtr
 
 import nnlab
+from benchmarks.battery.reachable import Reachable, answers_of, labels_of, reachable
 from nnlab import InitConfig, RunConfig
+from nnlab.config import with_values
 from nnlab.datasets import Dataset
+from nnlab.network.parameters import Parameters
+from nnlab.study.plan import prepare
+from nnlab.study.run_stack import snapshots
 
-__all__ = ["Outcome", "Weights", "state_of"]
+__all__ = ["CLEARLY_LEARNED", "CLEARLY_MISSED", "Outcome", "Weights", "layers_of", "retrained", "state_of"]
+
+CLEARLY_LEARNED, CLEARLY_MISSED = 0.93, 0.8
+"""A network that learned a share between these of what can be reached is in no clear state."""
+SEEDS, MOST_SEEDS = 5, 4
+LONGEST = 8_000
+"""Iterations of a training that is repeated longer."""
 
 Array = NDArray[np.floating]
 Weights = list[tuple[Array, Array]]
@@ -50,6 +62,11 @@ class Outcome(NamedTuple):
                 A = FUNCTIONS[self.config.model.activation](logits[-1])
         return logits
 
+    @property
+    def logits(self) -> Array:
+        """The final logits of the output (n_y, m)."""
+        return self.layers(self.end)[-1]
+
     def cost(self, weights: Weights) -> float:
         logits, Y = self.layers(weights)[-1], self.data.Y
         with np.errstate(all="ignore"):
@@ -76,15 +93,15 @@ class Outcome(NamedTuple):
         return [step / size if size else np.inf * (step > 0) for step, size in zip(steps, sizes, strict=True)]
 
     @property
-    def beats_affine(self) -> bool:
-        """True if the network fits clearly better than the best affine model, or nearly perfectly where both do."""
-        affine, prior = affine_and_prior_cost(self.config)
-        return self.cost(self.end) < max(0.8 * affine, 0.04 * prior)
+    def share(self) -> float:
+        """The share of what can be reached that was learned."""
+        answers = answers_of(self.logits, self.data.task)
+        return what_can_be_reached(self.config).share(labels_of(self.data), answers)
 
     @property
-    def misses_affine(self) -> bool:
-        affine, prior = affine_and_prior_cost(self.config)
-        return not self.cost(self.end) < max(affine, 0.06 * prior)
+    def has_missed(self) -> bool:
+        """True if the weights are finite and clearly less was learned than can be."""
+        return self.calm and not self.share > CLEARLY_MISSED
 
     def silent_shares(self, weights: Weights) -> list[float]:
         """Return the share of each hidden layer's units whose logits are never above 0."""
@@ -138,22 +155,64 @@ class Outcome(NamedTuple):
         probability = np.exp(log_softmax(logits, axis=0)) if self.data.task == "multiclass" else expit(logits)
         return np.asarray(probability - self.data.Y)
 
-    def cost_after(self, iterations: int, rate: float, init: InitConfig | None = None, activation: str = "") -> float:
-        """Return the final cost of the same training with other iterations, rate, initialization or activation."""
-        training = replace(self.config.training, iterations=iterations, learning_rate=rate)
-        model = replace(self.config.model, activation=activation or self.config.model.activation)
-        config = replace(self.config, training=training, model=model, init=init or self.config.init)
-        return final_cost(config)
+    def cost_after(self, init: InitConfig, activation: str, rate: float) -> float:
+        """Return the final cost of the same training with other initial weights, activation and rate."""
+        model = replace(self.config.model, activation=activation)
+        training = replace(self.config.training, learning_rate=rate)
+        return retrained([replace(self.config, model=model, training=training, init=init)])[0].cost_at_end
+
+    def learns_with(self, **parts: Any) -> bool:
+        """Return True if at least 4 of 5 seeds learn with other values of training, init or data."""
+        changed = {part: replace(getattr(self.config, part), **values) for part, values in parts.items()}
+        seeds = range(self.config.seed, self.config.seed + SEEDS)
+        outcomes = retrained([replace(self.config, seed=seed, **changed) for seed in seeds])
+        return sum(outcome.share >= CLEARLY_LEARNED for outcome in outcomes) >= MOST_SEEDS
+
+    def learns_at(self, factor: float) -> bool:
+        """Return True if the training learns at another learning rate."""
+        return self.learns_with(training={"learning_rate": factor * self.config.training.learning_rate})
+
+    @property
+    def learns_in_time(self) -> bool:
+        """True if ten times as many iterations suffice."""
+        return self.learns_with(training={"iterations": min(10 * self.config.training.iterations, LONGEST)})
+
+    @property
+    def learns_from_good_weights(self) -> bool:
+        """True if the weights that are recommended for the activation suffice."""
+        scheme = "xavier" if self.config.model.activation in ("tanh", "sigmoid", "identity") else "he"
+        scale = 2.0 if self.config.model.activation == "sigmoid" else 1.0
+        return self.learns_with(init={"scheme": scheme, "scale": scale})
+
+    @property
+    def cost_at_end(self) -> float:
+        return self.cost(self.end)
 
 
-def final_cost(config: RunConfig) -> float:
-    from nnlab.study.plan import prepare
-    from nnlab.study.run_stack import run_stack
+def layers_of(parameters: Parameters, index: int = 0) -> Weights:
+    """Return the weights of one network of a stack."""
+    named = parameters.as_dict(index)
+    return [(named[f"W{layer}"], named[f"b{layer}"]) for layer in range(1, len(parameters.sizes))]
 
-    quiet = replace(config, diagnostics=nnlab.DiagnosticsConfig("none", checkpoints=2))
-    (job,) = prepare([quiet])
-    (run,) = run_stack([job.config], job.data, [job.fingerprint])
-    return run.metrics["cost/train"]
+
+def retrained(configs: list[RunConfig]) -> list[Outcome]:
+    """Train configs of one stack and return their outcomes."""
+    jobs = prepare([with_values(config, {}) for config in configs])  # width 0 of no hidden layers is not legal
+    last = [jobs[0].config.training.iterations]
+    start, end = snapshots([job.config for job in jobs], jobs[0].data, [0, *last])
+    return [
+        Outcome(job.config, job.data, layers_of(start.parameters, index), layers_of(end.parameters, index))
+        for index, job in enumerate(jobs)
+    ]
+
+
+def what_can_be_reached(config: RunConfig) -> Reachable:
+    return _reachable(tuple(asdict(replace(config.data, standardize=None)).items()))
+
+
+@cache
+def _reachable(choices: tuple[tuple[str, Any], ...]) -> Reachable:
+    return reachable(nnlab.load_dataset(nnlab.DataConfig(**dict(choices))))
 
 
 def affine_and_prior_cost(config: RunConfig) -> tuple[float, float]:
@@ -177,6 +236,21 @@ def _reference_costs(choices: tuple[tuple[str, Any], ...]) -> tuple[float, float
     return float(log_loss(labels, model.predict_proba(X))), float(-np.sum(shares * np.log(shares)))
 
 
+def _share_of_a_line(config: RunConfig) -> float:
+    """Return the share of what can be reached that the best affine model reaches."""
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    data = nnlab.load_dataset(config.data)
+    X, labels = data.X.T, labels_of(data)
+    known = what_can_be_reached(config)
+    if data.task == "regression":
+        answers = LinearRegression().fit(X, labels).predict(X)
+    else:
+        weights = "balanced" if known.balanced else None
+        answers = LogisticRegression(max_iter=3000, class_weight=weights).fit(X, labels).predict(X)
+    return known.share(labels, answers)
+
+
 def _diverged(outcome: Outcome) -> bool:
     return not outcome.finite or not outcome.cost(outcome.end) <= 10 * outcome.cost(outcome.start)
 
@@ -197,70 +271,115 @@ def _symmetric(outcome: Outcome) -> bool:
     return outcome.calm and alike and max(outcome.moved) > 0
 
 
-def _dead(outcome: Outcome) -> bool:
-    if outcome.config.model.activation != "relu":
+def _unscaled(outcome: Outcome) -> bool:
+    """The inputs are far from scale 1, and standardized data suffice."""
+    if outcome.config.data.standardize is not False or not outcome.has_missed:
         return False
-    return outcome.calm and max(outcome.silent_shares(outcome.end), default=0.0) >= 0.5
+    sizes = np.sqrt(np.square(outcome.data.X).mean(axis=1))
+    if 0.1 < sizes.min() and sizes.max() < 10:
+        return False
+    return outcome.learns_with(data={"standardize": True})
+
+
+def _dead(outcome: Outcome) -> bool:
+    """Half of a layer's units are silent, unless the error hardly reached layer 1 even at the start."""
+    if outcome.config.model.activation != "relu" or not outcome.has_missed:
+        return False
+    if max(outcome.silent_shares(outcome.end), default=0.0) < 0.5:
+        return False
+    starved = 0 < outcome.signal(outcome.start) < 1e-3 and _vanishing(outcome)
+    return not starved
 
 
 def _saturated(outcome: Outcome) -> bool:
     edge = {"tanh": 2.18, "sigmoid": 4.36}.get(outcome.config.model.activation, np.inf)
     flat = [np.mean(np.mean(np.abs(Z) > edge, axis=1) > 0.95) for Z in outcome.layers(outcome.end)[:-1]]
-    return outcome.calm and max(flat, default=0.0) >= 0.5 and outcome.misses_affine
+    return max(flat, default=0.0) >= 0.5 and outcome.has_missed
 
 
 def _vanishing(outcome: Outcome) -> bool:
-    """Little of the error reaches layer 1, which hardly moves, and better initial weights would learn more."""
-    if len(outcome.end) < 4 or not outcome.calm or not outcome.misses_affine:
+    """Little of the error reaches layer 1, which hardly moved, and better initial weights would learn more."""
+    if len(outcome.end) < 4 or not outcome.has_missed:
         return False
     if not outcome.signal(outcome.end) < 0.02 or not outcome.moved[0] < 0.03:
         return False
-    iterations = outcome.config.training.iterations
     cured = min(
-        outcome.cost_after(iterations, 0.2, InitConfig("xavier", 1.0), "tanh"),
-        outcome.cost_after(iterations, 0.05, InitConfig("he", 1.0), "relu"),
+        outcome.cost_after(InitConfig("xavier", 1.0), "tanh", 0.2),
+        outcome.cost_after(InitConfig("he", 1.0), "relu", 0.05),
     )
-    return cured < 0.9 * outcome.cost(outcome.end)
+    return cured < 0.9 * outcome.cost_at_end
 
 
 def _exploding(outcome: Outcome) -> bool:
-    if not outcome.calm or not outcome.misses_affine:
+    if not outcome.has_missed:
         return False
     return min(outcome.signal(outcome.start), outcome.signal(outcome.end)) > 1e3
 
 
 def _linear(outcome: Outcome) -> bool:
-    return outcome.calm and outcome.nonlinearity < 0.01 and max(outcome.moved) > 0
+    """The network is a line, and close to the best one, where more than a line can be learned."""
+    if not outcome.has_missed or outcome.nonlinearity > 0.01 or max(outcome.moved) == 0:
+        return False
+    affine, prior = affine_and_prior_cost(outcome.config)
+    is_line = outcome.config.model.activation == "identity" or outcome.config.model.depth == 0
+    gap = max(prior - affine, 0.01 * prior) if is_line else prior - affine
+    is_found = outcome.cost_at_end <= affine + 0.2 * gap and (is_line or gap > 0.05 * prior)
+    return is_found and _share_of_a_line(outcome.config) < CLEARLY_MISSED
+
+
+def _at_a_reference(outcome: Outcome) -> bool:
+    final = outcome.cost_at_end
+    return min(abs(final / reference - 1) for reference in affine_and_prior_cost(outcome.config)) < 0.01
+
+
+def _overshooting(outcome: Outcome) -> bool:
+    """Smaller steps suffice, and more of the same size do not."""
+    return outcome.has_missed and outcome.learns_at(0.1) and not outcome.learns_in_time
+
+
+def _slow(outcome: Outcome) -> bool:
+    """Larger or more steps suffice, and neither better initial weights nor smaller steps do.
+
+    A network that is on its way along a line, or that moved and is at the cost of the prior or a line, could as well be
+    called linear or on a plateau: it is in no clear state.
+    """
+    affine, prior = affine_and_prior_cost(outcome.config)
+    if outcome.nonlinearity < 0.02 and outcome.cost_at_end < (affine + prior) / 2:
+        return False
+    if _at_a_reference(outcome) and max(outcome.moved) > 5e-4:
+        return False
+    if not outcome.has_missed or not (outcome.learns_at(100) or outcome.learns_at(10) or outcome.learns_in_time):
+        return False
+    return not (outcome.learns_from_good_weights or outcome.learns_at(0.1))
 
 
 def _plateau(outcome: Outcome) -> bool:
-    """The cost equals the prior's or a line's, the network is not linear, and longer training leaves the plateau."""
-    final, (affine, prior) = outcome.cost(outcome.end), affine_and_prior_cost(outcome.config)
-    stuck = min(abs(final / reference - 1) for reference in (prior, affine)) < 0.01
-    if not outcome.calm or not stuck or outcome.nonlinearity < 0.02:
-        return False
-    return outcome.cost_after(5000, 0.3) < 0.9 * final
+    """The cost equals the prior's or a line's; the same steps suffice from better initial weights."""
+    return _at_a_reference(outcome) and outcome.has_missed and outcome.learns_from_good_weights
 
 
 def _healthy(outcome: Outcome) -> bool:
-    return outcome.calm and outcome.beats_affine and outcome.nonlinearity > 0.02
+    return outcome.calm and outcome.share >= CLEARLY_LEARNED
 
 
 CHECKS: dict[str, Callable[[Outcome], bool]] = {
     "diverged": _diverged,
     "frozen": _frozen,
     "symmetric": _symmetric,
+    "unscaled": _unscaled,
     "dead": _dead,
     "saturated": _saturated,
     "vanishing": _vanishing,
     "exploding": _exploding,
+    "overshooting": _overshooting,
     "linear": _linear,
     "plateau": _plateau,
+    "slow": _slow,
     "healthy": _healthy,
 }
 
 
 def state_of(outcome: Outcome) -> str | None:
-    """Return the first state, in the order of the verdicts, in which the training ended; None if none is clear."""
+    """Return the first state, in the order of `CHECKS`, in which the training ended; None if none is clear."""
     with np.errstate(all="ignore"):
         return next((state for state, holds in CHECKS.items() if holds(outcome)), None)

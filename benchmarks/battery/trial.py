@@ -12,11 +12,10 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from benchmarks.battery.cases import ANY, Case, cases
-from benchmarks.battery.outcomes import Outcome, Weights, state_of
+from benchmarks.battery.outcomes import Outcome, layers_of, state_of
 from benchmarks.battery.rivals import RIVALS, observe
 from nnlab.config import flatten
 from nnlab.diagnostics.verdict import judge
-from nnlab.network.parameters import Parameters
 from nnlab.record.run import Run
 from nnlab.study.plan import prepare
 from nnlab.study.run_stack import run_stack, snapshots
@@ -26,7 +25,7 @@ OBSERVATIONS = 100
 CASES = 40
 """Cases of a state in each half; candidates beyond them are not tried."""
 HEALTHY_CASES = 120
-RANDOM_CASES = 400
+RANDOM_CASES = 200
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def examine(case: Case) -> Result | None:
         for snapshot in snapshots([job.config], job.data, evenly):
             observations.append(observe(snapshot))
             weights.append(snapshot.parameters)
-        outcome = Outcome(job.config, job.data, _layers(weights[0]), _layers(weights[-1]))
+        outcome = Outcome(job.config, job.data, layers_of(weights[0]), layers_of(weights[-1]))
         state = state_of(outcome)
         if state is None or case.label not in (state, ANY):
             return None
@@ -76,25 +75,21 @@ def examine(case: Case) -> Result | None:
     return Result(case, state, run.verdict.name, named, first, alarmed)
 
 
-def _layers(parameters: Parameters) -> Weights:
-    named = parameters.as_dict()
-    return [(named[f"W{layer}"], named[f"b{layer}"]) for layer in range(1, len(parameters.sizes))]
-
-
 def _named_for_good(run: Run, state: str) -> int | None:
     """Return the iteration after which the headline, judged on the measurements up to then, is always the state."""
+    if run.verdict.name != state:
+        return None
     config = flatten(run.config)
     checkpoints = sorted(run.history["iteration"].unique())
     groups = run.history.groupby(["quantity", "layer"])
     curves = {cast("tuple[str, int]", key): group["value"].to_numpy() for key, group in groups}
-    since = None
-    for count in range(len(checkpoints), 0, -1):
-        so_far = {key: curve[:count] for key, curve in curves.items()}
-        verdict = judge(checkpoints[:count], so_far, config, run.references)
-        if verdict.name != state:
+    since = len(checkpoints)
+    while since > 1:
+        so_far = {key: curve[: since - 1] for key, curve in curves.items()}
+        if judge(checkpoints[: since - 1], so_far, config, run.references).name != state:
             break
-        since = int(checkpoints[count - 1])
-    return since
+        since -= 1
+    return int(checkpoints[since - 1])
 
 
 def collect(part: str, n_jobs: int) -> tuple[list[Result], Counter[str]]:

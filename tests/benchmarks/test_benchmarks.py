@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ def test_quick_page_has_every_row_and_column(capsys: pytest.CaptureFixture[str])
         assert all(line.count("|") == len(timing.COLUMNS) + 2 for line in times)
         assert row not in missing or f"{row}" in text.split("Left out")[1].splitlines()[0]
     assert 'make bench ARGS="--quick --rounds=1 --no-write"' in text
+    assert re.search(r"importing scikit-learn \d+\.\d\d, fitting \d+\.\d\d\. One network .* trains for \d", text)
 
 
 def test_breakdown_times_every_pass_of_the_training() -> None:
