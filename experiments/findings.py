@@ -7,9 +7,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from nnlab.findings.intervals import SHARE_INTERVAL, share_interval
+from nnlab.findings.load import load_curves
 from nnlab.findings.statistics import aggregate, compare
 
-__all__ = ["Finding", "agree", "count_of", "difference", "over_seeds", "share", "table"]
+__all__ = ["Finding", "agree", "count_of", "difference", "late_median", "over_seeds", "share", "table"]
 
 
 class Finding(NamedTuple):
@@ -119,6 +120,18 @@ def count_of(what: str, hits: Iterable[object], of: str, expected: float = math.
     """Return the count of items that have a property, and their total, without an interval. `of` names the items."""
     flags = [bool(hit) for hit in hits]
     return Finding(what, sum(flags), math.nan, math.nan, of, expected, 0, total=len(flags), statistic="count")
+
+
+def late_median(runs: pd.DataFrame, quantity: str) -> pd.Series:
+    """Return for each run the median of a quantity of the network over the last decade of the iterations.
+
+    The verdict judges the efficiency of the steps by this median, because single values scatter. NaN where the quantity
+    was never measurable in that decade.
+    """
+    curves = load_curves(runs, [quantity])
+    late = curves[curves["iteration"] >= curves["iteration"].max() / 10]
+    medians = late.groupby("fingerprint", observed=True)["value"].median()
+    return runs["fingerprint"].map(medians).astype(float)
 
 
 def table(findings: Sequence[Finding]) -> str:

@@ -7,7 +7,16 @@ import pandas as pd
 
 import nnlab
 from nnlab.config import flatten, resolve
-from nnlab.settings import by_architecture, constant, run_name, setting_keys, setting_name, swept_keys, varied
+from nnlab.settings import (
+    by_architecture,
+    constant,
+    run_name,
+    setting_keys,
+    setting_name,
+    settings_of,
+    swept_keys,
+    varied,
+)
 
 BASE = nnlab.RunConfig()
 
@@ -44,6 +53,26 @@ def test_an_architecture_is_named_by_its_layers_if_any_has_unequal_widths() -> N
     assert by_architecture(runs)["model.layers"].tolist() == ["[3]", "[3, 3]", "[3, 2]"]
     assert not {"model.hidden_size", "model.depth"} & set(by_architecture(runs))
     pd.testing.assert_frame_equal(by_architecture(runs[:2]), runs[:2])
+
+
+def test_a_setting_is_everything_but_the_seed_and_the_data_that_come_with_it() -> None:
+    seeds = [(0, 0), (1, 1), (2, 2)]
+    configs = [
+        resolve(dataclasses.replace(BASE, seed=seed, data=nnlab.DataConfig("moons", seed=own), results_dir=str(seed)))
+        for seed, own in seeds
+    ]
+    paired = settings_of([flatten(config) for config in configs])
+    assert paired[0] == paired[1] == paired[2]
+    assert not {"seed", "data.seed", "results_dir"} & paired[0].keys()
+    crossed = settings_of([flatten(config) for config in (*configs, dataclasses.replace(configs[0], seed=1))])
+    assert [setting["data.seed"] for setting in crossed] == [0, 1, 2, 0]
+
+
+def test_keys_that_are_newer_than_a_run_have_their_default() -> None:
+    new = flatten(resolve(BASE))
+    old = {key: value for key, value in new.items() if key != "training.dtype"}
+    first, second = settings_of([new, old])
+    assert first == second
 
 
 def test_names_begin_with_the_activation_and_end_with_the_seed() -> None:

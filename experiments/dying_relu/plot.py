@@ -22,14 +22,16 @@ __all__ = ["dead_at_birth", "dead_layers", "figures", "findings"]
 
 WIDTH = 4
 SIZES = (2, 4, 8)
+LEARNING = ("learned", "partly")
+"""The outcomes of networks that learned at least a part; few learn more in so short a training."""
 DRAWS = 2000
 """Draws of each setting, for the shares before training. They need no training, and so many cost a few seconds."""
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return the networks with a dead layer before and after training, the verdicts, and the gain from the leak."""
+    """Return the networks with a dead layer before and after training, the verdicts and outcomes, and the gain."""
     four = runs[runs["model.hidden_size"] == WIDTH]
-    return [*_dead(runs), *_verdicts(four), *_gains(four)]
+    return [*_dead(runs), *_outcomes(four), *_gains(four)]
 
 
 def _dead(runs: pd.DataFrame) -> list[Finding]:
@@ -55,14 +57,16 @@ def _dead(runs: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _verdicts(runs: pd.DataFrame) -> list[Finding]:
-    """Return the shares of the verdicts in deep networks, with and without the leak."""
+def _outcomes(runs: pd.DataFrame) -> list[Finding]:
+    """Return the shares of deep networks that learn at least a part, and of the verdicts, with and without the leak."""
     rows = []
     for depth, activation in product((10, 20), ("relu", "leaky_relu")):
-        verdicts = runs[(runs["model.depth"] == depth) & (runs["model.activation"] == activation)]["verdict"]
+        ours = runs[(runs["model.depth"] == depth) & (runs["model.activation"] == activation)]
+        what = f"{activation}, {depth} layers of {WIDTH}"
+        rows.append(share(f"learned at least partly: {what}", ours["outcome"].isin(LEARNING)))
         rows += [
-            share(f"verdict {name}: {activation}, {depth} layers of {WIDTH}", verdicts == name)
-            for name in (("dead", "healthy") if activation == "relu" else ("vanishing", "plateau", "healthy"))
+            share(f"verdict {name}: {what}", ours["verdict"] == name)
+            for name in (("dead",) if activation == "relu" else ("vanishing", "plateau"))
         ]
     return rows
 
@@ -107,7 +111,7 @@ def dead_at_birth(depth: int, size: int, draws: int) -> list[bool]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return the share of networks with a dead layer, measured and expected, and the share that learns."""
+    """Return the share of networks with a dead layer, measured and expected, and the share that learns a part."""
     depths = [int(depth) for depth in sorted(runs["model.depth"].unique())]
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -122,11 +126,11 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
     left.set_title(
         f"relu, before training: in some layer no unit is\npositive on any example, {DRAWS:,} draws of each", fontsize=9
     )
-    learned = runs[runs["model.hidden_size"] == WIDTH]
-    for number, (activation, group) in enumerate(learned.groupby("model.activation")):
-        learns = (group["accuracy/train"] > 0.6).groupby(group["model.depth"])
+    four = runs[runs["model.hidden_size"] == WIDTH]
+    for number, (activation, group) in enumerate(four.groupby("model.activation")):
+        learns = group["outcome"].isin(LEARNING).groupby(group["model.depth"])
         _shares(right, {int(depth): some.tolist() for depth, some in learns}, 3 + number, str(activation))
-    right.set_ylabel("share with training accuracy above 0.6")
+    right.set_ylabel("share that learned at least partly")
     iterations, seeds = runs["training.iterations"].max(), runs["seed"].nunique()
     right.set_title(
         f"{WIDTH} units per layer, after {iterations} iterations:\n{seeds} seeds, the same at every depth", fontsize=9

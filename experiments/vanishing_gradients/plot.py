@@ -12,9 +12,9 @@ import nnlab
 from experiments.findings import Finding, count_of, over_seeds
 from nnlab.config import RunConfig, hidden_sizes
 from nnlab.findings.expected import signal_by_layer
+from nnlab.findings.maps import verdict_map
 from nnlab.findings.panels import panels
 from nnlab.findings.plots import signal_by_layer as draw_signal
-from nnlab.findings.plots import verdict_map
 from nnlab.network.activations import ACTIVATIONS, Array
 from nnlab.network.costs import COSTS
 from nnlab.network.initializers import initialize
@@ -23,9 +23,10 @@ from nnlab.record.read_run import read_run
 
 __all__ = ["figures", "findings", "log_ratios", "one_length"]
 
+SETTING = ["model.activation", "init.scheme", "model.depth"]
 DEEPEST = 10
 VANISHED = 1e-3
-"""Below this ratio of signals the verdict is vanishing, if layer 1 moves as little."""
+"""Below this ratio of signals the verdict is vanishing, if layer 1 of three or more hardly moves."""
 WIDER = 100
 DRAWS = 20
 
@@ -33,24 +34,36 @@ DRAWS = 20
 def findings(runs: pd.DataFrame) -> list[Finding]:
     """Return the signal ratios of deep networks beside theory, and the predictions of what does not learn."""
     first = _ratios(runs)
+    rows = _predictions(first)
     deep = first[first["model.depth"] == DEEPEST]
-    settings = ["model.activation", "init.scheme", "model.depth"]
-    few, enough = first[first["theory"] < VANISHED], first[first["theory"] >= VANISHED]
-    of = f"settings of {first['seed'].nunique()} seeds"
-    rows = [
-        count_of(f"theory lets {what} than 1e-3 through: all seeds vanish or die", *(hits.groupby(keys).all(), of))
-        for what, hits, keys in (
-            ("less", _hits(few), [few[key] for key in settings]),
-            ("more", _hits(enough), [enough[key] for key in settings]),
-        )
-    ]
-    hits = _hits(enough).groupby([enough[key] for key in settings]).any()
-    rows.append(count_of("theory lets more than 1e-3 through: any seed vanishes or dies", hits, of))
     for (activation, scheme), group in deep.groupby(["model.activation", "init.scheme"]):
         what = f"log10 of layer 1's share of the signal, {activation}, {scheme}, {DEEPEST} layers, median"
         theory = float(np.log10(group["theory"].iloc[0]))
         rows.append(over_seeds(what, group, "log10 ratio", "median", theory, 2))
     return rows + _by_length()
+
+
+def _predictions(runs: pd.DataFrame) -> list[Finding]:
+    """Return how many settings learn, vanish or die where theory lets less, or more, than a thousandth through."""
+    marked = runs.assign(learned=runs["outcome"] == "learned", sick=runs["verdict"].isin(["vanishing", "dead"]))
+    settings = marked.groupby(SETTING).agg(
+        theory=("theory", "first"),
+        all_learned=("learned", "all"),
+        any_learned=("learned", "any"),
+        all_sick=("sick", "all"),
+        any_sick=("sick", "any"),
+    )
+    is_weak = settings["theory"] < VANISHED
+    weak, strong = settings[is_weak], settings[~is_weak]
+    return [
+        count_of(f"theory lets {what} through: {name}", hits, f"settings of {runs['seed'].nunique()} seeds")
+        for what, name, hits in (
+            ("less than 1e-3", "no seed learned", ~weak["any_learned"]),
+            ("more than 1e-3", "all seeds learned", strong["all_learned"]),
+            ("less than 1e-3", "all seeds vanish or die", weak["all_sick"]),
+            ("more than 1e-3", "any seed vanishes or dies", strong["any_sick"]),
+        )
+    ]
 
 
 def _by_length() -> list[Finding]:
@@ -89,18 +102,13 @@ def log_ratios(config: RunConfig, X: Array, draws: int) -> list[float]:
     return ratios
 
 
-def _hits(runs: pd.DataFrame) -> pd.Series:
-    return runs["verdict"].isin(["vanishing", "dead"])
-
-
 def _ratios(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs with the ratio at the start, measured and expected."""
     curves = nnlab.load_curves(runs, ["signal/ratio"])
     start = curves[curves["iteration"] == 0].set_index("fingerprint")["value"]
     measured = np.log10(runs["fingerprint"].map(start).astype(float).where(lambda ratio: ratio > 0))
-    keys = ["model.activation", "init.scheme", "model.depth"]
-    expected = {setting: _expected(group)[0] for setting, group in runs.groupby(keys)}
-    theory = [expected[setting] for setting in runs[keys].itertuples(index=False, name=None)]
+    expected = {setting: _expected(group)[0] for setting, group in runs.groupby(SETTING)}
+    theory = [expected[setting] for setting in runs[SETTING].itertuples(index=False, name=None)]
     return runs.assign(theory=theory).assign(**{"log10 ratio": measured})
 
 
@@ -110,7 +118,7 @@ def _expected(runs: pd.DataFrame) -> list[float]:
 
 
 def figures(runs: pd.DataFrame) -> dict[str, Figure]:
-    """Return the signal by layer beside theory in the deepest networks, and the verdicts."""
+    """Return the signal by layer beside theory in the deepest networks, and what was learned."""
     deep = runs[runs["model.depth"] == DEEPEST]
     curves = nnlab.load_curves(deep, ["signal/rms_dZ"])
     keys = ["fingerprint", "seed", "model.activation", "init.scheme"]
@@ -130,7 +138,7 @@ def figures(runs: pd.DataFrame) -> dict[str, Figure]:
             runs,
             "model.activation",
             partial(verdict_map, x="model.depth", y="init.scheme"),
-            f"What becomes of each network after {runs['training.iterations'].max()} iterations: its verdict, "
+            f"What each network learned in {runs['training.iterations'].max()} iterations, and why not more, "
             "by depth and initial weights",
         ),
     }

@@ -21,7 +21,7 @@ from experiments import __main__ as command
 from experiments import pages
 from experiments.__main__ import NO_REPORT, differences, main, measure, sweep, write
 from experiments.dying_relu.plot import DRAWS, dead_at_birth, dead_layers
-from experiments.findings import Finding, agree, count_of, difference, over_seeds, share, table
+from experiments.findings import Finding, agree, count_of, difference, late_median, over_seeds, share, table
 from experiments.learning_rate.plot import findings as findings_of_learning_rate
 from experiments.pages import BEGIN, END, HERE, block, experiments, overview, read_findings
 from experiments.real_data.plot import figures as figures_of_real_data
@@ -200,6 +200,40 @@ def largest_curvature(named: dict[str, Array], X: Array, Y: Array, activation: s
     mixed = costs(1, 1) - costs(1, -1) - costs(-1, 1) + costs(-1, -1)
     hessian = mixed.reshape(count, count) / (4 * step**2)
     return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
+
+
+def test_efficiency_is_the_median_of_the_last_decade(small: Callable[[str], pd.DataFrame]) -> None:
+    runs = small("relu_steps").iloc[::7]
+    expected = []
+    for folder in runs["folder"]:
+        history = read_run(Path(folder)).history
+        late = history[(history["quantity"] == "steps/efficiency") & (history["iteration"] >= 3)]["value"]
+        assert 1 < len(late) < 5
+        expected.append(np.nanmedian(late))
+    np.testing.assert_array_equal(late_median(runs, "steps/efficiency"), expected)
+
+
+def test_published_runs_of_drawn_weights_learned_or_were_narrow_or_stuck() -> None:
+    """The README explains all of them in these words."""
+    rows = [Finding(**one) for one in read_findings("initialization")["findings"]]
+    for activation in ("sigmoid", "tanh", "relu", "leaky_relu"):
+        ours = [one for one in rows if one.what.startswith((f"{activation}, scale", f"{activation}: runs"))]
+        learned = [one for one in ours if one.what.endswith("that learned")]
+        others = [one for one in ours if one.what.endswith(("too narrow", "stuck"))]
+        assert len(learned) == len(others) == 2
+        assert sum(one.value for one in learned + others) == sum(one.total for one in learned)
+
+
+def test_published_runs_that_learned_are_the_same_by_width_step_and_scale() -> None:
+    rows = [Finding(**one) for one in read_findings("relu_steps")["findings"]]
+    learned = [one for one in rows if one.what.endswith("runs that learned")]
+    sums = {
+        (sum(one.value for one in group), sum(one.total for one in group))
+        for key in (" units", "learning rate ", "scale ")
+        if (group := [one for one in learned if key in one.what])
+    }
+    assert len(learned) == 8
+    assert len(sums) == 1
 
 
 def test_interval_over_splits_of_one_sample_is_corrected(small: Callable[[str], pd.DataFrame]) -> None:
