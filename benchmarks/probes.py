@@ -161,7 +161,7 @@ def section(prices: Sequence[Price], references: ReferencePrice) -> str:
 
 
 def targets(prices: Sequence[Price]) -> list[Target]:
-    """Return what the standard preset adds to the training time, and what its newest probes add, with bounds."""
+    """Return the shares of the training time that the standard preset and its newest probes add, with bounds."""
     steps = [_name(probe) for probe in PRESETS["standard"] if _name(probe).startswith("steps.")]
     added = sum(_added(prices, name) for name in [*steps, "function.majority"])
     return [

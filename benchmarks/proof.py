@@ -125,8 +125,8 @@ def block() -> str:
   ([docs/benchmarks.md](docs/benchmarks.md)).
 - The curves of 10,000 runs load {loading} times as fast as through MLflow's client
   ([docs/loading.md](docs/loading.md)).
-- Of {healthy} healthy networks that were not used for tuning, {wrong} got another verdict.
-  [docs/battery.md](docs/battery.md) compares nnlab with four published rule sets.
+- Before the rules last changed: of {healthy} healthy networks that were not used for tuning, {wrong} got another
+  verdict. [docs/battery.md](docs/battery.md) compares nnlab with four published rule sets.
 - The course's "best" five hidden units lead, or share the lead, in {_share(five)} of {five.n}, twenty units in
   {_share(twenty)}: one seed decides nothing ([experiments/hidden_size](experiments/hidden_size/README.md))."""
     listed = [

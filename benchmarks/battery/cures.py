@@ -125,7 +125,7 @@ def _watch(config: RunConfig) -> Watched:
 
 
 def _reachable(job: Job, folder: Path) -> Reachable:
-    """Return what can be reached on a job's data, from a file if it is known already."""
+    """Return the score that can be reached on a job's data. Read it from a file if there is one."""
     data = job.config.data
     path = folder / "reachable" / f"{Path(data.path).stem if data.path else data.name}-{data.seed}.json"
     if not path.exists():

@@ -144,7 +144,7 @@ def _why(missed: Sequence[Record], puzzles: Sequence[Record]) -> str:
 
 
 def _changes(puzzles: Sequence[Record]) -> str:
-    """Return what every single change did, and which aspects `why` names."""
+    """Return the tables of the effects of single changes and of the aspects that `why` names."""
     rows = []
     for change in CHANGES:
         tried = [trial for record in puzzles for trial in record.trials[1:] if trial.changes == [change.name]]

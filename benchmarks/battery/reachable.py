@@ -95,7 +95,7 @@ def labels_of(data: Dataset) -> NDArray[Any]:
 
 
 def reachable(data: Dataset) -> Reachable:
-    """Return what a network of 32 tanh units reaches on the training data in 5-fold cross-validation.
+    """Return the score that a network of 32 tanh units reaches on the training data in 5-fold cross-validation.
 
     Of several penalties the best counts, and in each fold the better trained of two networks. Inputs, and real labels,
     are standardized; rare classes are repeated until all classes are equally large if the accuracies are averaged.

@@ -24,7 +24,7 @@ COMPARED = ("tanh", "relu")
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return what learns, why the rest does not, the efficiency of the last steps, and what the scale changes."""
+    """Return the counts of what learned, the causes of the rest, the last steps' efficiency, and the scale's effect."""
     drawn = runs[runs["init.scale"] > 0]
     return [*_learned(runs), *_causes(drawn), *_efficiencies(drawn), *_by_scale(drawn)]
 
@@ -51,7 +51,7 @@ def _learned(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _causes(runs: pd.DataFrame) -> list[Finding]:
-    """Return how many runs did not learn for which reason, by activation."""
+    """Count the runs that did not learn by cause and activation."""
     seeds = runs["seed"].nunique()
     return [
         count_of(
@@ -68,7 +68,7 @@ def _causes(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _efficiencies(runs: pd.DataFrame) -> list[Finding]:
-    """Return what the last steps of wide networks gained of what their slope promised, by activation and scale."""
+    """Return the efficiency of the last steps of wide networks by activation and scale."""
     wide = runs[runs["model.hidden_size"] >= WIDE]
     wide = wide.assign(efficiency=late_median(wide, "steps/efficiency"))
     return [

@@ -19,7 +19,7 @@ NAMES = {WIDTH: "{:g} units", RATE: "learning rate {:g}", SCALE: "scale {:g}"}
 
 
 def findings(runs: pd.DataFrame) -> list[Finding]:
-    """Return how many runs learn at each width, step and scale, what each changes in the cost, and the efficiency."""
+    """Return the counts of runs that learn by width, step and scale, the effects on the cost, and the efficiency."""
     return [*_learned(runs), *_costs(runs), *_efficiencies(runs)]
 
 
@@ -34,7 +34,7 @@ def _learned(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _costs(runs: pd.DataFrame) -> list[Finding]:
-    """Return what a key changes in the cost at each width, and the costs of the widest networks."""
+    """Return the effect of a key on the cost at each width, and the costs of the widest networks."""
     widths = sorted(runs[WIDTH].unique())
     widest = runs[runs[WIDTH] == widths[-1]]
     rows = [
@@ -62,7 +62,7 @@ def _costs(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _efficiencies(runs: pd.DataFrame) -> list[Finding]:
-    """Return what the last steps gained of what their slope promised, by width and learning rate."""
+    """Return the efficiency of the last steps by width and learning rate."""
     runs = runs.assign(efficiency=late_median(runs, "steps/efficiency"))
     return [
         over_seeds(

@@ -44,7 +44,7 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
 
 
 def _predictions(runs: pd.DataFrame) -> list[Finding]:
-    """Return how many settings learn, vanish or die where theory lets less, or more, than a thousandth through."""
+    """Count settings that learn, vanish or die, apart by whether theory lets a thousandth of the signal through."""
     marked = runs.assign(learned=runs["outcome"] == "learned", sick=runs["verdict"].isin(["vanishing", "dead"]))
     settings = marked.groupby(SETTING).agg(
         theory=("theory", "first"),

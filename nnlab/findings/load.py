@@ -56,7 +56,7 @@ def load_runs(experiment: str, results_dir: str = RunConfig.results_dir, *, uri:
 
 
 def load_explanations(experiment: str, results_dir: str = RunConfig.results_dir) -> pd.DataFrame:
-    """Return what `nnlab why` found out about networks that did not learn: one row for each run of such a network.
+    """Return the answers of `nnlab why` about networks that did not learn: one row for each run of such a network.
 
     Columns: `fingerprint`; `cure`, the change that is named as the cause, such as "width x 4", or two with "and"
     between them, or "none found"; `aspects`, what it changes, such as ("width",); `others`, the names of the other

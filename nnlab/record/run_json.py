@@ -88,7 +88,7 @@ def judgement_to_json(run: Run, written: dict[str, Any]) -> str:
 
 
 def judgement(run: Run) -> dict[str, Any]:
-    """Return what run.json says about a run besides its measurements: metrics, verdict, references and outcome."""
+    """Return the metrics, verdict, references and outcome of a run, as run.json holds them."""
     return {
         "metrics": finite_or_text(run.metrics),
         "verdict": [finding._asdict() for finding in run.verdict.findings],

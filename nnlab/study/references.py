@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,7 +20,7 @@ from nnlab.datasets import Dataset
 from nnlab.diagnostics.references import References, fit_references
 from nnlab.network.costs import COSTS
 from nnlab.record.files import locked, write_atomically
-from nnlab.record.run_json import as_floats, finite_or_text
+from nnlab.record.run_json import finite_or_text
 from nnlab.results import Results
 from nnlab.study.strong_models import fit_ceiling
 
@@ -50,8 +51,8 @@ def references_of(data: Dataset, results: Results) -> References:
         path = results.references(digest)
         with _exclusive(results, digest):
             try:
-                _fitted[digest] = References(**as_floats(json.loads(path.read_text(encoding="utf-8"))))
-            except (OSError, ValueError, TypeError, AttributeError):  # none, or not as it was written
+                _fitted[digest] = _kept(path)
+            except (OSError, ValueError, TypeError, KeyError):  # none, damaged, or of an earlier version
                 _fitted[digest] = _fit(data)
                 if results.folder.is_dir():
                     with contextlib.suppress(OSError):
@@ -97,6 +98,12 @@ def _fitting(data_sets: Sequence[Dataset], results: Results) -> Iterator[None]:
 def _is_fitted(data: Dataset, results: Results) -> bool:
     digest = _digest(data)
     return digest in _fitted or results.references(digest).is_file()
+
+
+def _kept(path: Path) -> References:
+    """Return the scores in a file. Raises KeyError if it lacks one, as files of earlier versions do."""
+    scores = json.loads(path.read_text(encoding="utf-8"))
+    return References(*(float(scores[name]) for name in References._fields))
 
 
 def _fit(data: Dataset) -> References:

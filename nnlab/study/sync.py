@@ -78,7 +78,7 @@ def _log(experiment: str, results_dir: str, uri: str | None, folders: RunFolders
 
 
 def _answers(experiment: str, results: Results) -> dict[str, str]:
-    """Return what `nnlab why` answered about each run that did not learn, by fingerprint."""
+    """Return the answers of `nnlab why` about runs that did not learn, by fingerprint."""
     return {
         fingerprint: explanation.text
         for explanation in read_explanations(results, experiment.removesuffix(" why"))

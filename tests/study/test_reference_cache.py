@@ -1,5 +1,6 @@
 """The scores of reference models: fitted once for a data set, by whichever process needs them first."""
 
+import json
 import subprocess
 import sys
 import time
@@ -51,6 +52,19 @@ def test_a_damaged_file_is_written_again(text: str, tmp_path: Path, monkeypatch:
     (path,) = (tmp_path / "references").glob("*.json")
     content = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(references, "_fitted", {})
+    assert references_of(moons(), Results(tmp_path)) == first
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_file_that_lacks_a_score_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier versions kept fewer scores."""
+    first = references_of(moons(), Results(tmp_path))
+    (path,) = (tmp_path / "references").glob("*.json")
+    content = path.read_text(encoding="utf-8")
+    scores = json.loads(content)
+    del scores["ceiling_affine"]
+    path.write_text(json.dumps(scores), encoding="utf-8")
     monkeypatch.setattr(references, "_fitted", {})
     assert references_of(moons(), Results(tmp_path)) == first
     assert path.read_text(encoding="utf-8") == content
