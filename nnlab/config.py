@@ -1,14 +1,15 @@
 """The config of a run: plain dataclasses, and pure functions over them.
 
 Each key is declared once, here. Hydra is not imported: `conf/` and the command line fill these dataclasses, and so
-can Python. None means the data set's own value, the full batch or the default layout; `resolve` writes out these
-values.
+can Python. None means the data set's own value, the full batch, the default layout or the task's learning rate;
+`resolve` writes out these values.
 """
 
 import dataclasses
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -34,6 +35,7 @@ __all__ = [
     "overrides",
     "plain",
     "resolve",
+    "shell_word",
     "to_word",
     "with_values",
 ]
@@ -59,6 +61,7 @@ class DataTraits(NamedTuple):
     noise: float | None = None
     test_fraction: float | None = None
     standardize: bool = False
+    task: str | None = "classes"
 
     @property
     def drawn(self) -> bool:
@@ -78,11 +81,17 @@ DATA: dict[str, DataTraits] = {
     "spiral": DataTraits(noise=0.1),
     "digits": _READ,
     "breast_cancer": _READ,
-    "diabetes": _READ,
-    "file": _READ,
+    "diabetes": _READ._replace(task="numbers"),
+    "file": _READ._replace(task=None),
 }
 
+LEARNING_RATES = {"classes": 1.2, "numbers": 0.1}
+"""The default learning rate of each task. The course's 1.2 is for classes; on real targets it diverges."""
+
 # Legal names, in the order of error messages. Other modules implement them; tests compare them with the registries.
+TASKS = ("classes", "numbers")
+MISSING = ("refuse", "drop", "impute")
+RARE = ("refuse", "drop")
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "identity")
 SCHEMES = ("normal", "uniform", "zeros", "constant", "xavier", "he", "orthogonal")
 GENERATORS = ("pcg64", "legacy")
@@ -102,7 +111,7 @@ class DataConfig:
     """The data set to learn.
 
     Drawn data sets take `m`, `noise` and `test_m`; read ones (digits, breast_cancer, diabetes, file) take
-    `test_fraction`. `path` and `target` belong to `name=file`.
+    `test_fraction`. `path` and the keys after it, other than `standardize`, belong to `name=file`.
     """
 
     name: str = key("flower", "Data set", choices=DATA, example="moons")
@@ -112,9 +121,58 @@ class DataConfig:
     test_m: int | None = key(
         None, "Test examples to draw, independent of the training examples", low=1, high=LARGEST_M, example=100
     )
-    test_fraction: float | None = key(None, "Share of read examples kept for testing", between=(0, 1), example=0.5)
+    test_fraction: float | None = key(
+        None, "Share of read examples kept for testing; 0 trains on all of them", below=1, example=0.5
+    )
     path: str | None = key(None, "CSV or Parquet file", example="table.csv")
-    target: str | None = key(None, "Column of the file to predict", example="label")
+    target: str | None = key(
+        None, "Column of the file to predict; without a header its number, -1 for the last", example="label"
+    )
+    task: str | None = key(
+        None,
+        "What the target holds; null decides by its values",
+        choices=TASKS,
+        added=True,
+        example="numbers",
+    )
+    ignore: list[str] | None = key(  # noqa: RUF009 (it returns a field)
+        None,
+        "Columns of the file to leave out, besides those that number the rows; [] keeps all",
+        longest=100_000,
+        described="a list of columns, such as [id,date],",
+        added=True,
+        example=["id", "date"],
+    )
+    missing: str = key(
+        "refuse",
+        "Rows with missing values: refuse the file, drop them, or impute inputs from the training part (by the median "
+        "or the most frequent category)",
+        choices=MISSING,
+        added=True,
+        example="impute",
+    )
+    rare: str = key(
+        "refuse",
+        "Classes with a single row, which cannot be split: refuse the file, or drop them",
+        choices=RARE,
+        added=True,
+        example="drop",
+    )
+    header: bool | None = key(
+        None,
+        "Whether the first row of a CSV file holds the names of the columns; without a header they are x1, x2, ...; "
+        "null expects one, and refuses a row of numbers",
+        added=True,
+        example=False,
+    )
+    decimal: str | None = key(
+        None,
+        "Decimal sign of a CSV file; null is the point, and refuses columns whose commas are ambiguous",
+        choices=(".", ","),
+        described="'.' or ','",
+        added=True,
+        example=",",
+    )
     standardize: bool | None = key(
         None,
         "Scale inputs and regression targets to mean 0 and standard deviation 1 on the training part",
@@ -163,7 +221,11 @@ class TrainingConfig:
     """Gradient descent."""
 
     iterations: int = key(10_000, "Updates of the weights", example=500)
-    learning_rate: float = key(1.2, "Step size", example=0.1)
+    learning_rate: float | None = key(
+        None,
+        f"Step size; null is {LEARNING_RATES['classes']} for classes and {LEARNING_RATES['numbers']} for real targets",
+        example=0.3,
+    )
     batch_size: int | None = key(
         None, "Examples in a mini-batch; null is the full batch", low=1, high=LARGEST_M, example=32
     )
@@ -277,10 +339,11 @@ def plain(config: Any) -> Any:
     return config.item() if getattr(config, "shape", None) == () and hasattr(config, "item") else config
 
 
-def resolve(config: RunConfig) -> RunConfig:
-    """Return a copy with the defaults of the data set and the layout of the network written out.
+def resolve(config: RunConfig, task: str | None = None) -> RunConfig:
+    """Return a copy with the defaults of the data set and of its task, and the layout of the network, written out.
 
-    Configs that mean the same run resolve to equal configs.
+    `task` is "classes" or "numbers". It is needed only for files, whose values decide it; until it is known their
+    default learning rate stays None. Configs that mean the same run resolve to equal configs.
     """
     config = plain(config)
     data, traits = config.data, DATA[config.data.name]
@@ -291,6 +354,8 @@ def resolve(config: RunConfig) -> RunConfig:
         data.test_fraction = traits.test_fraction if data.test_fraction is None else data.test_fraction
     data.noise = traits.noise if data.noise is None else data.noise
     data.standardize = traits.standardize if data.standardize is None else data.standardize
+    if config.training.learning_rate is None:
+        config.training.learning_rate = LEARNING_RATES.get(task or data.task or traits.task or "")
     model = config.model
     widths = hidden_sizes(model)
     if len(set(widths)) <= 1:
@@ -373,6 +438,8 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_word(value: Any) -> str:
     """Return a value in Hydra's grammar; ambiguous text is quoted."""
+    if isinstance(value, list):
+        return f"[{','.join(map(to_word, value))}]"
     if not isinstance(value, str):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     if re.fullmatch(r"[A-Za-z_/][A-Za-z0-9_./:-]*", value) and value.lower() not in (
@@ -383,8 +450,17 @@ def to_word(value: Any) -> str:
         "inf",
     ):
         return value
-    quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", "\\'"), value)
-    return "'" + quoted.replace("${", "\\${") + "'"
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+    quoted = re.sub(r"(\\*)('|\Z)", lambda end: end[1] * 2 + end[2].replace("'", "\\'"), literal)
+    return f"'{quoted}'"
+
+
+def shell_word(word: str) -> str:
+    """Return a word as a POSIX shell must be given it, in double quotes where these change nothing inside."""
+    if shlex.quote(word) == word or re.search(r"[$`\\!]", word):
+        return shlex.quote(word)
+    quoted = word.replace('"', '\\"')
+    return f'"{quoted}"'
 
 
 def numerical_version(config: RunConfig) -> int:
@@ -397,8 +473,12 @@ def fingerprint(config: RunConfig, data_digest: str = "") -> str:
 
     `data_digest` identifies the content of a user's file; it replaces the path.
     """
-    resolved = dataclasses.asdict(resolve(config))
-    science = {part: resolved[part] for part in SCIENCE}
+    resolved = resolve(config)
+    science = {part: value for part, value in dataclasses.asdict(resolved).items() if part in SCIENCE}
+    for name, value in flatten(resolved).items():
+        if KEYS[name].added and value == KEYS[name].default:
+            section, _, leaf = name.partition(".")
+            del science[section][leaf]
     if data_digest:
         science["data"]["path"] = data_digest
     text = json.dumps([numerical_version(config), science], sort_keys=True)

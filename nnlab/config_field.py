@@ -19,17 +19,20 @@ class Key:
     """One config key as its field declares it.
 
     - `name`: as on the command line, such as model.hidden_size
-    - `type`: int, float, bool, str, or list, which holds integers; with `optional` the value may be None
+    - `item`: the type of a list's items, int or str
+    - `type`: int, float, bool, str, or list; with `optional` the value may be None
     - `low`, `high`: the smallest and the largest legal integer, or width in a list
-    - `between`: the bounds of a number, both excluded; without them a number must be finite and >= 0
+    - `below`: what a number must be less than; it must be finite and >= 0 in any case
     - `longest`: how many items a list may have
     - `choices`: the legal texts
     - `pattern`: the regular expression that a text must match
     - `folder`: True if the text is a folder
     - `described`: the legal values in words, where the other fields cannot express them
+    - `added`: True for a key that earlier versions did not have: its default is left out of fingerprints
     """
 
     name: str
+    item: type
     type: type
     optional: bool
     default: Any
@@ -37,12 +40,13 @@ class Key:
     example: Any
     low: int
     high: int
-    between: tuple[float, float] | None
+    below: float | None
     longest: int
     choices: Collection[str]
     pattern: str
     folder: bool
     described: str
+    added: bool
 
     @property
     def legal(self) -> str:
@@ -55,7 +59,7 @@ class Key:
         if self.type is int:
             return f"an integer from {self.low} to {self.high}"
         if self.type is float:
-            return "a number between {:g} and {:g}".format(*self.between) if self.between else "a finite number >= 0"
+            return "a finite number >= 0" if self.below is None else f"a number from 0 to below {self.below:g}"
         return "true or false" if self.type is bool else "a non-empty text"
 
 
@@ -66,16 +70,17 @@ def key(
     example: Any,
     low: int = 0,
     high: int = 10**9,
-    between: tuple[float, float] | None = None,
+    below: float | None = None,
     longest: int = 0,
     choices: Collection[str] = (),
     pattern: str = "",
     folder: bool = False,
     described: str = "",
+    added: bool = False,
 ) -> Any:
     """Return the dataclass field of a config key. `Key` explains the limits; `example` is a legal value to show."""
-    limits = {"low": low, "high": high, "between": between, "longest": longest, "choices": choices}
-    form = {"pattern": pattern, "folder": folder, "described": described}
+    limits = {"low": low, "high": high, "below": below, "longest": longest, "choices": choices}
+    form = {"pattern": pattern, "folder": folder, "described": described, "added": added}
     return dataclasses.field(default=default, metadata={"meaning": meaning, "example": example, **limits, **form})
 
 
@@ -92,11 +97,11 @@ def declared(config: type, prefix: str = "") -> Iterator[Key]:
         if part.name in inner:
             yield from declared(inner[part.name], f"{prefix}{part.name}.")
         else:
-            yield Key(f"{prefix}{part.name}", *_type(part.type), part.default, **part.metadata)
+            yield Key(f"{prefix}{part.name}", *_types(part.type), part.default, **part.metadata)
 
 
-def _type(annotation: Any) -> tuple[type, bool]:
-    """Return the type of an annotation such as `list[int] | None`, and True if it allows None."""
+def _types(annotation: Any) -> tuple[type, type, bool]:
+    """Return the type of the items of an annotation such as `list[int] | None`, its type, and if it allows None."""
     types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     (kind,) = (one for one in types if one is not NoneType)
-    return get_origin(kind) or kind, NoneType in types
+    return next(iter(get_args(kind)), NoneType), get_origin(kind) or kind, NoneType in types

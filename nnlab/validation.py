@@ -10,10 +10,26 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from nnlab.config import DATA, KEYS, LONGEST_NAME, LONGEST_PATH, ConfigError, DataConfig, RunConfig, flatten, plain
+from nnlab.config import (
+    DATA,
+    KEYS,
+    LONGEST_NAME,
+    LONGEST_PATH,
+    ConfigError,
+    DataConfig,
+    RunConfig,
+    flatten,
+    plain,
+    to_word,
+)
 from nnlab.config_field import Key, sections
 
 __all__ = ["validate", "validate_data", "wrong_value"]
+
+OF_A_FILE = tuple(
+    f"data.{name}" for name in ("path", "target", "task", "ignore", "missing", "rare", "header", "decimal")
+)
+"""The keys that apply to data.name=file alone."""
 
 
 def validate(config: RunConfig) -> None:
@@ -79,7 +95,8 @@ def _wrong_relations(config: RunConfig) -> Iterator[str]:
 
 
 def _wrong_data(data: DataConfig) -> Iterator[str]:
-    traits, of_a_file = DATA[data.name], {"data.path": data.path, "data.target": data.target}
+    traits, needed = DATA[data.name], {"data.path": data.path, "data.target": data.target}
+    of_a_file = {name: value for name, value in flatten(RunConfig(data=data)).items() if name in OF_A_FILE}
     inapplicable: dict[str, object] = {}
     if traits.drawn:
         inapplicable["data.test_fraction"] = data.test_fraction
@@ -90,9 +107,11 @@ def _wrong_data(data: DataConfig) -> Iterator[str]:
     if data.name != "file":
         inapplicable |= of_a_file
     for name, value in inapplicable.items():
-        if value is not None:
-            yield f"{name} does not apply to data.name={data.name}: leave it out (null), got {_shown(value)}"
-    for name, value in of_a_file.items():
+        default = KEYS[name].default
+        if value != default:
+            remedy = f"leave it out ({to_word(default)})"
+            yield f"{name} does not apply to data.name={data.name}: {remedy}, got {_shown(value)}"
+    for name, value in needed.items():
         if data.name == "file" and value is None:
             yield f"{name} must be given with data.name=file, got null"
 
@@ -109,7 +128,7 @@ def _integer(key: Key, value: Any) -> Iterator[str]:
 def _number(key: Key, value: Any) -> Iterator[str]:
     # Integers beyond the largest float would overflow wherever they meet one.
     number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    if not (number and (key.between[0] < value < key.between[1] if key.between else value >= 0)):
+    if not (number and 0 <= value and (key.below is None or value < key.below)):
         yield _wrong(key, value)
 
 
@@ -137,17 +156,17 @@ def _short_enough(folder: str) -> bool:
     return longest <= LONGEST_NAME and len(folder) <= LONGEST_PATH
 
 
-def _widths(key: Key, value: Any) -> Iterator[str]:
+def _list(key: Key, value: Any) -> Iterator[str]:
     if not isinstance(value, list):
         yield _wrong(key, value)
     elif len(value) > key.longest:
-        yield f"{key.name} must have at most {key.longest} layers, got {len(value)}"
+        yield f"{key.name} must have at most {key.longest} items, got {len(value)}"
     else:
         items = (
-            dataclasses.replace(key, name=f"{key.name}[{place}]", type=int, optional=False, described="")
+            dataclasses.replace(key, name=f"{key.name}[{place}]", type=key.item, optional=False, described="")
             for place in range(len(value))
         )
-        wrong = chain.from_iterable(map(_integer, items, value))
+        wrong = chain.from_iterable(map(_CHECKS[key.item], items, value))
         yield from islice(wrong, 1)  # the others are likely wrong in the same way
 
 
@@ -156,7 +175,7 @@ _CHECKS: dict[type, Callable[[Key, Any], Iterator[str]]] = {
     float: _number,
     bool: _boolean,
     str: _text,
-    list: _widths,
+    list: _list,
 }
 
 

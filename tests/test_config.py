@@ -71,7 +71,7 @@ def test_the_defaults_are_legal_and_those_of_the_course() -> None:
     config = RunConfig()
     validate(config)
     assert (config.model.hidden_size, config.model.activation, config.init.scale) == (4, "tanh", 0.01)
-    assert (config.training.learning_rate, config.training.iterations, config.seed) == (1.2, 10_000, 3)
+    assert (resolve(config).training.learning_rate, config.training.iterations, config.seed) == (1.2, 10_000, 3)
 
 
 def test_one_error_names_every_wrong_key() -> None:

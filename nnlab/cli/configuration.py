@@ -7,7 +7,6 @@ python -m nnlab.cli.configuration --print    # prints it
 import argparse
 import inspect
 import itertools
-import shlex
 import shutil
 import sys
 import textwrap
@@ -18,7 +17,7 @@ from typing import Any
 import yaml
 
 from nnlab.cli.presets import leading_comment
-from nnlab.config import DATA, KEYS, RunConfig, to_word
+from nnlab.config import DATA, KEYS, LEARNING_RATES, RunConfig, shell_word, to_word
 from nnlab.config_field import Key, sections
 from nnlab.results import checkout, conf_folder
 
@@ -126,9 +125,15 @@ def _key_row(key: Key) -> list[str]:
 
 def _traits() -> str:
     rows = (
-        [f"`{name}`", *("-" if value is None else to_word(value) for value in traits)] for name, traits in DATA.items()
+        [
+            f"`{name}`",
+            *("-" if value is None else to_word(value) for value in (t.m, t.noise, t.test_fraction, t.standardize)),
+            str(LEARNING_RATES[t.task]) if t.task else "by its target",
+        ]
+        for name, t in DATA.items()
     )
-    return _table("Data set | `m`, `test_m` | `noise` | `test_fraction` | `standardize`", rows)
+    keys = "`m`, `test_m` | `noise` | `test_fraction` | `standardize` | `training.learning_rate`"
+    return _table(f"Data set | {keys}", rows)
 
 
 def _preset_table(conf: Path) -> str:
@@ -163,7 +168,7 @@ def _load(preset: Path) -> dict[str, Any]:
 
 
 def _code(value: Any) -> str:
-    return f"`{shlex.quote(to_word(value))}`"
+    return f"`{shell_word(to_word(value))}`"
 
 
 def _table(head: str, rows: Iterable[list[str]]) -> str:

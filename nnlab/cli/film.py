@@ -54,8 +54,8 @@ def film_of(config: "RunConfig", title: str) -> bytes:
     from nnlab.datasets import load_dataset
     from nnlab.findings.film import film
 
-    config = resolve(config)
     data = load_dataset(config.data)
+    config = resolve(config, data.kind)
     return film(_scenes(config, data), config.model.activation, data, title)
 
 

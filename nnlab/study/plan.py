@@ -174,8 +174,9 @@ def prepare(
     for config in configs:
         try:
             validate(config)
-            resolved.append(resolve(config))
-            _check_against_data(resolved[-1], datasets.load(resolved[-1]))
+            data = datasets.load(resolve(config))
+            resolved.append(resolve(config, data.kind))
+            _check_against_data(resolved[-1], data)
         except ConfigError as error:
             problems.update(str(error).splitlines())
     if problems:
@@ -194,6 +195,11 @@ def prepare(
     ]
 
 
+def _digest(path: str, left_out: Sequence[str]) -> str:
+    """Return what identifies the data that were read from a file: its content, and the columns that were left out."""
+    return file_digest(path) + "".join(f" without {name}" for name in left_out)
+
+
 class Datasets:
     """Data sets, each loaded once."""
 
@@ -206,8 +212,8 @@ class Datasets:
         key = repr(config.data)
         if key not in self._loaded:
             try:
-                self._loaded[key] = load_dataset(config.data)
-                self._digests[key] = file_digest(config.data.path) if config.data.path else ""
+                data = self._loaded[key] = load_dataset(config.data)
+                self._digests[key] = _digest(config.data.path, data.left_out) if config.data.path else ""
             except ConfigError as error:
                 self._loaded[key] = error
         result = self._loaded[key]
@@ -241,7 +247,8 @@ def _check_against_data(config: RunConfig, data: Dataset) -> None:
             f"or null for the full batch, got {batch_size}"
         )
     if config.training.dtype == "float32":
-        largest = max(float(np.abs(part).max()) for part in (data.X, data.Y, data.X_test, data.Y_test))
+        parts = (data.X, data.Y, data.X_test, data.Y_test)
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in parts)
         if largest > float(np.finfo(np.float32).max):
             raise ConfigError(f"training.dtype must be float64 for data with numbers up to {largest:.3g}, got float32")
     needed, memory = memory_needed(config, data), machine_memory()
