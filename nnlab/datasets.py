@@ -5,17 +5,19 @@ A data set is a function in `nnlab.planar_datasets.DRAWN`, which draws any numbe
 line to either table and to `DATA`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.columns import LARGEST, Column
 from nnlab.config import ConfigError, DataConfig, RunConfig, resolve
 from nnlab.planar_datasets import DRAWN
+from nnlab.preparation import Preparation, fit
 from nnlab.seeding import stream
 from nnlab.table_files import file_digest
-from nnlab.tables import LARGEST, Table, read_table
+from nnlab.tables import Table, read_table
 from nnlab.validation import validate_data
 
 __all__ = ["DRAWN", "READ", "Dataset", "file_digest", "load_dataset"]
@@ -30,8 +32,10 @@ class Dataset:
     """Training and test examples as columns; all arrays are float64 and C-contiguous.
 
     X (n_x, m) and X_test (n_x, m_test) are the inputs. Y and Y_test are the labels: 0 and 1 (1, m) for task "binary",
-    one-hot (C, m) for "multiclass", real numbers (1, m) for "regression". `classes` are the labels as text, in the
-    order of Y (empty for regression). `features` are the names of the rows of X.
+    one-hot (C, m) for "multiclass", real numbers (1, m) for "regression". Without a test part m_test is 0.
+
+    `preparation` says how the columns of the data set became inputs, and which labels Y stands for. `left_out`
+    are the columns of a file that are no inputs because they number the rows; `summary` says what was made of a file.
 
     ``X * x_scale + x_mean`` restores the original units of the inputs; for regression, ``Y * y_scale + y_mean`` does so
     for the labels. x_mean and x_scale are (n_x, 1), y_mean and y_scale (n_y, 1); without standardization the means
@@ -44,12 +48,44 @@ class Dataset:
     Y: Array
     X_test: Array
     Y_test: Array
-    classes: tuple[str, ...]
-    features: tuple[str, ...]
-    x_mean: Array
-    x_scale: Array
-    y_mean: Array
-    y_scale: Array
+    preparation: Preparation
+    left_out: tuple[str, ...] = ()
+    summary: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the labels are: "classes" or "numbers", as in data.task."""
+        return "numbers" if self.task == "regression" else "classes"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels as text, in the order of Y; empty for regression."""
+        return tuple(str(label) for label in self.preparation.labels)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the rows of X."""
+        return self.preparation.features
+
+    @property
+    def x_mean(self) -> Array:
+        """The mean (n_x, 1) that was subtracted from the inputs."""
+        return self.preparation.x_mean
+
+    @property
+    def x_scale(self) -> Array:
+        """The scale (n_x, 1) that the inputs were divided by."""
+        return self.preparation.x_scale
+
+    @property
+    def y_mean(self) -> Array:
+        """The mean (n_y, 1) that was subtracted from real targets."""
+        return self.preparation.y_mean
+
+    @property
+    def y_scale(self) -> Array:
+        """The scale (n_y, 1) that real targets were divided by."""
+        return self.preparation.y_scale
 
     def unstandardized(self, X: Array) -> Array:
         """Return examples X (n_x, m) of this data set in their original units, as `Run.predict` expects them."""
@@ -62,11 +98,11 @@ def load_dataset(data: DataConfig) -> Dataset:
     The parts of a drawn data set come from independent streams of data.seed. Other data sets are split class by class,
     by data.seed and data.test_fraction; both parts keep the order of the file and contain every class.
 
-    data.standardize shifts and scales every feature to mean 0 and standard deviation 1, measured on the training part
-    alone; a constant feature is only shifted. For regression the target is standardized too, so that the learning rate
-    does not depend on its unit.
+    data.standardize shifts and scales every input to mean 0 and standard deviation 1, measured on the training part
+    alone; a constant input is only shifted. For regression the target is standardized too, so that the learning rate
+    does not depend on its unit. data.missing=impute fills in medians and most frequent values of the training part.
 
-    `nnlab.tables.read_table` says when a file's target is classes and when it is real numbers.
+    `nnlab.tables.read_table` says what becomes of the columns of a file, and when its target is classes.
 
     Raises ConfigError for an illegal config, a file that cannot be used, and fewer examples than classes.
     """
@@ -74,52 +110,40 @@ def load_dataset(data: DataConfig) -> Dataset:
     data = resolve(RunConfig(data=data)).data
     train, test = _draw(data) if data.name in DRAWN else _split(READ[data.name](data), data)
     Y, Y_test = _encode(train), _encode(test)
-    x_mean, x_scale = _standardization(train.X, bool(data.standardize))
-    y_mean, y_scale = _standardization(Y, bool(data.standardize) and not train.classes)
+    preparation = fit(train, Y, data)
     return Dataset(
         name=data.name,
-        task={0: "regression", 2: "binary"}.get(len(train.classes), "multiclass"),
-        X=np.ascontiguousarray((train.X - x_mean) / x_scale),
-        Y=np.ascontiguousarray((Y - y_mean) / y_scale),
-        X_test=np.ascontiguousarray((test.X - x_mean) / x_scale),
-        Y_test=np.ascontiguousarray((Y_test - y_mean) / y_scale),
-        classes=train.classes,
-        features=train.features,
-        x_mean=x_mean,
-        x_scale=x_scale,
-        y_mean=y_mean,
-        y_scale=y_scale,
+        task={0: "regression", 2: "binary"}.get(len(train.labels), "multiclass"),
+        X=preparation.scaled(preparation.inputs(train.values)),
+        Y=np.ascontiguousarray((Y - preparation.y_mean) / preparation.y_scale),
+        X_test=preparation.scaled(preparation.inputs(test.values)),
+        Y_test=np.ascontiguousarray((Y_test - preparation.y_mean) / preparation.y_scale),
+        preparation=preparation,
+        left_out=train.left_out,
+        summary=train.summary,
     )
 
 
 def _encode(table: Table) -> Array:
     """Return the labels Y."""
-    if len(table.classes) > 2:
-        return (np.arange(len(table.classes))[:, np.newaxis] == table.y).astype(np.float64)
+    if len(table.labels) > 2:
+        return (np.arange(len(table.labels))[:, np.newaxis] == table.y).astype(np.float64)
     return table.y[np.newaxis].astype(np.float64)
-
-
-def _standardization(values: Array, enabled: bool) -> tuple[Array, Array]:
-    """Return the mean and the scale (n, 1) of the rows of values (n, m), or 0 and 1 if not enabled."""
-    if not enabled:
-        return np.zeros((len(values), 1)), np.ones((len(values), 1))
-    # A constant row is found by equality, not by a zero deviation: the mean of many 0.1 is not exactly 0.1, and scaling
-    # would magnify the rounding to 1.
-    constant = (values == values[:, :1]).all(axis=1, keepdims=True)
-    mean = np.where(constant, values[:, :1], values.mean(axis=1, keepdims=True))
-    scale = values.std(axis=1, keepdims=True)
-    return mean, np.where(constant | (scale == 0.0), 1.0, scale)
 
 
 def _split(table: Table, data: DataConfig) -> tuple[Table, Table]:
     """Return the training and the test part, each with at least one example of every class."""
+    if data.test_fraction == 0:
+        return table, table.take(np.arange(0))
     rng = stream(data.seed, "split")
     examples = np.arange(len(table.y))
-    groups = [np.flatnonzero(table.y == index) for index in range(len(table.classes))] or [examples]
+    groups = [np.flatnonzero(table.y == index) for index in range(len(table.labels))] or [examples]
     fraction = data.test_fraction or 0.0
     counts = [min(max(round(fraction * len(group)), 1), len(group) - 1) for group in groups]
     test = np.concatenate([rng.permutation(group)[:count] for group, count in zip(groups, counts, strict=True)])
-    return table.take(np.setdiff1d(examples, test)), table.take(np.sort(test))
+    is_test = np.zeros(len(examples), bool)
+    is_test[test] = True
+    return table.take(np.flatnonzero(~is_test)), table.take(np.flatnonzero(is_test))
 
 
 def _draw(data: DataConfig) -> tuple[Table, Table]:
@@ -139,7 +163,7 @@ def _drawn_table(data: DataConfig, key: str, m: int | None, draw: Draw) -> Table
         points, labels = draw(m, data.noise or 0.0, data.seed)
     if not (np.abs(points) <= LARGEST).all():
         raise ConfigError(f"data.noise must keep all coordinates below {LARGEST:g}, got {data.noise}")
-    return Table(points, labels.astype(np.float64), tuple(str(index) for index in range(n_classes)), ("x1", "x2"))
+    return Table(points, labels.astype(np.float64), tuple(range(n_classes)), (Column("x1"), Column("x2")))
 
 
 # ---- data sets that are read
@@ -150,8 +174,7 @@ def _digits(data: DataConfig) -> Table:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    classes = tuple(str(name) for name in bunch.target_names)
-    return Table(bunch.data.T, bunch.target.astype(np.float64), classes, tuple(bunch.feature_names))
+    return Table(bunch.data.T, bunch.target.astype(np.float64), tuple(range(10)), _numbers(bunch.feature_names))
 
 
 def _breast_cancer(data: DataConfig) -> Table:
@@ -159,9 +182,8 @@ def _breast_cancer(data: DataConfig) -> Table:
     from sklearn.datasets import load_breast_cancer
 
     bunch = load_breast_cancer()
-    classes = tuple(str(name) for name in bunch.target_names)
-    features = tuple(str(name) for name in bunch.feature_names)
-    return Table(bunch.data.T, bunch.target.astype(np.float64), classes, features)
+    labels = tuple(str(name) for name in bunch.target_names)
+    return Table(bunch.data.T, bunch.target.astype(np.float64), labels, _numbers(bunch.feature_names))
 
 
 def _diabetes(data: DataConfig) -> Table:
@@ -170,12 +192,17 @@ def _diabetes(data: DataConfig) -> Table:
 
     # scikit-learn's scaled version was scaled over all patients, including the test part's.
     bunch = load_diabetes(scaled=False)
-    return Table(bunch.data.T, bunch.target.astype(np.float64), (), tuple(bunch.feature_names))
+    return Table(bunch.data.T, bunch.target.astype(np.float64), (), _numbers(bunch.feature_names))
+
+
+def _numbers(names: Iterable[object]) -> tuple[Column, ...]:
+    """Return columns of numbers with these names."""
+    return tuple(Column(str(name)) for name in names)
 
 
 def _file(data: DataConfig) -> Table:
     """Return the user's own table."""
-    return read_table(data.path or "", data.target or "")
+    return read_table(data)
 
 
 READ: dict[str, Callable[[DataConfig], Table]] = {

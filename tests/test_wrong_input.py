@@ -238,7 +238,7 @@ def test_a_message_shows_the_value_on_one_short_line(config: nnlab.RunConfig, be
 
 def test_layers_has_at_most_as_many_layers_as_depth() -> None:
     nnlab.validation.validate(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_000)))
-    with pytest.raises(nnlab.ConfigError, match=r"model\.layers must have at most 1000 layers, got 1001"):
+    with pytest.raises(nnlab.ConfigError, match=r"model\.layers must have at most 1000 items, got 1001"):
         nnlab.run(nnlab.RunConfig(model=nnlab.ModelConfig(layers=[1] * 1_001)))
 
 
@@ -320,7 +320,7 @@ WRONG_FILES = {
     "one_row.csv": (b"a,y\n1,0\n", "row"),
     "one_class.csv": (b"a,y\n1,0\n2,0\n3,0\n", "data.target"),
     "no_target.csv": (b"a,b\n1,0\n2,1\n", "data.target"),
-    "text.csv": (b"a,y\n1,0\nred,1\n2,0\n3,1\n", "a"),
+    "dates.csv": (b"a,y\n2020-01-01,0\n2020-01-02,1\n2020-01-02,0\n2020-01-03,1\n", "a"),
     "nan.csv": (b"a,y\n1,0\n,1\n2,0\n3,1\n", "a"),
     "ragged.csv": (b"a,y\n1,0\n1,2,3\n", "data.path"),
     "binary.csv": (b"\xff\xfe\x00\x01" * 40, "data.path"),
