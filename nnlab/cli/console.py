@@ -25,7 +25,7 @@ CHECKPOINTS_SHOWN = 12
 
 def conduct(plan: Plan) -> int:
     """Execute a plan with its preflight line, progress bar and summary; return the exit status."""
-    _say("\n".join([_preflight(plan), *(f"Caution: {caution}" for caution in plan.cautions)]))
+    _say("\n".join([_preflight(plan), *_files(plan), *(f"Caution: {caution}" for caution in plan.cautions)]))
     started = time.perf_counter()
     try:
         with _bar(len(plan.todo)) as bar:
@@ -67,6 +67,11 @@ def _preflight(plan: Plan) -> str:
     parts.append(f"MLflow at {_short(plan.uri)}" if plan.tracking else "MLflow off")
     parts.append(f"about {_time(plan.seconds())} on {_count(plan.n_jobs, 'worker')}")
     return "; ".join(parts)
+
+
+def _files(plan: Plan) -> list[str]:
+    """Return what was made of the columns of each data file."""
+    return list(dict.fromkeys(job.data.summary for job in plan.jobs if job.data.summary))
 
 
 def _bar(total: int) -> Any:

@@ -1,6 +1,7 @@
 """`nnlab register`: add the network of a run to MLflow's model registry."""
 
 import contextlib
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -74,9 +75,10 @@ def _register(run: "Run", folder: Path, config: RunConfig, name: str | None) -> 
 def _serve_command(run: "Run", model: str, uri: str) -> str:
     """Return the commands that predict one example with a registered model."""
     mlflow = "mlflow".join(program().rsplit("nnlab", 1))
-    example = ", ".join(["0.0"] * run.sizes[0])
+    row = {column.name: column.categories[0] if column.categories else 0.0 for column in run.preparation.columns}
+    example = json.dumps({"dataframe_records": [row]}, ensure_ascii=False)
     return (
         f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}\n"
-        f"  echo '{{\"inputs\": [[{example}]]}}' | "
+        f"  echo {shlex.quote(example)} | "
         f"{mlflow} models predict -m {shlex.quote(model)} --env-manager local -t json"
     )

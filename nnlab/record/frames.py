@@ -39,13 +39,14 @@ def runs_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per run, sorted by fingerprint; `nnlab.load_runs` describes the columns.
 
     Each of `rows` has `fingerprint`, `folder`, `task`, `measures`, `verdict`, `outcome`, `sweep_cause`, and the
-    mappings `config` and `metrics`.
+    mappings `config` and `metrics`. Runs recorded before a key existed have its default.
     """
     rows = sorted(rows, key=lambda row: row["fingerprint"])
     columns = {name: _column([row[name] for row in rows], str) for name in ("fingerprint", "folder", "task")}
     columns["measures"] = _column([row["measures"] for row in rows], int)
     columns |= {
-        name: _column([row["config"].get(name) for row in rows], key.type, key.optional) for name, key in KEYS.items()
+        name: _column([row["config"].get(name, key.default) for row in rows], key.type, key.optional)
+        for name, key in KEYS.items()
     }
     columns |= {name: _column([row[name] for row in rows], str) for name in ("verdict", "outcome", "sweep_cause")}
     names = sorted({name for row in rows for name in row["metrics"]})
@@ -88,7 +89,7 @@ DTYPES = {int: ("int64", "Int64"), float: ("float64", "float64"), bool: ("bool",
 
 
 def _column(values: Sequence[Any], kind: type, optional: bool = False) -> pd.Series:
-    """Return values in the dtype of their key. Runs recorded before the key existed have no value."""
+    """Return values in the dtype of their key, or of a metric, which some runs may lack."""
     if kind not in DTYPES:
         return pd.Series([None if value is None else str(value) for value in values], dtype="str")
     always, nullable = DTYPES[kind]

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from nnlab.config import from_dict
+from nnlab.preparation import SCALING, Preparation
 from nnlab.record.files import checksum
 from nnlab.record.history import no_profiles
 from nnlab.record.run import Run
@@ -16,8 +17,6 @@ from nnlab.record.run_json import DamagedRunError, damaged, read_facts, referenc
 from nnlab.record.write_run import PROFILES
 
 __all__ = ["problems", "read_run"]
-
-_STANDARDIZATION = ("x_mean", "x_scale", "y_mean", "y_scale")
 
 
 def read_run(folder: Path) -> Run:
@@ -32,13 +31,21 @@ def read_run(folder: Path) -> Run:
         task=facts["task"],
         history=pd.read_parquet(folder / "history.parquet"),
         profiles=pd.read_parquet(folder / PROFILES) if PROFILES in facts["files"] else no_profiles(),
-        parameters={name: value for name, value in numbers.items() if name not in _STANDARDIZATION},
-        standardization={name: numbers[name] for name in _STANDARDIZATION},
+        parameters={name: value for name, value in numbers.items() if name not in SCALING},
+        preparation=_preparation(facts, numbers),
         verdict=verdict_of(facts),
         references=references_of(facts),
         fingerprint=facts["fingerprint"],
         facts=facts["facts"],
     )
+
+
+def _preparation(facts: dict[str, Any], numbers: dict[str, Any]) -> Preparation:
+    """Return the preparation of a run. Earlier versions recorded its scaling alone."""
+    if "preparation" in facts:
+        return Preparation.from_json(facts["preparation"])
+    scaling = {name: numbers[name] for name in SCALING}
+    return Preparation(columns=(), fills=(), labels=(), target="", decimal=".", **scaling)
 
 
 def problems(folder: Path) -> Iterator[str]:

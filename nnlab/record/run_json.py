@@ -1,6 +1,7 @@
 """run.json: the facts about one run, signed with a checksum of the text itself.
 
     format, fingerprint, task, sizes, config
+    preparation how the rows of the data set became inputs; missing in files of earlier versions
     metrics, verdict, events, warning, references, outcome, learned, cure
     files       the checksums of the other files of the run folder
     facts       versions and times; `measures` is the version of the measurements, 1 if it is missing; `judged` is when
@@ -73,6 +74,7 @@ def to_json(run: Run, checksums: dict[str, str]) -> str:
         "task": run.task,
         "sizes": run.sizes,
         "config": flatten(run.config),
+        "preparation": run.preparation.to_json(),
         **judgement(run),
         "files": checksums,
         "facts": run.facts,
@@ -89,6 +91,7 @@ def judgement_to_json(run: Run, written: dict[str, Any]) -> str:
 
 def judgement(run: Run) -> dict[str, Any]:
     """Return the metrics, verdict, references and outcome of a run, as run.json holds them."""
+    learned = {"train": run.verdict.learned, "test": run.verdict.learned_test}
     return {
         "metrics": finite_or_text(run.metrics),
         "verdict": [finding._asdict() for finding in run.verdict.findings],
@@ -96,7 +99,7 @@ def judgement(run: Run) -> dict[str, Any]:
         "warning": run.verdict.warning,
         "references": finite_or_text(run.references._asdict()),
         "outcome": run.verdict.outcome,
-        "learned": finite_or_text({"train": run.verdict.learned, "test": run.verdict.learned_test}),
+        "learned": finite_or_text({part: share for part, share in learned.items() if f"cost/{part}" in run.metrics}),
         "cure": dict(run.verdict.cure),
     }
 

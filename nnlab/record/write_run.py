@@ -3,9 +3,9 @@
 config.yaml         the config with every default written out
 history.parquet     what the probes saw: iteration, layer, quantity, value
 profiles.parquet    the same for each unit or bin; only with diagnostics.preset=full
-parameters.npz      W1, b1, ..., and the standardization of the data
-run.json            fingerprint, task, config, final metrics, verdict, events, references, versions and times,
-                    and the checksums of the other files and of itself
+parameters.npz      W1, b1, ..., and the scaling of the data
+run.json            fingerprint, task, config, preparation of the data, final metrics, verdict, events, references,
+                    versions and times, and the checksums of the other files and of itself
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ def write_run(run: Run, folder: Path) -> None:
     run.history.to_parquet(folder / "history.parquet", index=False)
     if len(run.profiles):
         run.profiles.to_parquet(folder / PROFILES, index=False)
-    np.savez(folder / "parameters.npz", **run.parameters, **run.standardization)  # type: ignore[arg-type]
+    np.savez(folder / "parameters.npz", **run.parameters, **run.preparation.scaling)  # type: ignore[arg-type]
     checksums = {path.name: checksum(path) for path in sorted(folder.iterdir())}
     (folder / "run.json").write_text(to_json(run, checksums), encoding="utf-8")
     for path in folder.iterdir():

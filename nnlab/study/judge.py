@@ -70,13 +70,24 @@ def judge_each(folders: RunFolders, fingerprints: Sequence[str], results: Result
     for fingerprint in fingerprints:
         try:
             before = folders.read(fingerprint)
-            after = _judged(before, datasets.load(before.config), results)
+            after = _judged(before, datasets.load(_as_trained(before)), results)
             if judgement(after) != judgement(before):
                 folders.write_judgement(before, replace(after, facts={**before.facts, "judged": judged}))
         except (ConfigError, FileNotFoundError) as error:
             yield Judged(fingerprint, problem=str(error))
         else:
             yield Judged(fingerprint, before.verdict, after.verdict)
+
+
+def _as_trained(run: Run) -> RunConfig:
+    """Return the config that loads what a run was trained on: earlier versions took every column of a file as an input.
+
+    They recorded no columns.
+    """
+    data = run.config.data
+    return (
+        replace(run.config, data=replace(data, ignore=[])) if data.path and not run.preparation.columns else run.config
+    )
 
 
 def _judged(run: Run, data: Dataset, results: Results) -> Run:
@@ -126,19 +137,19 @@ def _check_data(run: Run, data: Dataset) -> bool:
 
 
 def _recorded_costs(run: Run, iteration: int) -> list[float]:
-    """Return the costs on training and test data that were recorded at an iteration."""
+    """Return the costs on training and test data that were recorded at an iteration; NaN if there are no test data."""
     rows = run.history[run.history["iteration"] == iteration].set_index("quantity")["value"]
-    return [float(rows["cost/train"]), float(rows["cost/test"])]
+    return [float(rows["cost/train"]), float(rows.get("cost/test", math.nan))]
 
 
 def _costs(snapshot: Snapshot, data: Dataset) -> list[float]:
-    """Return the costs on training and test data."""
+    """Return the costs on training and test data; NaN if there are no test data."""
     parameters, activation, cost = snapshot.parameters, snapshot.activation, snapshot.cost_function
     test = {
         name: values
         for name, _, values in function.on_test_data(parameters, data.X_test, data.Y_test, activation, cost)
     }
-    return [float(snapshot.cost[0]), float(test["cost/test"][0])]
+    return [float(snapshot.cost[0]), float(test["cost/test"][0]) if test else math.nan]
 
 
 def _final_snapshot(run: Run, data: Dataset) -> Snapshot:

@@ -50,7 +50,7 @@ def run_stack(configs: Sequence[RunConfig], data: Dataset, fingerprints: Sequenc
             history=frames[index],
             profiles=profiles[index],
             parameters=snapshot.parameters.as_dict(index),
-            standardization=_standardization(data),
+            preparation=data.preparation,
             verdict=judge(*history.curves(index), flatten(config), references, scores[index], fingerprints[index]),
             references=references,
             fingerprint=fingerprints[index],
@@ -105,16 +105,18 @@ def _measurements(snapshot: Snapshot, data: Dataset, preset: str) -> Iterator[Me
 
 
 def final_scores(snapshot: Snapshot, data: Dataset) -> list[tuple[float, float]]:
-    """Return the score of each network on the training and on the test data, as `balanced_score` measures it."""
+    """Return the score of each network on the training and on the test data, as `balanced_score` measures it.
+
+    The score on test data is NaN if there are none.
+    """
     cost, parameters = snapshot.cost_function, snapshot.parameters
     with np.errstate(all="ignore"):
-        logits = forward(parameters, data.X_test.astype(parameters.flat.dtype), snapshot.activation)[0][-1]
-        train, test = balanced_score(snapshot.Z[-1], data.Y, cost), balanced_score(logits, data.Y_test, cost)
+        train = balanced_score(snapshot.Z[-1], data.Y, cost)
+        test = np.full(len(train), np.nan)
+        if data.Y_test.size:
+            logits = forward(parameters, data.X_test.astype(parameters.flat.dtype), snapshot.activation)[0][-1]
+            test = balanced_score(logits, data.Y_test, cost)
     return list(zip(train.tolist(), test.tolist(), strict=True))
-
-
-def _standardization(data: Dataset) -> dict[str, np.ndarray]:
-    return {"x_mean": data.x_mean, "x_scale": data.x_scale, "y_mean": data.y_mean, "y_scale": data.y_scale}
 
 
 def _facts(R: int, seconds: float) -> dict[str, Any]:

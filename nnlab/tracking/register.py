@@ -23,7 +23,8 @@ NEEDED = ("filelock", "numpy", "pandas", "psutil", "pyarrow", "pyyaml", "scipy")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DESCRIPTION = (
-    'Networks of the experiment. They take examples as rows, in the units of the data: `{"inputs": [[...], ...]}`.'
+    "Networks of the experiment. They take rows as they come from the data, with named columns, and answer with its "
+    "labels or units."
 )
 
 
@@ -98,16 +99,37 @@ def _create_version(run: Run, tracker: RunTracker, entry: Any, name: str) -> Any
     )
 
 
+def _signature(run: Run) -> Any:
+    """Return the columns of the data set and the type of its labels.
+
+    MLflow refuses integers and booleans for a column of doubles, so columns of numbers have the type `any`; nnlab
+    checks their values.
+    """
+    types = import_mlflow().types
+    inputs = [
+        types.schema.ColSpec(types.DataType.string if column.categories else types.schema.AnyType(), column.name)
+        for column in run.preparation.columns
+    ]
+    labels = np.array(run.preparation.labels or (0.0,))
+    kinds = {"i": types.DataType.long, "b": types.DataType.boolean, "f": types.DataType.double}
+    output = types.schema.ColSpec(kinds.get(labels.dtype.kind, types.DataType.string))
+    return import_mlflow().models.ModelSignature(types.Schema(inputs), types.Schema([output]))
+
+
 def save_model(run: Run, folder: Path, target: Path) -> None:
     """Write the network of a run, whose run folder is `folder`, as a pyfunc model into `target`.
 
-    The model contains nnlab's code and the run's files. It takes examples as rows (m, n_x), in the units of the data
-    set, and returns the m predictions.
+    The model contains nnlab's code and the run's files. It takes a data frame of rows as they come from the data set,
+    and returns the m labels, or real numbers in the units of the target. Raises ConfigError for a run that an earlier
+    version recorded without the names of its columns.
     """
+    if not run.preparation.columns:
+        raise ConfigError(
+            f"a run must have the names of its columns to be registered, got {run.fingerprint} of an earlier version: "
+            "train it again with launcher.force=true"
+        )
     mlflow = import_mlflow()
-    real, n_x = np.dtype(np.float64), len(run.standardization["x_mean"])
-    schema, tensor = mlflow.types.Schema, mlflow.types.TensorSpec
-    signature = mlflow.models.ModelSignature(schema([tensor(real, (-1, n_x))]), schema([tensor(real, (-1,))]))
+    signature = _signature(run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow asks for type hints and an example; there is a signature
         mlflow.pyfunc.save_model(

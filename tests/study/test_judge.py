@@ -300,6 +300,23 @@ def assert_level(results: Path) -> None:
     pd.testing.assert_frame_equal(here.drop(columns="folder"), there.drop(columns="folder"))
 
 
+def test_an_older_run_on_a_file_is_judged_on_every_column(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("rownames,a,y\n" + "".join(f"{row},{row * 7 % 13},{row % 2}\n" for row in range(40)))
+    data = nnlab.DataConfig("file", path=str(path), target="y", ignore=[])
+    tracking = nnlab.TrackingConfig(experiment="small")
+    training = nnlab.TrainingConfig(iterations=50)
+    run = nnlab.run(nnlab.RunConfig(results_dir=str(results), data=data, tracking=tracking, training=training))
+    # As earlier versions recorded it: they knew neither data.ignore nor the columns.
+    config = replace(run.config, data=replace(run.config.data, ignore=None))
+    older = replace(run, config=config, preparation=replace(run.preparation, columns=()))
+    monkeypatch.setattr(RunFolders, "read", lambda folders, fingerprint: older)
+    (judged,) = nnlab.judge("small", str(results))
+    assert (judged.problem, judged.after) == ("", run.verdict)
+
+
 @pytest.mark.filterwarnings("ignore:the runs of small were measured differently")
 def test_sync_brings_the_entries_of_judged_runs_level_in_place(old: Path) -> None:
     assert sum(sync("small", str(old))) == 4

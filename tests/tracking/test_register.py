@@ -1,7 +1,9 @@
 """`nnlab register`: which run is meant, what MLflow's registry then holds, and what a served model predicts."""
 
 import dataclasses
+import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 
@@ -72,14 +75,18 @@ def test_a_registered_run_is_a_model_that_mlflow_serves(
 
 
 def assert_predicts(uri: str, model: str, run: Run) -> None:
-    """The model that MLflow loads takes examples as rows and predicts what the run does."""
-    examples = np.random.default_rng(0).standard_normal((50, 2))
+    """The model that MLflow loads takes rows with named columns, in any order, and predicts what the run does."""
+    examples = pd.DataFrame(np.random.default_rng(0).standard_normal((50, 2)), columns=["x1", "x2"])
     mlflow = import_mlflow()
     mlflow.set_tracking_uri(uri)
     try:
         loaded = mlflow.pyfunc.load_model(model)
-        np.testing.assert_array_equal(loaded.predict(examples), run.predict(examples.T)[0])
-        assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 2)
+        expected = run.predict(examples.to_numpy().T)[0]
+        np.testing.assert_array_equal(loaded.predict(examples), expected)
+        np.testing.assert_array_equal(loaded.predict(examples[["x2", "x1"]]), expected)
+        assert loaded.metadata.signature.inputs.input_names() == ["x1", "x2"]
+        with pytest.raises(mlflow.exceptions.MlflowException, match="missing inputs"):
+            loaded.predict(examples.rename(columns={"x2": "X2"}))
     finally:
         mlflow.set_tracking_uri(None)
 
@@ -93,7 +100,44 @@ def test_the_printed_command_predicts(
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"PATH": path})
     assert done.returncode == 0, done.stderr
-    assert f'{{"predictions": [{run.predict(np.zeros((2, 1)))[0, 0]}]}}' in done.stdout
+    assert f'{{"predictions": [{run.predict(np.zeros((2, 1)))[0, 0]:.0f}]}}' in done.stdout
+
+
+def test_a_model_of_a_file_takes_its_rows_and_answers_with_its_labels(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{'' if row % 9 == 0 else row * 7 % 40},{'uvw'[row % 3]},{row % 2 == 0},{row % 5}.5" for row in range(60)]
+    path = tmp_path / "table.csv"
+    path.write_text("whole,text,flag,real,y\n" + "".join(f"{row},{'yes' if 'u' in row else 'no'}\n" for row in rows))
+    config = nnlab.RunConfig(
+        data=nnlab.DataConfig("file", path=str(path), target="y", missing="impute"),
+        training=nnlab.TrainingConfig(iterations=60),
+        results_dir=str(results),
+        tracking=nnlab.TrackingConfig(experiment="small", report=False),
+    )
+    run = nnlab.run(config, tracking=True)
+    command.main([run.fingerprint, "--results-dir", str(results)])
+    export, predict = capsys.readouterr().out.splitlines()[1:]
+    frame = pd.read_csv(path)
+    asked = json.dumps({"dataframe_split": json.loads(frame.to_json(orient="split"))})
+    script = f"{export}\necho {shlex.quote(asked)} {predict[predict.index('|') :]}"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout[done.stdout.index("{") :])["predictions"]
+    assert set(answers) <= {"yes", "no"}
+    train, test = len(nnlab.load_dataset(config.data).X[0]), len(nnlab.load_dataset(config.data).X_test[0])
+    right = run.metrics["accuracy/train"] * train + run.metrics["accuracy/test"] * test
+    assert np.mean(np.array(answers) == frame["y"]) == pytest.approx(right / 60)
+    mlflow = import_mlflow()
+    mlflow.set_tracking_uri(f"sqlite:///{results / 'mlflow.db'}")
+    try:
+        loaded = mlflow.pyfunc.load_model("models:/small/1")
+        whole = frame.dropna().astype({"whole": int, "real": int, "flag": bool})
+        np.testing.assert_array_equal(loaded.predict(whole), run.predict(whole))
+        assert loaded.metadata.signature.outputs.input_types() == [mlflow.types.DataType.string]
+    finally:
+        mlflow.set_tracking_uri(None)
 
 
 def test_a_run_is_registered_once_under_each_name(
