@@ -251,12 +251,15 @@ class NnlabSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         loader = self.hydra_context.config_loader
-        words = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
+        grid, hydra_app = self._parse_config(), _nnlab(self.task_function)
+        if hydra_app:
+            hydra_app.check_grid(grid)
+        words = OverridesParser.create(config_loader=loader).parse_overrides([*grid, *arguments])
         batches = self.split_arguments(words, self.max_batch_size)
         jobs = compose(loader, self.config, list(itertools.chain(*batches)))
         if isinstance(self.launcher, NnlabLauncher):
             self.launcher.composed = jobs  # it checks them itself before the first run
-        elif hydra_app := _nnlab(self.task_function):
+        elif hydra_app:
             hydra_app.check_batch(job.task for job in jobs)
         return super().sweep(arguments)
 

@@ -26,6 +26,9 @@ LONG_OPTIONS = sorted({*(option for option in (*WITH_VALUE, *INSTEAD) if len(opt
 OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
 """Options that name another config, whose keys nnlab does not know."""
 
+FILE_NEEDS = ("data.path", "data.target")
+"""The keys that must not be null if the data set is a file."""
+
 
 def split_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return Hydra's options with their values, and all other words; abbreviated options are written out."""
@@ -52,6 +55,7 @@ def _written_out(word: str) -> str:
 
 def check_words(words: Sequence[str]) -> None:
     """Exit with one line if a word is wrong."""
+    from nnlab.cli.check_values import check_value
     from nnlab.config import RunConfig, flatten
 
     options, others = split_options(words)
@@ -65,10 +69,15 @@ def check_words(words: Sequence[str]) -> None:
     keys = flatten(RunConfig()).keys()
     known = groups(folders)
     legal = {*keys, *known, *(key.split(".")[0] for key in keys), "hydra"}
+    is_sweep = bool({"--multirun", "-m"} & set(options))
+    needed = FILE_NEEDS if {"data=file", "data.name=file"} & set(others) else ()
     for word in others:
         _check_form(word, known, folders)
         if not is_foreign:
             _check_name(word, keys, legal, known, folders)
+        group = word.partition("=")[0].lstrip("+")
+        presets = group_options(group, folders) if group in known else ()
+        check_value(word, presets, is_sweep=is_sweep, needed=needed)
 
 
 def _check_form(word: str, known: Collection[str], folders: Sequence[Path]) -> None:
@@ -85,6 +94,8 @@ def _check_form(word: str, known: Collection[str], folders: Sequence[Path]) -> N
         sys.exit(f"{key} must be a number of fewer than 1000 digits, got one of more")
     if key in ("hydra.run.dir", "hydra.sweep.dir") and sign and not name.strip("'\""):
         sys.exit(f"{key} must name a folder, . for this one, got {word}")
+    if key in ("hydra/launcher", "hydra/sweeper") and (word[0] == "~" or name.lower() in ("", "null")):
+        sys.exit(f"{key} must be nnlab, basic or another plugin of Hydra's, got {word}")
     if key.startswith("model.layers."):
         sys.exit(f"model.layers must be set as a whole, such as model.layers=[4,3], got {word}")
 

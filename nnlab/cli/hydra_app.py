@@ -1,6 +1,7 @@
 """The Hydra application behind `nnlab run` and `nnlab sweep`; its launcher and sweeper are in `hydra_plugins`."""
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -26,7 +27,7 @@ from nnlab.study.interrupts import catch_interrupts
 if TYPE_CHECKING:
     from nnlab.config import RunConfig
 
-__all__ = ["check_batch", "launch", "task", "train_batch"]
+__all__ = ["check_batch", "check_grid", "launch", "task", "train_batch"]
 
 LONGEST_SWEEP = 100
 """The most characters in a sweep's name: file names add to it, and are limited to 255."""
@@ -91,9 +92,9 @@ def train_batch(
 ) -> list[float | SystemExit]:
     """Train many networks as one study. nnlab's launcher calls this once, instead of `task` for each job.
 
-    Returns the final test cost of each run, or the SystemExit to raise for one that failed. `first` is True for the
-    first batch of a sweep: if it is refused, Hydra's files of the sweep are removed. `preset_folders` are the folders
-    of presets that the user added.
+    Returns the final cost of each run (see `final_costs`), or the SystemExit to raise for one that failed. `first` is
+    True for the first batch of a sweep: if it is refused, Hydra's files of the sweep are removed. `preset_folders` are
+    the folders of presets that the user added.
     """
     from nnlab.cli.console import conduct
     from nnlab.config import ConfigError, from_dict
@@ -129,6 +130,18 @@ def check_batch(cfgs: Iterable[Mapping[str, Any]]) -> None:
         make_plan([from_dict(cfg) for cfg in cfgs], n_jobs=1)
     except (ConfigError, OmegaConfBaseException) as error:
         raise refusal(error) from None
+
+
+def check_grid(words: Iterable[str]) -> None:
+    """Exit with one line if a value of hydra.sweeper.params must be written otherwise; presets are YAML."""
+    from nnlab.cli.check_values import check_value
+
+    def in_yaml(word: str) -> str:
+        key, _, value = word.partition("=")
+        return f"{key}: {json.dumps(value, ensure_ascii=False)}"
+
+    for word in words:
+        check_value(word, is_sweep=True, written=in_yaml)
 
 
 def refusal(error: Exception) -> CompactHydraException:

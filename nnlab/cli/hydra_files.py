@@ -4,6 +4,7 @@ hydra.run.dir and hydra.sweep.dir may be folders of the user's, and Hydra writes
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _new_folders: list[Path] = []
 class Before(Callback):
     """Saves the former content. Hydra calls it before it writes anything.
 
-    Exits if the folder cannot be resolved: Hydra ignores exceptions of callbacks.
+    Exits if the folder cannot be resolved or made: Hydra ignores exceptions of callbacks.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -54,11 +55,16 @@ def _folder(config: DictConfig, mode: str) -> Path:
     if mode == "run":  # Hydra resolves ${hydra:job.name} and its like for a run, not for a sweep
         HydraConfig.instance().set_config(config)
     try:
-        return Path(str(config.hydra[mode].dir)).absolute()
+        folder = Path(str(config.hydra[mode].dir)).absolute()
     except OmegaConfBaseException as error:
         sys.exit(f"hydra.{mode}.dir cannot be resolved: {str(error.msg).partition(chr(10))[0]}")
     finally:
         HydraConfig.instance().cfg = before
+    existing = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    problem = "is not a folder" if not existing.is_dir() else "" if os.access(existing, os.W_OK) else "is not writable"
+    if problem:
+        sys.exit(f"hydra.{mode}.dir must be a folder that can be written to, got {str(folder)!r}: {existing} {problem}")
+    return folder
 
 
 def _save(folder: Path, files: list[Path]) -> None:
