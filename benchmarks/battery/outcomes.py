@@ -170,7 +170,9 @@ class Outcome(NamedTuple):
 
     def learns_at(self, factor: float) -> bool:
         """Return True if the training learns at another learning rate."""
-        return self.learns_with(training={"learning_rate": factor * self.config.training.learning_rate})
+        rate = self.config.training.learning_rate
+        assert rate is not None, "the config of a run has its learning rate"
+        return self.learns_with(training={"learning_rate": factor * rate})
 
     @property
     def learns_in_time(self) -> bool:

@@ -1,4 +1,4 @@
-"""Wrong data files: odd tables, wrong tables, and damaged bytes."""
+"""Data files: as people have them, odd tables, wrong tables, and damaged bytes."""
 
 import datetime
 import gzip
@@ -9,31 +9,29 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.fuzz.own_files import Meant, own_file
+
 __all__ = ["DataFile", "file_case"]
 
 
 class DataFile(NamedTuple):
-    """A data file with the config values that read it."""
+    """A data file with the config values that read it.
+
+    `keys` belong to `data`. `meant` is its meaning, if the file is as it is meant and the keys are right.
+    """
 
     name: str
     content: bytes
-    target: str
-    standardize: bool | None
-    test_fraction: float | None
+    keys: dict[str, Any]
     dtype: str
     activation: str
+    meant: Meant | None = None
 
     def values(self, path: Path, results: Path) -> dict[str, Any]:
         """Return the config that trains on the file, for `from_dict`."""
         return {
             "results_dir": str(results),
-            "data": {
-                "name": "file",
-                "path": str(path),
-                "target": self.target,
-                "standardize": self.standardize,
-                "test_fraction": self.test_fraction,
-            },
+            "data": {"name": "file", "path": str(path), **self.keys},
             "model": {"activation": self.activation},
             "training": {"iterations": 3, "dtype": self.dtype},
             "diagnostics": {"checkpoints": 3},
@@ -42,26 +40,54 @@ class DataFile(NamedTuple):
 
 
 def file_case(chance: random.Random) -> DataFile:
-    """Return a data file; about half of them are legal."""
-    make, suffixes = chance.choice(((_csv, (".csv", ".csv", ".CSV", ".csv.gz")), (_parquet, (".parquet", ".pq"))))
+    """Return a data file: half of them as people have them, half of them odd or damaged."""
+    return _own(chance) if chance.random() < 0.5 else _odd(chance)
+
+
+def _own(chance: random.Random) -> DataFile:
+    file = own_file(chance)
+    content, meant = file.text.encode(), file.meant
+    if chance.random() < 0.1:
+        content, meant = _damaged(chance, content), None
+    suffix = file.suffix
+    if chance.random() < 0.2:
+        content, suffix = gzip.compress(content, mtime=0), suffix + ".gz"
+    return _with_odd_values(chance, suffix, content, file.keys, meant)
+
+
+def _odd(chance: random.Random) -> DataFile:
+    """Return a CSV or Parquet file; about half of them are legal."""
+    make, suffixes = chance.choice(
+        ((_csv, (".csv", ".csv", ".CSV", ".csv.gz")), (_parquet, (".parquet", ".pq", ".parquet.gz")))
+    )
     content, suffix = make(chance), chance.choice(suffixes)
     damage = chance.random()
     if damage < 0.25:
         content = _damaged(chance, content)
-    if suffix == ".csv.gz":
+    if suffix.endswith(".gz"):
         content = _compressed(chance, content)
     if damage > 0.98:
-        suffix = chance.choice((".csv", ".csv.gz", ".parquet", ".txt", "", ".pkl", ".csv.zip"))
-    odd = ("a b", "é💥", "$(touch x)", "'\"", "a\nb", "\x1b[31m", "\udcff", "x" * 200)
+        suffix = chance.choice((".csv", ".csv.gz", ".parquet", ".txt", "", ".pkl", ".csv.zip", ".gz"))
+    target = "y" if chance.random() < 0.93 else chance.choice(("Y", " y", "x0", "nope", "", "\0", "\n", "\ud800"))
+    return _with_odd_values(chance, suffix, content, {"target": target}, None)
+
+
+def _with_odd_values(
+    chance: random.Random, suffix: str, content: bytes, keys: dict[str, Any], meant: Meant | None
+) -> DataFile:
+    odd = ("a b", "é💥", "$(touch x)", "'\"", "a\nb", "\x1b[31m", "\udcff", "x" * 200, "iris (1)", "y=1", "~")
     stem = "table" if chance.random() < 0.8 else chance.choice(odd)
+    more = {
+        "standardize": chance.choice((None, True, False)),
+        "test_fraction": chance.choice((None, None, 0.5, 1e-9, 0.999, 0, 0.0)),
+    }
     return DataFile(
         name=stem + suffix,
         content=content,
-        target="y" if chance.random() < 0.93 else chance.choice(("Y", " y", "x0", "nope", "", "\0", "\n", "\ud800")),
-        standardize=chance.choice((None, True, False)),
-        test_fraction=chance.choice((None, None, 0.5, 1e-9, 0.999)),
+        keys={**keys, **more},
         dtype=chance.choice(("float64", "float32")),
         activation=chance.choice(("tanh", "relu", "identity", "gelu")),
+        meant=meant,
     )
 
 
@@ -188,7 +214,7 @@ def _misshape(chance: random.Random, rows: list[list[str]]) -> None:
             each.append("")  # a comma at the end of each row
     elif way == 7:
         for index, each in enumerate(rows):
-            each[:0] = [f"c{number}" if index == 0 else "1" for number in range(chance.choice((500, 10_001)))]
+            each[:0] = [f"c{number}" if index == 0 else "1" for number in range(chance.choice((500, 2_000)))]
     else:
         rows[:] = [list(each) for each in zip(*rows, strict=True)]
 

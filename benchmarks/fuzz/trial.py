@@ -1,8 +1,6 @@
 """Try one case: either it runs and leaves a valid run folder, or it is rejected clearly and leaves nothing."""
 
 import contextlib
-import csv
-import gzip
 import io
 import signal
 import sys
@@ -11,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from benchmarks.fuzz.files import DataFile
+from benchmarks.fuzz.meaning import check_meaning, check_plainly
 from nnlab.config import ConfigError, from_dict
+from nnlab.datasets import load_dataset
 from nnlab.record.run import Run
 from nnlab.record.run_folders import RunFolders
 from nnlab.results import Results
 from nnlab.study.execute import execute
 from nnlab.study.plan import make_plan
 from nnlab.study.workers import Failure
-from nnlab.tables import Table, read_table
 
 __all__ = ["SECONDS", "Outcome", "TooLong", "try_config", "try_file", "try_words"]
 
@@ -29,6 +26,12 @@ SECONDS = 20
 """A case that takes longer hangs. The slowest legal cases take two or three seconds."""
 LINES, CHARACTERS = 25, 2_000
 """The longest readable message: Hydra lists all presets of a group, a path may have a thousand characters."""
+FILE_KEYS = (
+    *(f"data.{key}" for key in ("path", "target", "ignore", "missing", "rare", "header", "decimal", "task")),
+    "data.test_fraction",
+    "training.dtype",
+)
+"""A rejected file must name one of these."""
 
 
 class Outcome(NamedTuple):
@@ -102,16 +105,24 @@ def try_words(words: Sequence[str], suspects: Collection[str], folder: Path) -> 
 
 
 def try_file(file: DataFile, folder: Path) -> Outcome:
-    """Train on a data file, and compare the table that was read with a plain reading of the same text."""
+    """Train on a data file, and compare what was read with what is meant, or with a plain reading of the same text.
+
+    A rejection is one line that names a key, or several if several keys are wrong.
+    """
     path = folder / file.name
     path.write_bytes(file.content)
-    outcome = try_config(
-        file.values(path, folder / "out" / "results"), ("data.path", "data.target", "training.dtype"), folder
-    )
+    values = file.values(path, folder / "out" / "results")
+    outcome = try_config(values, FILE_KEYS, folder)
+    for line in outcome.message.splitlines():
+        assert any(key in line for key in FILE_KEYS), f"a line names none of {FILE_KEYS}: {outcome.message}"
     assert {*folder.iterdir()} == {path, folder / "out"}
     assert path.read_bytes() == file.content
-    if outcome.ran and ".csv" in file.name.lower():
-        _check_table(read_table(str(path), file.target), file)
+    if outcome.ran:
+        data = replace(from_dict(values).data, standardize=False)
+        if file.meant:
+            check_meaning(load_dataset(data), data, file.meant)
+        elif ".csv" in file.name.lower():
+            check_plainly(load_dataset(data), file)
     return outcome
 
 
@@ -161,24 +172,3 @@ def _check_runs(folders: RunFolders, at_least: int) -> None:
     problems = [f"{folder.name}: {problem}" for folder, problem in folders.verify()]
     assert not problems, problems
     assert len(folders.fingerprints()) >= at_least > 0
-
-
-def _check_table(table: Table, file: DataFile) -> None:
-    """Compare a table read by nnlab with what Python's csv module and float() read from the same CSV file."""
-    content = gzip.decompress(file.content) if file.name.lower().endswith(".gz") else file.content
-    rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
-    header, body = rows[0], rows[1:]
-    assert table.X.shape == (len(header) - 1, len(body)), f"{table.X.shape} from {len(body)} rows of {header}"
-    assert table.features == tuple(name for name in header if name != file.target)
-    for name, values in zip(table.features, table.X, strict=True):
-        cells = [row[header.index(name)] for row in body]
-        np.testing.assert_array_equal(values, [_number(cell) for cell in cells], err_msg=name)
-    labels = [row[header.index(file.target)] for row in body]
-    if table.classes:
-        assert len(set(zip(labels, table.y, strict=True))) >= len(table.classes), "classes were merged"
-    else:
-        np.testing.assert_array_equal(table.y, [_number(cell) for cell in labels])
-
-
-def _number(cell: str) -> float:
-    return {"true": 1.0, "false": 0.0}.get(cell.strip().lower()) or float(cell.lower().replace("false", "0"))
