@@ -26,7 +26,12 @@ def on_training_data(snapshot: Snapshot) -> Iterator[Measurement]:
 def on_test_data(
     parameters: Parameters, X_test: Array, Y_test: Array, activation: Activation, cost: Cost
 ) -> Iterator[Measurement]:
-    """Yield `cost/test` and `accuracy/test` (or `r2/test`) on examples that were not used for training."""
+    """Yield `cost/test` and `accuracy/test` (or `r2/test`) on examples that were not used for training.
+
+    Yield nothing if there are none: X_test (n_x, 0), Y_test (n_y, 0).
+    """
+    if not Y_test.size:
+        return
     dtype = parameters.flat.dtype
     with np.errstate(all="ignore"):
         Z, _ = forward(parameters, X_test.astype(dtype), activation)

@@ -40,9 +40,10 @@ class Ceiling(NamedTuple):
     Attributes
     ----------
     nothing : the score of a model that knows nothing: 1 / C for C classes, 0 for real labels
-    ceiling : the score of the best of a few strong models, on examples that they were not fitted to
+    ceiling : the score of the best of a few strong models, on examples that they were not fitted to; where there are
+        too few examples for that, the score of knowing them all by heart
     error : how far chance alone lifts the best of the strong models above `nothing`, at most, in 97.7 % of data sets
-        whose labels do not depend on the inputs
+        whose labels do not depend on the inputs; 0 where no model was fitted
     affine : the score of the affine one of the strong models; NaN where no model was fitted
     """
 

@@ -32,7 +32,8 @@ class References(NamedTuple):
     - `prior`: the cost of a model that uses only the class frequencies: their entropy; for real labels the variance
     - `affine`: the cost of the best affine model
     - `score_train`: the best affine model's accuracy or r2 on the training data
-    - `score_test`, `regularized_train`: the accuracy or r2 of a regularized affine model on both parts of the data
+    - `score_test`, `regularized_train`: the accuracy or r2 of a regularized affine model on both parts of the data;
+      `score_test` is NaN if there is no test part
     - `separable`: 1 if an affine model separates the classes, else 0. The affine cost then has no minimum: it tends to
       0 as the weights grow, and `affine` is where the fit stopped.
     - `score_nothing`, `ceiling`, `ceiling_error`: the scores that say how much can be learned (see `Ceiling`)
@@ -66,7 +67,8 @@ def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost)
     The best affine model is the network of depth 0 at its optimum. On test data it is a poor reference: where it
     separates the classes, it is logistic regression on its way to infinity. The scores on test data are therefore those
     of an affine model with an L2 penalty on the weights of the standardized inputs. Cross-validation on the training
-    data chooses the penalty (see `_penalty`).
+    data chooses the penalty (see `_penalty`). Without test data, X_test (n_x, 0) and Y_test (n_y, 0), `score_test` is
+    NaN.
 
     Inputs are standardized first, because the best affine model does not depend on their units.
     """
@@ -85,7 +87,7 @@ def fit_references(X: Array, Y: Array, X_test: Array, Y_test: Array, cost: Cost)
         scores = {
             "affine": float(cost.mean(final, T)[0]),
             "score_train": float(cost.score(final, Y)[0]),
-            "score_test": float(cost.score(logits(regularized, X_test), Y_test)[0]),
+            "score_test": float(cost.score(logits(regularized, X_test), Y_test)[0]) if Y_test.size else np.nan,
             "regularized_train": float(cost.score(logits(regularized, X), Y)[0]),
         }
     frequencies = Y.mean(axis=1)

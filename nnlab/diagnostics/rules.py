@@ -265,6 +265,14 @@ def unfinished(case: Case) -> Objection | None:
 
 
 def nothing_to_learn(ceiling: Ceiling) -> Objection:
+    if ceiling.error == 0:  # no model was fitted
+        return Objection(
+            "nothing to learn",
+            f"knowing all examples by heart scores {ceiling.ceiling:.3g}; knowing nothing scores {ceiling.nothing:.3g}",
+            "Equal inputs have different labels, or all labels are equal.",
+            (),
+            "nnlab",
+        )
     return Objection(
         "nothing to learn",
         f"the best of three models that are not networks scores {ceiling.ceiling:.3g} on examples that it was not "

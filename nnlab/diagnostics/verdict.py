@@ -49,7 +49,7 @@ class Verdict:
     ----------
     outcome : one of `outcome.OUTCOMES`, or "not measured"
     learned : the share of what can be learned that was learned, on the training data (see `outcome.learned_share`)
-    learned_test : the same on test data
+    learned_test : the same on test data; NaN if there are none, or if it is not known
     cure : what to try first: keys of the config with their new values; empty if nothing is to be cured
     """
 
@@ -88,10 +88,10 @@ class Verdict:
     def _outcome_text(self) -> str:
         if math.isnan(self.learned):
             return f"outcome: {self.outcome}"
-        test = "not measured" if math.isnan(self.learned_test) else f"{self.learned_test:.2f}"
+        test = "" if math.isnan(self.learned_test) else f", {self.learned_test:.2f} on test data"
         return (
-            f"outcome: {self.outcome} ({self.learned:.2f} on the training data, {test} on test data; 0: knows "
-            "nothing, 1: as good as strong models that are not networks)"
+            f"outcome: {self.outcome} ({self.learned:.2f} on the training data{test}; 0: knows nothing, 1: as good as "
+            "strong models that are not networks)"
         )
 
 
@@ -107,8 +107,8 @@ def judge(
 
     `curves` are the measurements of the standard preset at the checkpoints `iterations`; `config` maps every key to its
     value, with all defaults written out; `scores` are the final scores on training and test data (see
-    `balanced_score`), None if they are not known; `fingerprint` is what `nnlab why` calls the run. A rule whose
-    quantities were not measured does not object.
+    `balanced_score`; NaN if there are no test data), None if they are not known; `fingerprint` is what `nnlab why`
+    calls the run. A rule whose quantities were not measured does not object.
     """
     ceiling = references.learnable
     train = test = math.nan
@@ -159,7 +159,7 @@ def _one_class_warning(case: Case) -> str:
 def _overfitting_warning(case: Case) -> str:
     """Return a warning if the gain in training does not carry over to test data, else an empty string.
 
-    The verdict itself judges training, where fitting noise counts as learning.
+    Without test data there is none. The verdict itself judges training, where fitting noise counts as learning.
     """
     for score in ("accuracy", "r2"):
         train, test = (case.curves.get((f"{score}/{part}", 0)) for part in ("train", "test"))

@@ -23,6 +23,9 @@ from nnlab.record.run import Run
 
 __all__ = ["boundary", "decision_boundary", "plane", "portrait", "unit_paths", "unit_raster"]
 
+FEW_EXAMPLES = 20
+"""At most so many examples are drawn large."""
+
 
 def boundary(parameters: dict[str, np.ndarray], activation: str, data: Dataset, steps: int = 120) -> pd.DataFrame:
     """Return a network's answers on a square grid over its data, with the columns x1, x2, probability (of class 1).
@@ -58,9 +61,10 @@ def decision_boundary(answers: pd.DataFrame, ax: Axes, data: Dataset, note: str 
     ax.pcolormesh(x1, x2, values, cmap="RdBu_r", vmin=0, vmax=1, shading="nearest", rasterized=True, alpha=0.6)
     if np.nanmin(values) < 0.5 < np.nanmax(values):
         ax.contour(x1, x2, values, levels=[0.5], colors="black", linewidths=1.2)
+    size = 3.2 if data.X.shape[1] > FEW_EXAMPLES else 8.0
     for label, (marker, colour) in enumerate((("o", "#053061"), ("^", "#67001f"))):
         chosen = data.X[:, data.Y[0] == label]
-        ax.plot(*chosen, marker, color=colour, markersize=3.2, markeredgecolor="white", markeredgewidth=0.3)
+        ax.plot(*chosen, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=size / 10)
     if note:
         box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         ax.text(0.03, 0.97, note, transform=ax.transAxes, ha="left", va="top", fontsize=8, bbox=box)
@@ -167,6 +171,8 @@ def _subtitle(run: Run) -> str:
 def _draw_cost(run: Run, ax: Axes) -> None:
     for part, style in (("train", "-"), ("test", "--")):
         curve = run.history[run.history["quantity"] == f"cost/{part}"]
+        if curve.empty:  # there is no test part
+            continue
         finite = curve[np.isfinite(curve["value"]) & (curve["value"] > 0)]
         ax.plot(finite["iteration"], finite["value"], style, color=COLOURS[0], label=part)
     for reference in ("nothing", "affine"):

@@ -20,14 +20,14 @@ from nnlab.findings.load import load_curves, with_cures
 from nnlab.findings.maps import cure_map, verdict_map
 from nnlab.findings.panels import panels, pooled, run_count, spread_name
 from nnlab.findings.plots import clipped_runs, cost_curves, metric_by_value
+from nnlab.findings.statistics import has_metric
 from nnlab.findings.style import has_value, labels, values_of
-from nnlab.findings.tables import decimals, score_table, verdict_table
+from nnlab.findings.tables import decimals, score_table, scores_of, verdict_table
 from nnlab.settings import setting_keys, setting_name, varied
 
 __all__ = ["Block", "Section", "cure_sections", "figure_sections", "score_tables", "table_block", "verdict_section"]
 
-SCORES = ("accuracy/test", "r2/test")
-METRICS = (*SCORES, "accuracy/train", "r2/train", "cost/train")
+METRICS = ("accuracy/test", "r2/test", "accuracy/train", "r2/train", "cost/train")
 
 LEAST_SCORE = -1.0
 """The lowest score that is shown: an r2 far below it, as of runs that diverged, would press the others flat."""
@@ -120,7 +120,8 @@ def _cure_table(runs: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
 
 def figure_sections(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return the sections of figures: the cost while training, and one score for each task."""
-    sections = [_curve_section(runs, swept), *(_score_section(runs, score) for score in _scores_to_draw(runs))]
+    scores = scores_of(runs) or ["cost/train"]
+    sections = [_curve_section(runs, swept), *(_score_section(runs, score) for score in scores)]
     return [section for section in sections if section is not None]
 
 
@@ -154,17 +155,12 @@ def _common_references(runs: pd.DataFrame) -> dict[str, float]:
     return {name: float(runs[key].iloc[0]) for name, key in names.items() if key in runs and runs[key].nunique() == 1}
 
 
-def _scores_to_draw(runs: pd.DataFrame) -> list[str]:
-    """Return the test score of each task, or the first metric that there is."""
-    return [name for name in SCORES if name in runs] or [name for name in METRICS if name in runs][:1]
-
-
 def _score_section(runs: pd.DataFrame, score: str) -> Section | None:
-    """Return the section of a final score against what was swept, for the runs whose task has it.
+    """Return the section of a final score against what was swept, for the runs that have it.
 
     Return None if only the seed was swept among them.
     """
-    runs = runs[runs["task"].isin(runs.loc[runs[score].notna(), "task"])]
+    runs = runs[has_metric(runs, score)]
     panel, by, x = map_keys(runs, varied(runs))
     if x == "seed":
         return None
@@ -212,7 +208,7 @@ def score_tables(runs: pd.DataFrame, swept: Sequence[str]) -> list[Section]:
     """Return a section with a table for each final metric."""
     sections = []
     for name in METRICS:
-        if name in runs:
+        if has_metric(runs, name).any():
             cells, heading = score_table(runs, swept, name, allow_incomplete=True)
             text = f"{heading[:1].upper()}{heading[1:]}." if heading else "One run each."
             sections.append(Section(name, text, [table_block(name, cells)]))

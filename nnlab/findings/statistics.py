@@ -22,7 +22,7 @@ A run that diverged is a result, and no run is left out. If the better direction
 `accuracy/...` and `r2/...` up, others by `lower_is_better`), NaN counts as the worst value, so a cost of NaN counts as
 inf. The accuracy of a diverged run is the recorded one. Medians and means include inf: the median is inf if half of the
 runs are, and an interval may end at inf. NaN in is NaN out if the direction is not known, or if a run has no such
-metric (an `r2` of a classifier).
+metric (see `has_metric`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ from nnlab.findings.intervals import (
 )
 from nnlab.settings import replicate_key, setting_keys, setting_name
 
-__all__ = ["Comparison", "aggregate", "compare", "performance_profile"]
+__all__ = ["Comparison", "aggregate", "compare", "has_metric", "performance_profile"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -424,6 +424,20 @@ def _lower_is_better(metric: str) -> bool | None:
     return True if metric.startswith(_DOWN) else False if metric.startswith(_UP) else None
 
 
+def has_metric(runs: pd.DataFrame, metric: str) -> NDArray[np.bool_]:
+    """Return True for each run (len(runs),) that has a metric, be it NaN.
+
+    A classifier has no `r2/...`, a regression no `accuracy/...`, and a run that trained on all its data no `.../test`.
+    """
+    has = np.full(len(runs), metric in runs)
+    score, part = metric.split("/")[0], metric.rpartition("/")[2]
+    if score in _TASKS_WITH and "task" in runs:
+        has &= runs["task"].isin(_TASKS_WITH[score]).to_numpy()
+    if part == "test" and "data.test_fraction" in runs:
+        has &= (runs["data.test_fraction"] != 0).to_numpy()
+    return has
+
+
 def _values(runs: pd.DataFrame, metric: str, lower_is_better: bool | None) -> Array:
     """Return the metric of each run (len(runs),), with NaN as the worst value if the better direction is known."""
     if runs[metric].dtype == bool:
@@ -431,9 +445,5 @@ def _values(runs: pd.DataFrame, metric: str, lower_is_better: bool | None) -> Ar
     values = runs[metric].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     lower = _lower_is_better(metric) if lower_is_better is None else lower_is_better
     if lower is not None:
-        applies = np.ones(len(runs), dtype=bool)
-        score = metric.split("/")[0]
-        if score in _TASKS_WITH and "task" in runs:
-            applies = runs["task"].isin(_TASKS_WITH[score]).to_numpy()
-        values[applies & np.isnan(values)] = np.inf if lower else -np.inf
+        values[has_metric(runs, metric) & np.isnan(values)] = np.inf if lower else -np.inf
     return values

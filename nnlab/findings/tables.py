@@ -8,12 +8,10 @@ import pandas as pd
 
 from nnlab.findings.completeness import holes, refuse_holes
 from nnlab.findings.load import load_runs
-from nnlab.findings.statistics import aggregate
+from nnlab.findings.statistics import aggregate, has_metric
 from nnlab.settings import by_architecture
 
-__all__ = ["ScoreTable", "decimals", "overview", "score_table", "summary_table", "verdict_table"]
-
-OVERVIEW_METRICS = ("accuracy/test", "r2/test", "cost/train")
+__all__ = ["ScoreTable", "decimals", "overview", "score_table", "scores_of", "summary_table", "verdict_table"]
 
 
 def overview(experiment: str, results_dir: str, swept: Sequence[str], fingerprints: Sequence[str]) -> str:
@@ -27,14 +25,25 @@ def overview(experiment: str, results_dir: str, swept: Sequence[str], fingerprin
         return ""
     swept = [key for key in swept if key in runs]
     blocks = [f"verdicts (with counts where seeds differ)\n{_text(verdict_table(runs, swept, allow_incomplete=True))}"]
-    for metric in OVERVIEW_METRICS:
-        if metric in runs:
-            table = score_table(runs, swept, metric, allow_incomplete=True)
-            blocks.append(f"{metric}{table.heading and ', '}{table.heading}\n{_text(table.cells)}")
+    for metric in (*scores_of(runs), "cost/train"):
+        table = score_table(runs, swept, metric, allow_incomplete=True)
+        blocks.append(f"{metric}{table.heading and ', '}{table.heading}\n{_text(table.cells)}")
     missing = holes(runs, swept)
     if missing:
         blocks.append(f"not every setting has every seed; missing: {'; '.join(missing)}")
     return "\n\n".join(blocks)
+
+
+def scores_of(runs: pd.DataFrame) -> list[str]:
+    """Return the metrics that say how well runs predict: of each task the score on test data.
+
+    Where runs have no test part, it is, or is followed by, the score on the training data.
+    """
+    names = []
+    for train, test in (("accuracy/train", "accuracy/test"), ("r2/train", "r2/test")):
+        tested, trained = has_metric(runs, test), has_metric(runs, train)
+        names += [test] * bool(tested.any()) + [train] * bool((trained & ~tested).any())
+    return names
 
 
 def _text(table: pd.DataFrame) -> str:

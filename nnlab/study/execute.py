@@ -149,7 +149,10 @@ def count_recorded(plan: Plan) -> int:
 
 
 def final_costs(plan: Plan) -> list[float | None]:
-    """Return the final test cost of every job, which Hydra's sweepers minimize; None for a run that is not on disk."""
+    """Return the final cost of every job, which Hydra's sweepers minimize; None for a run that is not on disk.
+
+    It is the cost on test data, or on the training data for runs without a test part.
+    """
     return [_final_cost(plan, job.fingerprint) for job in plan.jobs]
 
 
@@ -157,6 +160,7 @@ def _final_cost(plan: Plan, fingerprint: str) -> float | None:
     if fingerprint not in plan.folders:
         return None
     try:
-        return plan.folders.metrics(fingerprint)["cost/test"]
+        metrics = plan.folders.metrics(fingerprint)
     except (DamagedRunError, FileNotFoundError):
         return None
+    return metrics.get("cost/test", metrics["cost/train"])

@@ -33,7 +33,9 @@ def fit_ceiling(X: Array, Y: Array, *, regression: bool) -> Ceiling:
     The models are an affine one, 10 nearest neighbours, and support vectors with a Gaussian kernel, on standardized
     inputs and with equal weight for every class. The best of their scores in 5-fold cross-validation counts, so
     memorizing is not asked for. Of more than 2,000 examples, 2,000 are drawn. Below 40 examples, or 5 of a class, folds
-    are impossible; then the ceiling is what memorizing reaches: 1, unless equal inputs have different labels.
+    are impossible; then the ceiling is what memorizing reaches: 1, unless equal inputs have different labels. Such a
+    table is often all there is to know: whoever answers the four rows of XOR right has learned XOR, although each row
+    alone says nothing about the other three.
     """
     m = Y.shape[1]
     if m > MOST_EXAMPLES:

@@ -73,7 +73,7 @@ def _log(experiment: str, results_dir: str, uri: str | None, folders: RunFolders
         sweeps.close_killed()
         SweepTracker(config, tracker, sweeps).catch_up()
         tracker.describe(sweeps.question(experiment))
-        tracker.save_views(swept)
+        tracker.save_views(swept, has_test_part=any("cost/test" in run.metrics for run in runs))
         tracker.close()
 
 

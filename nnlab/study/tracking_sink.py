@@ -106,7 +106,9 @@ class MlflowSink:
 
     def _finish(self) -> dict[str, str]:
         self._runs.describe(self._plan.question)
-        views = self._runs.save_views(None if self._plan.kind == "run" else self._plan.swept)
+        swept = None if self._plan.kind == "run" else self._plan.swept
+        has_test_part = any(job.data.Y_test.size for job in self._plan.jobs)
+        views = self._runs.save_views(swept, has_test_part=has_test_part)
         self._runs.close()
         return views
 

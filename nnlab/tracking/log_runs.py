@@ -129,13 +129,14 @@ class RunTracker(Tracker):
     def _is_active(self, run_id: str) -> bool:
         return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
 
-    def save_views(self, swept: Iterable[str] | None) -> dict[str, str]:
+    def save_views(self, swept: Iterable[str] | None, *, has_test_part: bool = True) -> dict[str, str]:
         """Save views of what was swept and how it went; return the label of each, with its path in MLflow's UI.
 
-        With None, views that exist are kept.
+        With None, views that exist are kept. `has_test_part` is False if no run has one: views then do without metrics
+        of test data.
         """
         existing = {} if swept is not None else self.client.get_experiment(self.experiment_id).tags
-        views = merged_views(existing, swept)
+        views = merged_views(existing, swept, has_test_part=has_test_part)
         self._tag_experiment({name: tag for name, tag in views.items() if existing.get(name) != tag})
         return links(self.experiment_id, views)
 

@@ -24,10 +24,13 @@ _CURVES = {"cost/train": "log", "cost/test": "log", "accuracy/train": "linear", 
 # ---- the tags of an experiment
 
 
-def swept_views(swept: Iterable[str]) -> dict[str, str]:
-    """Return the views, as tags of the experiment: all runs, and settings averaged over seeds if seeds were swept."""
+def swept_views(swept: Iterable[str], *, has_test_part: bool = True) -> dict[str, str]:
+    """Return the views, as tags of the experiment: all runs, and settings averaged over seeds if seeds were swept.
+
+    Without a test part no column or chart is of test data, and runs are in the order of their cost in training.
+    """
     keys = sorted(swept, key=lambda key: key == "seed")
-    state = _runs_state(keys)
+    state = _runs_state(keys, has_test_part)
     views = {_TAG + _SWEPT: _tag_value("What was swept", state)}
     settings = [key for key in keys if key != "seed"]
     if settings and "seed" in keys:
@@ -37,14 +40,18 @@ def swept_views(swept: Iterable[str]) -> dict[str, str]:
     return views
 
 
-def merged_views(tags: Mapping[str, str], swept: Iterable[str] | None) -> dict[str, str]:
+def merged_views(tags: Mapping[str, str], swept: Iterable[str] | None, *, has_test_part: bool = True) -> dict[str, str]:
     """Return the views for an experiment that has these tags: of what was `swept`, or existing ones if that is None.
 
-    A single run sweeps nothing, and must not take the columns away from a sweep in the same experiment.
+    A single run sweeps nothing, and must not take the columns away from a sweep in the same experiment. If it is the
+    first with a test part, it adds columns of test data.
     """
     if swept is None and _TAG + _SWEPT in tags:
-        return {name: tag for name, tag in tags.items() if name in (_TAG + _SWEPT, _TAG + _SEEDS)}
-    return swept_views(swept or ())
+        if "/test`" in tags[_TAG + _SWEPT] or not has_test_part:
+            return {name: tag for name, tag in tags.items() if name in (_TAG + _SWEPT, _TAG + _SEEDS)}
+        columns = json.loads(json.loads(tags[_TAG + _SWEPT])["state"])["selectedColumns"]
+        swept = [column[len("params.`") : -1] for column in columns if column.startswith("params.")]
+    return swept_views(swept or (), has_test_part=has_test_part)
 
 
 def sweeps_view() -> dict[str, str]:
@@ -80,15 +87,16 @@ def _tag_value(name: str, state: dict[str, Any]) -> str:
     return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
 
 
-def _runs_state(keys: Sequence[str]) -> dict[str, Any]:
+def _runs_state(keys: Sequence[str], has_test_part: bool) -> dict[str, Any]:
     params = [f"params.`{key}`" for key in keys]
-    metrics = [f"metrics.`{name}`" for name in _METRICS]
-    sections = dict.fromkeys(metric.split("/")[0] for metric in _CURVES)
+    metrics = [f"metrics.`{name}`" for name in _METRICS if has_test_part or not name.endswith("/test")]
+    curves = {name: scale for name, scale in _CURVES.items() if has_test_part or not name.endswith("/test")}
+    sections = dict.fromkeys(metric.split("/")[0] for metric in curves)
     return _list_state(["tags.`outcome`", "tags.`verdict`", "tags.`sweep_cause`", *params, *metrics]) | {
-        "orderByKey": "metrics.`cost/test`",
+        "orderByKey": f"metrics.`cost/{'test' if has_test_part else 'train'}`",
         "orderByAsc": True,
         "isAccordionReordered": True,  # otherwise MLflow sorts the sections by name; cost comes first
-        "compareRunCharts": [_chart(metric, scale) for metric, scale in _CURVES.items()],
+        "compareRunCharts": [_chart(metric, scale) for metric, scale in curves.items()],
         "compareRunSections": [
             {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
             for name in sections

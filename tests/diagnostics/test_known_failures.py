@@ -240,9 +240,10 @@ def test_a_network_that_answers_one_class_only_is_told_so(tmp_path: Path) -> Non
 
 
 def test_four_rows_are_learned(tmp_path: Path) -> None:
-    """nnlab cannot train on all rows of a file yet: three are trained on."""
-    rows = case(lambda: (CORNERS, np.array([0, 1, 1, 0])), network(4, "tanh"), XAVIER, TrainingConfig(2000, 0.5))
-    assert trained(rows, tmp_path).verdict.outcome == "learned"
+    data = DataConfig("file", target="y", test_fraction=0)
+    table = CORNERS, np.array([0, 1, 1, 0])
+    run = trained(case(lambda: table, network(4, "tanh"), XAVIER, TrainingConfig(2000, 0.5), data=data), tmp_path)
+    assert (run.verdict.outcome, run.metrics["accuracy/train"]) == ("learned", 1.0)
 
 
 def test_xor_in_a_local_minimum_is_stuck_because_other_seeds_learn(tmp_path: Path) -> None:

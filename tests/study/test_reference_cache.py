@@ -78,6 +78,16 @@ def test_the_ceiling_stands_beside_the_affine_models(tmp_path: Path) -> None:
     assert np.isfinite(scores.affine)
 
 
+def test_data_without_a_test_part_have_scores_of_their_own(tmp_path: Path) -> None:
+    whole = moons()
+    without = replace(whole, X_test=whole.X_test[:, :0], Y_test=whole.Y_test[:, :0])
+    scores = references_of(without, Results(tmp_path))
+    assert np.isnan(scores.score_test)
+    expected = references_of(whole, Results(tmp_path))
+    assert scores._replace(score_test=expected.score_test) == expected
+    assert len(list((tmp_path / "references").glob("[!.]*.json"))) == 2
+
+
 # ---- in a process of its own
 
 

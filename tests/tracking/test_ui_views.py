@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from nnlab.tracking.ui_views import link, sweeps_view, swept_views
+from nnlab.tracking.ui_views import link, merged_views, sweeps_view, swept_views
 
 
 def state(tag: str) -> dict[str, Any]:
@@ -36,6 +36,16 @@ def test_a_view_shows_what_was_swept_and_how_it_went() -> None:
 def test_nothing_is_averaged_unless_seeds_and_something_else_were_swept() -> None:
     assert swept_views(["init.scale"]).keys() == {"mlflow.sharedViewState.swept"}
     assert swept_views(["seed"]).keys() == {"mlflow.sharedViewState.swept"}
+
+
+def test_a_view_without_test_part_gets_its_columns_with_the_first_run_that_has_one() -> None:
+    without = swept_views(["seed", "init.scale"], has_test_part=False)
+    assert "/test" not in "".join(without.values())
+    assert state(without["mlflow.sharedViewState.swept"])["orderByKey"] == "metrics.`cost/train`"
+    assert merged_views(without, None, has_test_part=False) == without
+    added, expected = merged_views(without, None), swept_views(["seed", "init.scale"])
+    assert {name: state(tag) for name, tag in added.items()} == {name: state(tag) for name, tag in expected.items()}
+    assert merged_views(expected, None, has_test_part=False) == expected
 
 
 def test_the_view_of_sweeps_shows_what_was_typed_and_how_it_ended() -> None:
