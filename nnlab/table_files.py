@@ -31,6 +31,8 @@ MAX_COLUMNS = 100_000
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SEPARATORS = (",", ";", "\t", "|")
+BLANKS = " "
+"""Any number of blanks or tabs, which separate values if nothing else does."""
 UNNAMED = re.compile(r"Unnamed: ?\d+(\.\d+)?")
 """The name that pandas gives to a column without one."""
 SAMPLED_ROWS = 100
@@ -182,7 +184,8 @@ def _parsed(
     def read(**options: Any) -> "pd.DataFrame":
         below = io.BytesIO(content)
         below.seek(start)
-        dialect: dict[str, Any] = {"sep": separator, "decimal": decimal or ".", "skipinitialspace": b" " in content}
+        marks = r"\s+" if separator == BLANKS else separator
+        dialect: dict[str, Any] = {"sep": marks, "decimal": decimal or ".", "skipinitialspace": b" " in content}
         return pd.read_csv(below, header=None, names=range(width), index_col=False, **dialect, **options)
 
     with warnings.catch_warnings():
@@ -253,6 +256,8 @@ def _rows(content: bytes, separator: str, *, strict: bool = False) -> Iterator[t
             fields = [""]
         if fields is None:
             return
+        if separator == BLANKS and fields and not fields[-1]:
+            fields.pop()
         if any(field.strip() for field in fields) or len(fields) > 1:
             yield fields, lines.tell()
 
@@ -269,8 +274,8 @@ def _separator(file: Path, content: bytes) -> str:
         found = (widths[0] > 1 and max(widths[1:] or widths) - min(widths[1:] or widths) <= 1, widths[0])
         if found > rank:
             best, rank = separator, found
-    if best == "," and file.name.lower().removesuffix(".gz").endswith(".tsv"):
-        return "," if rank[1] > 1 else "\t"
+    if rank[1] == 1 and all(len(fields) > 1 for fields, _ in itertools.islice(_rows(sample, BLANKS), SAMPLED_ROWS)):
+        return BLANKS
     return best
 
 

@@ -495,7 +495,6 @@ WRONG_TEXT = {
         "data.decimal",
         """if the comma is the decimal sign: "data.decimal=','"; if it separates thousands: data.decimal=.""",
     ),
-    "blanks": ("x y\n1 1\n2 0\n", "data.target", "one of 'x y', got 'y'"),
     "no target": (",".join(f"c{c}" for c in range(12)) + "\n", "data.target", "'c8', 'c9', ... (12 in all), got 'y'"),
     "same name": ("x,x,y\n1,1,1\n", "data.path", "got 'x' twice"),
     "no feature": ("y\n1\n0\n", "data.path", "at least one column besides the target"),

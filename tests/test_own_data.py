@@ -61,6 +61,7 @@ READ = {
     "semicolons": ("a;y\n0.5;1\n1.5;0\n2.5;1\n3.5;0\n", {}),
     "semicolons, quoted header (mlflow 1110)": ('"a";"y"\n0.5;1\n1.5;0\n2.5;1\n3.5;0\n', {}),
     "tabs": ("a\ty\n0.5\t1\n1.5\t0\n2.5\t1\n3.5\t0\n", {"name": "table.tsv"}),
+    "blanks as separators": ("a  y\n 0.5 1\n 1.5  0 \n2.5 1\n3.5 0\n", {"name": "table.data"}),
     "pipes": ("a|y\n0.5|1\n1.5|0\n2.5|1\n3.5|0\n", {"name": "table.txt"}),
     "compressed .data": ("a,y\n0.5,1\n1.5,0\n2.5,1\n3.5,0\n", {"name": "table.data.gz"}),
     "trailing commas (pandas 14124)": ("a,y\n0.5,1,\n1.5,0,\n2.5,1,\n3.5,0,\n", {}),
