@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = sources(options.files, folder / "packages")
-        known = rivals.known_sets(files, folder / "known")
+        known = rivals.known_sets(
+            [*files, *sources(options.known, folder)] if options.known else files, folder / "known"
+        )
         some = files[::QUICK] if options.quick else files
         attempts, unreadable = load(some)
         if not attempts:
@@ -92,6 +94,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--files", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of CSV files, not the packages'"
+    )
+    parser.add_argument(
+        "--known",
+        nargs=1,
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="folder of sonar.csv and vowel.csv, as UCI has them",
     )
     parser.add_argument("--classes", type=int, metavar="N", help="train on at most N classification files")
     parser.add_argument("--iterations", type=int, default=10_000, metavar="N", help="default 10,000")
