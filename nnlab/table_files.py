@@ -30,7 +30,7 @@ Place = Callable[[Sequence[str]], int]
 MAX_COLUMNS = 100_000
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (";", "\t", "|", ",")
 BLANKS = " "
 """Any number of blanks or tabs, which separate values if nothing else does."""
 UNNAMED = re.compile(r"Unnamed: ?\d+(\.\d+)?")
@@ -153,7 +153,7 @@ def _check_column_names(file: Path, names: Sequence[str]) -> None:
 
 def _read_csv(file: Path, header: bool | None, decimal: str | None, place_of: Place) -> Sheet:
     content = _without_comments(_as_utf8(file, _content(file)))
-    separator = _separator(file, content)
+    separator = _separator(content, decimal)
     names, start = _names(file, content, separator, header)
     place, last = place_of(names), len(names) - 1
     frame = _parsed(content, start, separator, decimal, len(names), place)
@@ -262,8 +262,12 @@ def _rows(content: bytes, separator: str, *, strict: bool = False) -> Iterator[t
             yield fields, lines.tell()
 
 
-def _separator(file: Path, content: bytes) -> str:
-    """Return the separator that divides the first rows into the same number of values, the most if several do."""
+def _separator(content: bytes, decimal: str | None) -> str:
+    """Return the separator that divides the first rows into the same number of values, the most if several do.
+
+    A comma that is a decimal sign divides rows into as many values or more: it is taken only if no other separator is
+    there.
+    """
     best, rank = ",", (False, 1)
     sample = content[: 2**20]
     for separator in SEPARATORS:
@@ -272,7 +276,7 @@ def _separator(file: Path, content: bytes) -> str:
         if not widths:
             continue
         found = (widths[0] > 1 and max(widths[1:] or widths) - min(widths[1:] or widths) <= 1, widths[0])
-        if found > rank:
+        if found > rank and not (separator == decimal and rank[0]):
             best, rank = separator, found
     if rank[1] == 1 and all(len(fields) > 1 for fields, _ in itertools.islice(_rows(sample, BLANKS), SAMPLED_ROWS)):
         return BLANKS

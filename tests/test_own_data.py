@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -69,6 +69,10 @@ READ = {
     "blanks": (" a, y\n 0.5, 1\n1.5 ,0\n 2.5, 1\n3.5 , 0\n", {}),
     "comments": ("# made by hand, in May\na,y\n0.5,1\n#1,1\n1.5,0\n2.5,1\n3.5,0\n", {}),
     "decimal commas": ("a;y\n0,5;1\n1,5;0\n2,5;1\n3,5;0\n", {"decimal": ","}),
+    "decimal commas without a header": (
+        "0,5;1\n1,5;0\n2,5;1\n3,5;0\n",
+        {"decimal": ",", "header": False, "target": "-1"},
+    ),
     "quoted decimal commas": ('a,y\n"0,5",1\n"1,5",0\n"2,5",1\n"3,5",0\n', {"decimal": ","}),
     "a saved index": (",a,y\n7,0.5,1\n8,1.5,0\n9,2.5,1\n5,3.5,0\n", {}),
     "an index saved twice": ("Unnamed: 0,Unnamed: 0.1,a,y\n0,0,0.5,1\n1,1,1.5,0\n2,2,2.5,1\n3,3,3.5,0\n", {}),
@@ -176,6 +180,7 @@ def test_a_word_for_missing_is_a_class_if_it_is_meant_as_one(load: Load, cells: 
     assert load("a,y\n" + rows, missing="drop").classes == classes
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(
     numbers=st.lists(st.none() | st.floats(-1e6, 1e6), min_size=12, max_size=40),
     texts=st.data(),
