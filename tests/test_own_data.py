@@ -180,7 +180,7 @@ def test_a_word_for_missing_is_a_class_if_it_is_meant_as_one(load: Load, cells: 
     assert load("a,y\n" + rows, missing="drop").classes == classes
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     numbers=st.lists(st.none() | st.floats(-1e6, 1e6), min_size=12, max_size=40),
     texts=st.data(),
@@ -202,8 +202,9 @@ def test_the_preparation_is_that_of_scikit_learn(
         data = load_dataset(DataConfig("file", path=str(path), target="y", missing="impute", seed=seed))
     except ConfigError:  # a column has no value at all, or none in the training part
         assume(False)
-    train, test = (frame[frame["a"].isin(data.unstandardized(part)[0])] for part in (data.X, data.X_test))
-    names = [name for name in "abd" if f"{name}" in data.features]
+    # The first column is half the number of the row.
+    parts = [np.rint(2 * data.unstandardized(part)[0]).astype(int) for part in (data.X, data.X_test)]
+    train, test = (frame.iloc[rows] for rows in parts)
     categories = [sorted({word for word in words if word is not None})]
     texts_of = [*(name for name in ("c",) if categories[0])]
     theirs = make_pipeline(
@@ -223,7 +224,6 @@ def test_the_preparation_is_that_of_scikit_learn(
         ),
         StandardScaler(),
     ).fit(train)
-    assert names == ["a", "b", "d"]
     np.testing.assert_allclose(data.X, theirs.transform(train).T, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(data.X_test, theirs.transform(test).T, rtol=1e-9, atol=1e-9)
 
