@@ -62,7 +62,7 @@ class Column(NamedTuple):
 
 
 class UnusableColumnError(ConfigError):
-    """A column that is no input. `remedy` is what else to do than to leave it out; empty if nothing helps."""
+    """A column that cannot be an input. `remedy` is a way to make it one; empty if there is none."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
@@ -135,7 +135,7 @@ def _finite(column: "pd.Series[Any]", values: Array) -> Array:
 
 
 def _factorize(column: "pd.Series[Any]") -> tuple[NDArray[np.intp], list[str], NDArray[np.bool_]]:
-    """Return the place of each value among the different texts, the texts, and which of them are values at all."""
+    """Return the place of each value among the different texts, the texts, and True for each that is not missing."""
     import pandas as pd
 
     codes, values = pd.factorize(column)
@@ -223,10 +223,11 @@ def missing_targets(
     decimal: str | None,
     words_in_quotes: Callable[[], set[str]],
 ) -> NDArray[np.bool_]:
-    """Return which rows (m,) have no target.
+    """Return True for each row (m,) without a target.
 
-    Empty values are missing. The words in `table_files.WORDS` are missing too, unless the target is a text and the word
-    stands in quotation marks, or is not the only such word in the column (empty ones count): then it is a class.
+    Empty values are missing, and so are the words in `table_files.WORDS`. A target of texts has two exceptions: a word
+    in quotation marks is a class, and so is every word of a column that writes missing values in two ways, such as None
+    and an empty cell.
     """
     missing = column.isna().to_numpy(bool)
     if not _is_untyped_text(column):

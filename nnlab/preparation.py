@@ -146,7 +146,7 @@ def fit(train: Table, Y: Array, data: DataConfig) -> Preparation:
 
 
 def _fills(train: Table, data: DataConfig) -> tuple[float, ...]:
-    """Return what replaces a missing value of each column."""
+    """Return the replacement for missing values of each column."""
     empty = [column.name for column, row in zip(train.columns, train.values, strict=True) if np.isnan(row).all()]
     if empty:
         problem = f"data.missing=impute needs a value of each column in the training part, got none of {empty[0]!r}"

@@ -207,7 +207,7 @@ def _unusable(file: Path, problems: dict[str, UnusableColumnError], inputs: int,
 
 
 def leave_out(names: Sequence[str], data: DataConfig) -> str:
-    """Return how to leave out columns besides those that a config leaves out already."""
+    """Return the advice to leave out columns, besides those that a config leaves out already."""
     word = shell_word(f"data.ignore={to_word([*(data.ignore or ()), *names])}")
     what = "it" if len(names) == 1 else "them"
     return f"to leave {what} out: {word}" if word.isprintable() else f"data.ignore leaves {what} out"
@@ -296,7 +296,7 @@ def _rare_error(owner: str, labels: Sequence[Label], counts: NDArray[np.integer]
 
 
 def _summary(file: Path, sheet: Sheet, table: Table, rows: int, data: DataConfig) -> str:
-    """Return what was made of the file: `8 columns: 3 numbers, 2 texts -> 9 inputs, index 'rownames' left out`."""
+    """Return the summary of a file: `8 columns: 3 numbers, 2 texts -> 9 inputs, index 'rownames' left out`."""
     texts = sum(bool(column.categories) for column in table.columns)
     inputs = sum(len(column.features) for column in table.columns)
     kinds = [(len(table.columns) - texts, "number"), (texts, "text")]

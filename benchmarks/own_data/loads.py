@@ -152,7 +152,7 @@ def reason(message: str) -> str:
 
 
 def faults(loaded: Dataset, frame: "pd.DataFrame", wanted: Expected, data: DataConfig) -> tuple[str, ...]:
-    """Return what a data set holds that is no data: a column that numbers or identifies the rows, or the header.
+    """Return the faults of a data set: inputs that number or identify the rows, and a header that was read as a row.
 
     `frame` is the file as pandas reads it.
     """

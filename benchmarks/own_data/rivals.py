@@ -64,7 +64,7 @@ class Compared(NamedTuple):
     refusal: str = ""
 
     def lag(self, theirs: Sequence[float]) -> float | None:
-        """Return how far nnlab's mean over the seeds is behind; None if there is no file, infinite if it is refused."""
+        """Return the lag of nnlab's mean over the seeds: None without a file, infinite if nnlab refuses it."""
         if self.refusal:
             return math.inf
         return mean(theirs) - mean(self.ours) if self.ours else None

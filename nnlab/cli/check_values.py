@@ -128,7 +128,7 @@ def _barred(value: str) -> str:
 
 
 def _other_kind(read: Any, typed: str) -> str:
-    """Return what Hydra took a text for, or nothing if the config will hold the text that was typed."""
+    """Return the kind of value that Hydra read, or nothing if the config will hold the text that was typed."""
     if read is None:
         return "no value"
     if isinstance(read, list | dict):

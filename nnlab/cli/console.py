@@ -70,7 +70,7 @@ def _preflight(plan: Plan) -> str:
 
 
 def _files(plan: Plan) -> list[str]:
-    """Return what was made of the columns of each data file."""
+    """Return the summary of each data file."""
     return list(dict.fromkeys(job.data.summary for job in plan.jobs if job.data.summary))
 
 

@@ -196,7 +196,7 @@ def prepare(
 
 
 def _digest(path: str, left_out: Sequence[str]) -> str:
-    """Return what identifies the data that were read from a file: its content, and the columns that were left out."""
+    """Return the digest of a file's content, with the names of the columns that were left out."""
     return file_digest(path) + "".join(f" without {name}" for name in left_out)
 
 
