@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnlab
-from nnlab.config import RunConfig
+from nnlab.config import RunConfig, fingerprint
 from nnlab.settings import run_name, swept_keys
 from nnlab.study import run_stack
 from nnlab.study.plan import make_plan, prepare
 from nnlab.study.stacking import Job, plan_stacks
+from nnlab.table_files import file_digest
 
 
 def configs_of(seeds: range, scales: list[float], activations: list[str], sizes: list[int]) -> list[RunConfig]:
@@ -175,3 +176,25 @@ def test_float32_is_refused_for_numbers_that_it_cannot_hold(tmp_path: Path) -> N
     with pytest.raises(nnlab.ConfigError, match=r"training\.dtype must be float64 for data with numbers up to \de\+90"):
         prepare([single])
     prepare([RunConfig(data=data)])
+
+
+@pytest.mark.parametrize(
+    ("header", "targets", "rate", "is_older_run"),
+    [
+        ("a,b,y", "01", 1.2, True),
+        ("a,b,y", ("0.5", "1.5"), 0.1, True),
+        ("rownames,b,y", "01", 1.2, False),
+    ],
+)
+def test_a_run_on_a_file_keeps_its_name_unless_a_column_is_left_out(
+    tmp_path: Path, header: str, targets: str, rate: float, is_older_run: bool
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = [f"{row * 7 % 13},{row * 5 % 11},{targets[row % 2]}" for row in range(20)]
+    path.write_text("\n".join([header, *rows]))
+    config = nnlab.RunConfig(data=nnlab.DataConfig("file", path=str(path), target="y"))
+    (job,) = prepare([config])
+    assert job.config.training.learning_rate == rate
+    # Earlier versions named a run by the content of its file alone, and knew the learning rate from the start.
+    older = dataclasses.replace(config, training=nnlab.TrainingConfig(learning_rate=rate))
+    assert (job.fingerprint == fingerprint(older, file_digest(str(path)))) == is_older_run
